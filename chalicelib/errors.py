@@ -1,0 +1,70 @@
+"""What can go wrong: the codes of findings and of failed jobs, each with its message template.
+
+Two kinds of trouble are kept apart:
+
+* A *finding* is about one record (or the header). Its code is Frictionless' error type where one exists
+  (https://framework.frictionlessdata.io/docs/errors/), so results can be compared cell by cell.
+* An *error* ends a job. It is ``Terminal`` (the same input would fail again) or ``Transient`` (a retry may succeed).
+  Step Functions matches error names exactly, so every handler raises one of these two names and statemachine.json
+  retries ``Transient`` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FINDINGS: Final[dict[str, str]] = {
+    # the header
+    "blank-label": "label in position {position} is blank",
+    "duplicate-label": 'label "{label}" in position {position} is the same as in position {first}',
+    "missing-label": 'the field "{label}" is missing from the header',
+    "extra-label": 'the label "{label}" in position {position} is not in the contract',
+    "incorrect-label": 'label in position {position} is "{label}", expected "{expected}"',
+    # a record's structure
+    "blank-row": "the row is blank",
+    "missing-cell": 'the cell of field "{field}" in position {position} is missing',
+    "extra-cell": "the row has an extra cell in position {position}",
+    "unclosed-quote": "a quoted cell is not closed",
+    "text-after-quote": "there is text after the closing quote of a cell",
+    "record-too-long": "the record has {size_bytes} bytes, the limit is {limit_bytes}",
+    "encoding-error": "byte {byte} is not valid {encoding}",
+    # a cell
+    "type-error": 'type is "{type}/{format}", found "{cell}"',
+    "constraint-error": 'constraint "{constraint}" is "{expected}", found "{cell}"',
+    "unique-error": "the value is the same as in record {first}",
+    "primary-key": "{reason}",
+}
+"""Finding code → message template (``str.format`` keys)."""
+
+
+class SluiceError(Exception):
+    """An error with a stable ``code`` (kebab-case) and a message for people; never holds cell values."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Terminal(SluiceError):
+    """The same input would fail again: Step Functions does not retry it."""
+
+
+class Transient(SluiceError):
+    """A retry may succeed: throttling, a lost connection, a precondition that lost a race."""
+
+
+class InvalidContract(Terminal):
+    """The contract is refused; ``message`` names the offending key as a path, e.g. ``schema.fields[2].type``."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__("invalid-contract", f"{path}: {problem}")
+        self.path = path
+
+
+def from_text(text: str) -> tuple[str, str]:
+    """Split ``"code: message"`` back into its parts, as found in a Step Functions cause."""
+    code, separator, message = text.partition(": ")
+    if not separator or not code or " " in code:
+        return "internal-error", text
+    return code, message

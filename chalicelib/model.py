@@ -1,0 +1,204 @@
+"""The nouns that travel between stages, frozen. Units stand in the names (``size_bytes``); times are ISO 8601, UTC.
+
+Everything here turns into plain JSON with ``to_json`` and back with ``from_json``: Step Functions states, DynamoDB
+items, manifests and the REST API all speak the same words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+JSON = dict[str, Any]
+
+NO_DATASET = "(none)"
+"""Stands as the dataset of an upload outside any ``incoming/<dataset>/`` folder; no folder can have this name."""
+
+INCOMING_PREFIX = "incoming/"
+CONTRACTS_PREFIX = "contracts/"
+_DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Status(StrEnum):
+    """Where a job is. The order of the members is the only order in which a job moves."""
+
+    RECEIVED = "RECEIVED"
+    VALIDATING = "VALIDATING"
+    PROCESSING = "PROCESSING"
+    AGGREGATING = "AGGREGATING"
+    STORING = "STORING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+    @property
+    def rank(self) -> int:
+        return list(Status).index(self)
+
+    @property
+    def is_final(self) -> bool:
+        return self in (Status.SUCCEEDED, Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One version of one uploaded object."""
+
+    bucket: str
+    key: str
+    version_id: str
+    """S3's version id; for a bucket without versioning, the ETag stands in its place."""
+    size_bytes: int = 0
+    etag: str = ""
+
+    @property
+    def dataset(self) -> str:
+        return dataset_of(self.key)
+
+    @property
+    def job_id(self) -> str:
+        """A pure function of bucket, key and version, so that an event delivered twice is one job.
+
+        Safe as a Step Functions execution name: at most 80 characters of ``[a-z0-9-]``.
+        """
+        digest = hashlib.sha256("\0".join((self.bucket, self.key, self.version_id)).encode()).hexdigest()[:20]
+        slug = re.sub(r"[^a-z0-9]+", "-", self.dataset.lower()).strip("-")[:40].rstrip("-") or "none"
+        return f"{slug}-{digest}"
+
+    def to_json(self) -> JSON:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: JSON) -> Self:
+        return cls(**document)
+
+
+def dataset_of(key: str) -> str:
+    """The dataset that an object key belongs to: the folder under ``incoming/``, else ``NO_DATASET``.
+
+    >>> dataset_of("incoming/orders/2026/a.csv")
+    'orders'
+    >>> dataset_of("incoming/a.csv")
+    '(none)'
+    """
+    parts = key.removeprefix(INCOMING_PREFIX).split("/")
+    if not key.startswith(INCOMING_PREFIX) or len(parts) < 2 or ".." in parts or not _DATASET.fullmatch(parts[0]):
+        return NO_DATASET
+    return parts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The ledger's row counts. ``read == valid + rejected + blank``, always."""
+
+    read: int = 0
+    valid: int = 0
+    rejected: int = 0
+    blank: int = 0
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(
+            self.read + other.read, self.valid + other.valid, self.rejected + other.rejected, self.blank + other.blank
+        )
+
+    @property
+    def balances(self) -> bool:
+        return self.read == self.valid + self.rejected + self.blank
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    planned: int = 0
+    done: int = 0
+    repaired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """How often one check failed: what notifications and tables show, without any cell's value."""
+
+    code: str
+    field: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job ended FAILED."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The job record: what DynamoDB keeps, the REST API answers and ``local.py --json`` prints."""
+
+    job_id: str
+    dataset: str
+    status: Status
+    source: Source
+    received_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    execution: str | None = None
+    """ARN of the Step Functions execution that claimed the job."""
+    contract: str | None = None
+    """``given``, or ``inferred`` where the dataset has no contract."""
+    rows: Rows = field(default_factory=Rows)
+    chunks: Chunks = field(default_factory=Chunks)
+    reasons: tuple[Reason, ...] = ()
+    """The most frequent (code, field) pairs among the findings, most frequent first, ten at the most."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """Output name (``manifest``, ``report``, ``rejects``, ``summary``, ``contract``, ``data``) → ``s3://`` URI."""
+    error: Failure | None = None
+
+    @classmethod
+    def received(cls, source: Source, received_at: str) -> Self:
+        return cls(source.job_id, source.dataset, Status.RECEIVED, source, received_at)
+
+    def with_(self, **changes: Any) -> Job:
+        return replace(self, **changes)
+
+    def to_json(self) -> JSON:
+        document = asdict(self)
+        document["status"] = str(self.status)
+        document["reasons"] = [asdict(reason) for reason in self.reasons]
+        return document
+
+    @classmethod
+    def from_json(cls, document: JSON) -> Self:
+        known = dict(document)
+        known["status"] = Status(known["status"])
+        known["source"] = Source.from_json(known["source"])
+        known["rows"] = Rows(**known.get("rows") or {})
+        known["chunks"] = Chunks(**known.get("chunks") or {})
+        known["reasons"] = tuple(Reason(**reason) for reason in known.get("reasons") or ())
+        known["error"] = Failure(**known["error"]) if known.get("error") else None
+        return cls(**known)
+
+
+def source_from_event(event: JSON) -> Source:
+    """The source of an EventBridge "Object Created" event (or of one in the same shape, made by the sweeper).
+
+    Unlike the keys of S3's own notifications, EventBridge's are not URL-encoded:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    detail = event["detail"]
+    described = detail["object"]
+    etag = described.get("etag", "")
+    return Source(
+        bucket=detail["bucket"]["name"],
+        key=described["key"],
+        version_id=described.get("version-id") or etag,
+        size_bytes=int(described.get("size", 0)),
+        etag=etag,
+    )
+
+
+def event_from_source(source: Source) -> JSON:
+    """The workflow's input for a source: the part of an "Object Created" event that the workflow reads."""
+    described = {"key": source.key, "size": source.size_bytes, "etag": source.etag, "version-id": source.version_id}
+    return {"source": "sluice", "detail": {"bucket": {"name": source.bucket}, "object": described}}

@@ -1,0 +1,152 @@
+"""What the stages need from the world, as Protocols. ``aws/`` implements them on AWS, ``ops/disk.py`` on a folder; one
+test suite runs over both. Adapters turn every foreign exception into ``errors.Terminal`` or ``errors.Transient``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it was written or found."""
+
+    bucket: str
+    key: str
+    size_bytes: int
+    etag: str
+    version_id: str = ""
+    last_modified: datetime | None = None
+    checksum_sha256: str = ""
+    """Hexadecimal; empty where the object was only looked up."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+class Objects(Protocol):
+    """Objects in buckets (S3).
+
+    Errors: ``Terminal("object-not-found")`` where the object or version does not exist; ``Terminal("object-replaced")``
+    where a pinned read finds another ETag; ``Transient("short-read")`` where fewer bytes came than asked for;
+    ``Transient("precondition-failed")`` where ``if_match`` lost a race.
+    """
+
+    def head(self, bucket: str, key: str, version_id: str = "") -> Stored: ...
+
+    def read_range(self, source: Source, start: int, end: int) -> bytes:
+        """Bytes ``[start, end)`` of exactly this version (pinned by version id and ETag); the length is checked."""
+
+    def stream(self, source: Source, piece_bytes: int) -> Iterator[bytes]:
+        """The whole object of exactly this version, in pieces of ``piece_bytes`` (the last may be shorter)."""
+
+    def get(self, bucket: str, key: str) -> bytes: ...
+
+    def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """The newest version and its ETag, or None where there is no such object."""
+
+    def put(self, bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+        """Write an object. ``if_match``: an ETag that must still stand, or ``""`` for "must not exist yet"."""
+
+    def put_stream(self, bucket: str, key: str, pieces: Iterable[bytes], content_type: str) -> Stored:
+        """Write an object of any size in bounded memory (multipart above 8 MiB); all or nothing."""
+
+    def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
+        """Copy within a bucket on the server's side, provided that the source's ETag is still ``etag``."""
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Stored]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    jobs: tuple[Job, ...]
+    cursor: str | None
+    """Opaque; give it back to get the next page. None at the end."""
+
+
+class Jobs(Protocol):
+    """Job records (DynamoDB). Every write is conditional, so doing any of them twice changes nothing, and a stale
+    writer never overwrites a newer state.
+    """
+
+    def register(self, source: Source, received_at: str) -> Job:
+        """Create the record as RECEIVED; where it exists already, return it as it stands."""
+
+    def claim(self, source: Source, execution: str, at: str) -> Job | None:
+        """Bind the job to one execution and set it VALIDATING (creating the record where the event came first).
+
+        Claiming again by the same execution returns the job; None where another execution holds or has finished it.
+        """
+
+    def advance(
+        self,
+        job_id: str,
+        execution: str,
+        status: Status,
+        *,
+        rows: Rows | None = None,
+        chunks: Chunks | None = None,
+        contract: str | None = None,
+        reasons: tuple[Reason, ...] | None = None,
+        outputs: dict[str, str] | None = None,
+        finished_at: str | None = None,
+    ) -> Job:
+        """Move forward (or stay), and set what is given. Errors: ``Terminal("stale-execution")`` where the job belongs
+        to another execution, is past ``status``, or is final in another status.
+        """
+
+    def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
+        """Set FAILED unless the job is final already or another execution holds it (then None: nothing changed).
+
+        ``execution`` None: only a job that no execution has claimed. Failing it again alike returns the job.
+        """
+
+    def get(self, job_id: str) -> Job | None: ...
+
+    def list(
+        self, *, dataset: str | None = None, status: Status | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """Newest first by ``received_at``. Errors: ``Terminal("bad-cursor")``."""
+
+    def unfinished(self, received_before: str) -> Iterator[Job]:
+        """Jobs that are not final and were received before the given time, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapProgress:
+    """Live counts of the newest Distributed Map run of an execution."""
+
+    total: int
+    succeeded: int
+    running: int
+    failed: int
+
+
+class Executions(Protocol):
+    """Runs of the workflow (Step Functions)."""
+
+    def start(self, source: Source) -> str:
+        """Start the workflow for a source, named by its job id, and return the execution's ARN. Starting one that
+        exists already (running or closed) is success: an upload is processed once.
+        """
+
+    def status(self, execution: str) -> str | None:
+        """``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``TIMED_OUT``, ``ABORTED``; None where there is no such execution."""
+
+    def progress(self, execution: str) -> MapProgress | None:
+        """None before the first Map run has started."""
+
+
+class Notices(Protocol):
+    """Messages to people and machines (SNS)."""
+
+    def publish(self, subject: str, text: str, document: dict[str, Any], attributes: dict[str, str]) -> None:
+        """``text`` goes to e-mail; ``document``, as JSON, to every other protocol (``MessageStructure=json``).
+        ``attributes`` (``status``, ``dataset``) serve filter policies. ``subject``: see SNS' rules (ASCII, < 100).
+        """

@@ -1,0 +1,70 @@
+"""The environment, read once, and every limit of the pipeline with its unit and its source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+STATE_PAYLOAD_LIMIT_BYTES: Final = 256 * KIB
+"""Largest input or output of a Step Functions state.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+
+DEFAULT_CHUNK_SIZE_BYTES: Final = 32 * MIB
+"""Range that one Lambda invocation processes: large enough to hide its start, small enough for its memory."""
+
+HEAD_SIZE_BYTES: Final = 1 * MIB
+"""How much of an object's head is read to find its encoding, dialect and header."""
+
+RECORD_LIMIT_BYTES: Final = 1 * MIB
+"""Longest record that is delivered; a longer one is rejected (``record-too-long``)."""
+
+BLOCK_SIZE_BYTES: Final = 4 * MIB
+"""How much of a chunk is parsed and checked at a time: about one L2/L3 cache's worth, and the bound on memory."""
+
+MAX_CHUNKS: Final = 10_000
+"""A Distributed Map runs at most 10,000 children at once; a larger file gets larger chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the pipeline's resources are."""
+
+    stage: str
+    inbox_bucket: str
+    results_bucket: str
+    jobs_table: str
+    notices_topic_arn: str
+    state_machine_arn: str
+    api_token_parameter: str
+    """Name of the SSM SecureString that holds the API's bearer token."""
+    chunk_size_bytes: int
+    stuck_after_minutes: int
+    """The sweeper starts an upload, or reports a job, that has been unfinished for this long."""
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from ``SLUICE_*`` variables. The defaults name the resources that ``deploy.py`` makes for stage ``dev``,
+    so that ``chalice local`` and the test client import ``app.py`` without any set-up.
+    """
+    env = os.environ if environment is None else environment
+    stage = env.get("SLUICE_STAGE", "dev")
+    return Settings(
+        stage=stage,
+        inbox_bucket=env.get("SLUICE_INBOX_BUCKET", f"sluice-{stage}-inbox"),
+        results_bucket=env.get("SLUICE_RESULTS_BUCKET", f"sluice-{stage}-results"),
+        jobs_table=env.get("SLUICE_JOBS_TABLE", f"sluice-{stage}-jobs"),
+        notices_topic_arn=env.get(
+            "SLUICE_NOTICES_TOPIC_ARN", f"arn:aws:sns:us-east-1:000000000000:sluice-{stage}-notices"
+        ),
+        state_machine_arn=env.get(
+            "SLUICE_STATE_MACHINE_ARN", f"arn:aws:states:us-east-1:000000000000:stateMachine:sluice-{stage}"
+        ),
+        api_token_parameter=env.get("SLUICE_API_TOKEN_PARAMETER", f"/sluice/{stage}/api-token"),
+        chunk_size_bytes=int(env.get("SLUICE_CHUNK_SIZE_BYTES", DEFAULT_CHUNK_SIZE_BYTES)),
+        stuck_after_minutes=int(env.get("SLUICE_STUCK_AFTER_MINUTES", 30)),
+    )
