@@ -20,9 +20,7 @@ ROWS = 5_000
 HEADER = ["order_id", "customer_email", "country", "status", "quantity", "unit_price", "discount", "ordered_at", "note"]
 COUNTRIES = {"US": 30, "DE": 16, "GB": 12, "FR": 10, "JP": 8, "IN": 8, "BR": 6, "ES": 4, "CH": 3, "AT": 3}
 STATUSES = {"delivered": 62, "shipped": 14, "paid": 12, "pending": 7, "cancelled": 5}
-GIVEN_NAMES = (
-    "ada ben chen dora emil fatima gita hugo ines jonas kaoru lena marek nour olga pedro quinn rosa sven tomas"
-)
+GIVEN_NAMES = "ada ben chen dora emil fatima gita hugo ines jonas kaoru lena marek nour olga pedro quinn rosa sven tom"
 NOTES = [
     "Leave at the door, please",
     'Engraving: "for M., with love"',
