@@ -84,9 +84,16 @@ def dataset_of(key: str) -> str:
     '(none)'
     """
     parts = key.removeprefix(INCOMING_PREFIX).split("/")
-    if not key.startswith(INCOMING_PREFIX) or len(parts) < 2 or ".." in parts or not _DATASET.fullmatch(parts[0]):
+    if not key.startswith(INCOMING_PREFIX) or len(parts) < 2 or ".." in parts or not is_dataset(parts[0]):
         return NO_DATASET
     return parts[0]
+
+
+def is_dataset(name: str) -> bool:
+    """Whether a folder of this name under ``incoming/`` is a dataset: 1 to 64 of ``[A-Za-z0-9._-]``, a letter or digit
+    first.
+    """
+    return _DATASET.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ test suite runs over both. Adapters turn every foreign exception into ``errors.T
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -150,3 +150,25 @@ class Notices(Protocol):
         """``text`` goes to e-mail; ``document``, as JSON, to every other protocol (``MessageStructure=json``).
         ``attributes`` (``status``, ``dataset``) serve filter policies. ``subject``: see SNS' rules (ASCII, < 100).
         """
+
+
+class Ports(Protocol):
+    """All of them together, as the steps and the triggers are handed them. A dataclass with these attributes fits, and
+    so does a class that makes each port when it is first asked for.
+    """
+
+    @property
+    def objects(self) -> Objects: ...
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+    @property
+    def executions(self) -> Executions: ...
+
+    @property
+    def notices(self) -> Notices: ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The time now, with its zone (UTC)."""

@@ -1,0 +1,59 @@
+"""What every Lambda handler does around its one call: make the ports, log, and name errors as the workflow knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol
+
+from chalicelib import telemetry, wiring
+from chalicelib.errors import SluiceError, Terminal, Transient
+from chalicelib.model import JSON
+from chalicelib.ports import Ports
+from chalicelib.settings import Settings
+
+Handled = Callable[[Ports, Settings, JSON], JSON]
+
+
+class Event(Protocol):
+    """What Chalice hands to an event handler (``S3Event``, ``CloudWatchEvent``)."""
+
+    context: Any
+
+    def to_dict(self) -> JSON: ...
+
+
+def step(handled: Handled) -> Callable[[JSON, Any], JSON]:
+    """A Lambda function of the workflow.
+
+    Errors leave as a class named exactly ``Terminal`` or ``Transient`` with the message ``"code: message"``, because
+    Step Functions matches a Retry's and a Catch's error names to the letter (a subclass would match neither). Any other
+    exception is a fault in the code and passes through unchanged: the workflow's ``States.ALL`` catches it.
+    """
+
+    @wraps(handled)
+    def handler(payload: JSON, context: Any) -> JSON:
+        with telemetry.invocation(handled.__name__, context, payload):
+            try:
+                return handled(wiring.ports(), wiring.settings(), payload)
+            except SluiceError as error:
+                raise _as_the_workflow_knows_it(error) from error
+
+    return handler
+
+
+def trigger(handled: Handled) -> Callable[[Event], JSON]:
+    """A handler of events from outside the workflow. An exception fails the invocation: Lambda retries it twice."""
+
+    @wraps(handled)
+    def handler(event: Event) -> JSON:
+        document = event.to_dict()
+        with telemetry.invocation(handled.__name__, event.context, document):
+            return handled(wiring.ports(), wiring.settings(), document)
+
+    return handler
+
+
+def _as_the_workflow_knows_it(error: SluiceError) -> Terminal | Transient:
+    kind = Transient if isinstance(error, Transient) else Terminal
+    return kind(error.code, error.message)
