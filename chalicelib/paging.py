@@ -1,0 +1,70 @@
+"""Cursors for ``ports.Jobs.list``: a position in one particular listing, opaque to its holder.
+
+A cursor is URL-safe base64 of JSON. It names the listing that it came from, so that one given back with other filters
+is refused rather than answered with a wrong page. It carries no authority: whoever may list jobs may hold any position.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from chalicelib.errors import Terminal
+from chalicelib.model import Job, Status
+
+MAX_PAGE: Final = 1000
+_CURSOR_LIMIT_CHARS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which jobs are listed; None does not filter."""
+
+    dataset: str | None = None
+    status: Status | None = None
+
+    def shows(self, job: Job) -> bool:
+        return self.dataset in (None, job.dataset) and self.status in (None, job.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last job that a page showed."""
+
+    received_at: str
+    job_id: str
+
+
+def encode(listing: Listing, last: Job) -> str:
+    """The cursor of the page that follows ``last``."""
+    fields = [listing.dataset, listing.status, last.received_at, last.job_id]
+    return base64.urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def decode(listing: Listing, cursor: str) -> Position:
+    """The position that ``cursor`` names. Errors: ``Terminal("bad-cursor")`` for anything that ``encode`` did not make
+    for this listing.
+    """
+    try:
+        if len(cursor) > _CURSOR_LIMIT_CHARS:
+            raise ValueError("too long")
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        fields = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        dataset, status, received_at, job_id = fields
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        raise Terminal("bad-cursor", "the cursor was not made by this API") from error
+    if (dataset, status) != (listing.dataset, listing.status):
+        raise Terminal("bad-cursor", "the cursor belongs to a listing with other filters")
+    if not all(isinstance(part, str) and part for part in (received_at, job_id)):
+        raise Terminal("bad-cursor", "the cursor was not made by this API")
+    return Position(received_at, job_id)
+
+
+def checked_limit(limit: int) -> int:
+    """``limit`` if a page may have that many jobs. Errors: ``ValueError`` outside 1 … ``MAX_PAGE``."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise ValueError(f"a page has 1 to {MAX_PAGE} jobs, not {limit}")
+    return limit

@@ -1,0 +1,109 @@
+"""``ports.Jobs`` on a folder: one JSON file per record, written under a lock that threads and processes share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from chalicelib import paging, transitions
+from chalicelib.errors import Terminal
+from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
+from chalicelib.ports import Page
+from ops.disk.files import disk_errors, fill, locked, temporary
+
+_JOB_ID: Final = re.compile(r"[a-z0-9-]{1,80}")
+
+
+class DiskJobs:
+    """Job records under ``root``, which is made at the first write."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).absolute()
+
+    def register(self, source: Source, received_at: str) -> Job:
+        job = self._apply(source.job_id, lambda current: transitions.registered(current, source, received_at))
+        assert job is not None
+        return job
+
+    def claim(self, source: Source, execution: str, at: str) -> Job | None:
+        return self._apply(source.job_id, lambda current: transitions.claimed(current, source, execution, at))
+
+    def advance(
+        self,
+        job_id: str,
+        execution: str,
+        status: Status,
+        *,
+        rows: Rows | None = None,
+        chunks: Chunks | None = None,
+        contract: str | None = None,
+        reasons: tuple[Reason, ...] | None = None,
+        outputs: dict[str, str] | None = None,
+        finished_at: str | None = None,
+    ) -> Job:
+        changes = transitions.given(
+            rows=rows, chunks=chunks, contract=contract, reasons=reasons, outputs=outputs, finished_at=finished_at
+        )
+        job = self._apply(job_id, lambda current: transitions.advanced(current, job_id, execution, status, changes))
+        assert job is not None
+        return job
+
+    def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
+        return self._apply(job_id, lambda current: transitions.failed(current, execution, error, at))
+
+    def get(self, job_id: str) -> Job | None:
+        return self._read(self._path(job_id)) if _JOB_ID.fullmatch(job_id) else None
+
+    def list(
+        self, *, dataset: str | None = None, status: Status | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        paging.checked_limit(limit)
+        listing = paging.Listing(dataset, status)
+        jobs = sorted(filter(listing.shows, self._all()), key=_age, reverse=True)
+        if cursor is not None:
+            position = paging.decode(listing, cursor)
+            jobs = [job for job in jobs if _age(job) < (position.received_at, position.job_id)]
+        page = tuple(jobs[:limit])
+        return Page(page, paging.encode(listing, page[-1]) if len(jobs) > limit else None)
+
+    def unfinished(self, received_before: str) -> Iterator[Job]:
+        open_jobs = (job for job in self._all() if not job.status.is_final and job.received_at < received_before)
+        yield from sorted(open_jobs, key=_age)
+
+    def _apply(self, job_id: str, step: Callable[[Job | None], Job | None]) -> Job | None:
+        path = self._path(job_id)
+        with locked(self.root):
+            current = self._read(path)
+            job = step(current)
+            if job is not None and job != current:
+                with temporary(self.root) as draft, disk_errors(str(path)):
+                    fill(draft, [json.dumps(job.to_json(), ensure_ascii=False, indent=1).encode()])
+                    draft.replace(path)
+        return job
+
+    def _path(self, job_id: str) -> Path:
+        return self.root / f"{job_id}.json"
+
+    def _read(self, path: Path) -> Job | None:
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return Job.from_json(json.loads(text))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Terminal("damaged-record", f"{path} is not a job record") from error
+
+    def _all(self) -> Iterator[Job]:
+        for path in self.root.glob("*.json"):
+            job = self._read(path)
+            if job is not None:
+                yield job
+
+
+def _age(job: Job) -> tuple[str, str]:
+    """Sorts jobs by when they were received; the id settles ties, so that pages neither repeat nor skip."""
+    return job.received_at, job.job_id
