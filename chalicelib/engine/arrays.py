@@ -1,0 +1,171 @@
+"""Arrow arrays as numpy sees them: views, masks and arrays made from buffers, without copies where none are needed.
+
+``pa.array``, ``pa.scalar`` and ``Array.to_numpy`` import pandas wherever it is installed (0.16 s at start); everything
+here goes through ``Array.buffers`` and ``from_buffers`` instead. All functions take sliced arrays (offset != 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Fast = Callable[[pa.StringArray], pa.Array | None]
+"""Reads a whole column at once, or returns None where it cannot vouch for every text."""
+Slow = Callable[[pa.StringArray], tuple[pa.Array, Mask]]
+"""Reads any column text by text: the values (null where unreadable) and which texts are unreadable."""
+
+SEGMENT_ROWS: Final = 2048
+"""A column that ``Fast`` refuses is read in segments of this many rows, so that a few bad texts cost a few slow
+segments. Small against a block's tens of thousands of rows, large against a kernel call's fixed 10 µs."""
+
+
+def resolve(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[pa.Array, Mask]:
+    """The values of a column and the mask of its unreadable texts, by ``fast`` wherever it answers.
+
+    The result is the same as ``slow``'s for any cut into segments, if ``fast`` answers only where ``slow`` finds every
+    text readable, and with the same values. The readers' tests hold them to that.
+    """
+    values = fast(texts)
+    if values is not None:
+        return values, np.zeros(len(texts), np.bool_)
+    if len(texts) <= SEGMENT_ROWS:
+        return slow(texts)
+    bad = np.zeros(len(texts), np.bool_)
+    pieces = []
+    for start in range(0, len(texts), SEGMENT_ROWS):
+        piece = texts.slice(start, SEGMENT_ROWS)
+        values = fast(piece)
+        if values is None:
+            values, bad[start : start + len(piece)] = slow(piece)
+        pieces.append(values)
+    return pa.concat_arrays(pieces), bad
+
+
+def cast_or_none(texts: pa.StringArray, arrow_type: pa.DataType) -> pa.Array | None:
+    """The column cast as a whole; None where Arrow refuses any text of it."""
+    try:
+        return pc.cast(texts, arrow_type)
+    except pa.ArrowInvalid:
+        return None
+
+
+def matches(texts: pa.StringArray, pattern: str) -> Mask:
+    """Which texts an RE2 pattern matches (anchor it with ``\\A`` and ``\\z``); False for a null."""
+    return trues(pc.match_substring_regex(texts, pattern))
+
+
+def trues(flags: pa.BooleanArray) -> Mask:
+    """Which entries of a boolean array are true; False for a null."""
+    bits = _bits(flags.buffers()[1], flags.offset, len(flags))
+    return bits if flags.null_count == 0 else bits & valid(flags)
+
+
+def valid(array: pa.Array) -> Mask:
+    """Which entries are not null."""
+    if array.null_count == 0:
+        return np.ones(len(array), np.bool_)
+    buffer = array.buffers()[0]
+    if buffer is None:  # the null type has no bitmap
+        return np.zeros(len(array), np.bool_)
+    return _bits(buffer, array.offset, len(array))
+
+
+def _bits(buffer: pa.Buffer | None, offset: int, length: int) -> Mask:
+    if buffer is None or length == 0:
+        return np.zeros(length, np.bool_)
+    first, last = offset // 8, (offset + length + 7) // 8
+    packed = np.frombuffer(buffer, np.uint8, count=last - first, offset=first)
+    unpacked = np.unpackbits(packed, bitorder="little", count=offset % 8 + length)
+    return unpacked[offset % 8 :].view(np.bool_)
+
+
+def bitmap(flags: Mask) -> pa.Buffer:
+    """A validity bitmap from a numpy mask."""
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))
+
+
+def offsets(texts: pa.StringArray) -> NDArray[np.int32]:
+    """Where each text starts in ``data(texts)``, and at the end where the last one stops: length + 1 entries."""
+    if len(texts) == 0:  # such an array may have no offsets buffer at all
+        return np.zeros(1, np.int32)
+    return np.frombuffer(texts.buffers()[1], np.int32, count=len(texts) + 1, offset=4 * texts.offset)
+
+
+def data(texts: pa.StringArray) -> NDArray[np.uint8]:
+    """The bytes that ``offsets`` points into."""
+    buffer = texts.buffers()[2]
+    return np.zeros(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
+
+
+def text_bytes(texts: pa.StringArray) -> NDArray[np.uint8]:
+    """The bytes of all the texts, one after the other (with whatever lies under nulls)."""
+    edges = offsets(texts)
+    return data(texts)[edges[0] : edges[-1]]
+
+
+def fixed_width(texts: pa.StringArray, width: int) -> NDArray[np.uint8] | None:
+    """The non-null texts as a matrix of bytes, a row each; None where any of them has another width in bytes."""
+    edges = offsets(texts)
+    if texts.null_count == 0:
+        if len(texts) * width != edges[-1] - edges[0] or np.any(np.diff(edges) != width):
+            return None
+        return data(texts)[edges[0] : edges[-1]].reshape(len(texts), width)
+    present = valid(texts)
+    if np.any(np.diff(edges)[present] != width):
+        return None
+    starts = edges[:-1][present]
+    if len(starts) * width == edges[-1] - edges[0]:  # nulls take no bytes
+        return data(texts)[edges[0] : edges[-1]].reshape(len(starts), width)
+    return data(texts)[starts[:, None] + np.arange(width, dtype=np.int32)]
+
+
+def from_rows(matrix: NDArray[np.uint8]) -> pa.StringArray:
+    """A string array of the rows of a matrix of (UTF-8) bytes: the inverse of ``fixed_width``."""
+    rows, width = matrix.shape
+    edges = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(edges), pa.py_buffer(np.ascontiguousarray(matrix)))
+
+
+def strings(texts: Sequence[str | None]) -> pa.StringArray:
+    """A string array of Python texts; None is null."""
+    encoded = [b"" if text is None else text.encode() for text in texts]
+    edges = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(piece) for piece in encoded], out=edges[1:])
+    present = np.array([text is not None for text in texts], np.bool_)
+    validity = None if present.all() else bitmap(present)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(edges), pa.py_buffer(b"".join(encoded)), validity)
+
+
+def with_only(texts: pa.StringArray, kept: Mask) -> pa.StringArray:
+    """The same texts, null wherever ``kept`` is False: a new bitmap over the old bytes."""
+    if len(texts) == 0:
+        return texts
+    kept = kept if texts.null_count == 0 else kept & valid(texts)
+    buffers = texts.buffers()
+    edges = buffers[1].slice(4 * texts.offset, 4 * (len(texts) + 1))
+    return pa.StringArray.from_buffers(len(texts), edges, buffers[2] or pa.py_buffer(b""), bitmap(kept))
+
+
+def values_of(array: pa.Array, dtype: Any) -> NDArray[Any]:
+    """The values of a fixed-width array as a numpy view of ``dtype``; anything may stand under a null."""
+    buffer = array.buffers()[1]
+    if buffer is None or len(array) == 0:
+        return np.zeros(len(array), dtype)
+    return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * np.dtype(dtype).itemsize)
+
+
+def from_values(values: NDArray[Any], arrow_type: pa.DataType, kept: Mask | None = None) -> pa.Array:
+    """A fixed-width array over a numpy array's memory, null wherever ``kept`` is False."""
+    validity = None if kept is None or kept.all() else bitmap(kept)
+    return pa.Array.from_buffers(arrow_type, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def retyped(array: pa.Array, arrow_type: pa.DataType) -> pa.Array:
+    """The same memory under another type of the same width."""
+    return pa.Array.from_buffers(arrow_type, len(array), array.buffers(), array.null_count, array.offset)
