@@ -1,0 +1,145 @@
+"""Sluice on a laptop: the whole pipeline with no AWS account and no Docker.
+
+    python local.py run FILE…       in an AWS emulator, deployed by the same code as on AWS
+    python local.py check FILE…     the same steps in this process, without the emulator
+    python local.py infer FILE      a draft contract, on standard output
+    python local.py serve           the emulator with the pipeline and its API, until Ctrl-C
+
+Exit status: 0 every job succeeded (rejected rows within the tolerance included), 1 a job failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from chalicelib.model import Job, Status
+from ops import uploads
+
+SUCCEEDED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; ``docs/laptop.md`` is tested against it."""
+    root = argparse.ArgumentParser(prog="local.py", description="Run Sluice on this machine.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="run|check|infer|serve")
+
+    run = commands.add_parser("run", help="run files through the whole pipeline in an AWS emulator")
+    check = commands.add_parser("check", help="run files through the same steps in this process, without the emulator")
+    for command in (run, check):
+        command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a CSV file")
+        command.add_argument("--contract", type=Path, metavar="C", help="contract (default: contracts/<dataset>.json)")
+        command.add_argument("--dataset", metavar="D", help="dataset (default: from the contract's or the file's name)")
+        command.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out/")
+        command.add_argument("--chunk-size", type=_size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
+        command.add_argument("--json", action="store_true", help="print the job records as JSON, and nothing else")
+    run.add_argument("--serve", action="store_true", help="afterwards keep the pipeline up until Ctrl-C")
+
+    infer = commands.add_parser("infer", help="print a draft contract for a file")
+    infer.add_argument("files", nargs=1, type=Path, metavar="FILE", help="a CSV file")
+
+    serve = commands.add_parser("serve", help="keep the pipeline and its API up until Ctrl-C")
+    serve.add_argument("--chunk-size", type=_size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _COMMANDS[options.command](options)
+    except uploads.UsageError as error:
+        print(f"local.py {options.command}: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    planned = uploads.plan(options.files, options.contract, options.dataset)
+    from ops import laptop
+
+    with laptop.started(options.chunk_size) as stack:
+        jobs = laptop.run(stack, planned, options.out)
+        _print(jobs, as_json=options.json)
+        if options.serve:
+            print(laptop.instructions(stack), file=sys.stderr if options.json else sys.stdout, flush=True)
+            laptop.wait(stack)
+    return _status(jobs)
+
+
+def _check(options: argparse.Namespace) -> int:
+    planned = uploads.plan(options.files, options.contract, options.dataset)
+    from ops import inprocess, progress
+
+    with progress.view() as view:
+        jobs = [inprocess.check(upload, options.out, options.chunk_size, view) for upload in planned]
+    _print(jobs, as_json=options.json)
+    return _status(jobs)
+
+
+def _infer(options: argparse.Namespace) -> int:
+    (planned,) = uploads.plan(options.files, contracts=Path("no contract is looked for"))
+    from ops import inprocess
+
+    draft, job = inprocess.infer(planned)
+    if draft is None:
+        assert job.error is not None
+        print(f"local.py infer: {job.error.code}: {job.error.message}", file=sys.stderr)
+        return FAILED
+    print(json.dumps(draft, indent=2, ensure_ascii=False))
+    return SUCCEEDED
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from ops import laptop
+
+    with laptop.started(options.chunk_size) as stack:
+        print(laptop.instructions(stack), flush=True)
+        laptop.wait(stack)
+    return SUCCEEDED
+
+
+_COMMANDS = {"run": _run, "check": _check, "infer": _infer, "serve": _serve}
+
+
+def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([job.to_json() for job in jobs], indent=2, ensure_ascii=False), flush=True)
+        return
+    from rich.console import Console
+
+    from ops import table
+
+    table.show(jobs, Console())
+
+
+def _status(jobs: Sequence[Job]) -> int:
+    return SUCCEEDED if all(job.status is Status.SUCCEEDED for job in jobs) else FAILED
+
+
+def _size(text: str) -> int:
+    """Bytes: digits, or digits with KiB or MiB."""
+    digits, factor = text, 1
+    for unit, size in (("KiB", 1024), ("MiB", 1024 * 1024)):
+        if text.endswith(unit):
+            digits, factor = text.removesuffix(unit), size
+    if not (digits.isascii() and digits.isdigit() and int(digits)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in bytes such as 4000000, 512KiB or 8MiB")
+    return int(digits) * factor
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends as Ctrl-C does: what was started is stopped on the way out."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

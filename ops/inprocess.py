@@ -1,0 +1,154 @@
+"""The workflow without Step Functions: the same steps over ports on a folder, for ``local.py check``.
+
+statemachine.json says what runs after what on AWS; ``Run`` says it here. Chunks run in worker processes where that
+pays, so a large file is checked on every core of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from chalicelib import steps
+from chalicelib.errors import SluiceError
+from chalicelib.model import JSON, Job, Source, event_from_source
+from chalicelib.settings import MIB, Settings, from_environment
+from ops import disk, outputs
+from ops.uploads import Upload
+from ops.watch import Sight, View
+
+_EXECUTION = "local-check"
+
+_PROCESSES_PAY_ABOVE_BYTES = 32 * MIB
+"""A worker process takes about a second to import pandas; below this size threads are done earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPorts:
+    """``ports.Ports`` on one folder. Picklable, so that a worker process can be given it."""
+
+    objects: disk.DiskObjects
+    jobs: disk.DiskJobs
+    executions: disk.NoExecutions
+    notices: disk.RecordedNotices
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        jobs = disk.DiskJobs(folder / "jobs")
+        return cls(disk.DiskObjects(folder / "objects"), jobs, disk.NoExecutions(), disk.RecordedNotices())
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        return _now
+
+
+def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -> Job:
+    """Run one file through the pipeline; its outputs are then under ``out/<job_id>/``.
+
+    The job comes back SUCCEEDED or FAILED. Errors: ``OSError`` where ``out`` cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".check-") as folder:
+        run = Run(FolderPorts.at(Path(folder)), _settings(chunk_size_bytes), upload.path.name, view)
+        job = run.to_the_end(_put(run.ports, run.settings, upload))
+        return outputs.fetch(run.ports.objects, run.settings.results_bucket, job, out)
+
+
+def infer(upload: Upload) -> tuple[JSON | None, Job]:
+    """A draft contract from the whole file; None, and the job that failed, where the file cannot be read as CSV."""
+    with tempfile.TemporaryDirectory(prefix="sluice-infer-") as folder:
+        job = check(Upload(upload.path, upload.dataset, None), Path(folder), None, _Nobody())
+        draft = Path(folder) / job.job_id / "contract.json"
+        return (json.loads(draft.read_bytes()) if draft.exists() else None), job
+
+
+class Run:
+    """One job on its way from ValidateData to its end."""
+
+    def __init__(self, ports: FolderPorts, settings: Settings, name: str, view: View) -> None:
+        self.ports = ports
+        self.settings = settings
+        self._name = name
+        self._view = view
+
+    def to_the_end(self, source: Source) -> Job:
+        """Every state of the workflow; a ``SluiceError`` of any of them is recorded as the job's failure."""
+        event = event_from_source(source)
+        self.ports.jobs.register(source, _now().isoformat())
+        self._show(source.job_id, 0, 0)
+        try:
+            state = steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})
+            while state["action"] == "process":
+                self._process(state)
+                state = steps.aggregate_data(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
+            self._show(source.job_id, 0, 0)
+            steps.store_results(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
+        except SluiceError as error:
+            failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
+            payload = {"execution": _EXECUTION, "event": event, "failure": failure}
+            steps.record_failure(self.ports, self.settings, payload)
+        job = self.ports.jobs.get(source.job_id)
+        assert job is not None
+        self._show(source.job_id, job.chunks.done, job.chunks.planned)
+        return job
+
+    def _process(self, state: JSON) -> None:
+        """One round of chunks, on every core where the file is large enough to pay for worker processes."""
+        tasks = json.loads(self.ports.objects.get(state["round"]["bucket"], state["round"]["key"]))
+        self._show(state["job_id"], 0, len(tasks))
+        with self._workers(state["job_id"], len(tasks)) as workers:
+            futures = [workers.submit(_chunk, self.ports, self.settings, task) for task in tasks]
+            try:
+                for done, future in enumerate(as_completed(futures), start=1):
+                    future.result()
+                    self._show(state["job_id"], done, len(tasks))
+            except BaseException:
+                workers.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _workers(self, job_id: str, tasks: int) -> Executor:
+        job = self.ports.jobs.get(job_id)
+        workers = max(1, min(tasks, os.cpu_count() or 1))
+        if workers > 1 and job is not None and job.source.size_bytes >= _PROCESSES_PAY_ABOVE_BYTES:
+            # Not forked: a fork of a process in which Arrow has started its threads may lock up.
+            return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        return ThreadPoolExecutor(workers)
+
+    def _show(self, job_id: str, done: int, total: int) -> None:
+        self._view.show([Sight(self._name, job_id, self.ports.jobs.get(job_id), done, total)])
+
+
+class _Nobody:
+    def show(self, sights: Sequence[Sight]) -> None:
+        """Nobody watches."""
+
+
+def _chunk(ports: FolderPorts, settings: Settings, task: JSON) -> None:
+    steps.process_chunk(ports, settings, {"task": task})
+
+
+def _put(ports: FolderPorts, settings: Settings, upload: Upload) -> Source:
+    """Contract and file as objects of the inbox; the file is linked, not copied."""
+    if upload.contract is not None:
+        document = upload.contract.read_bytes()
+        ports.objects.put(settings.inbox_bucket, upload.contract_key, document, "application/json")
+    stored = ports.objects.link(settings.inbox_bucket, upload.key, upload.path)
+    return Source(stored.bucket, stored.key, stored.version_id, stored.size_bytes, stored.etag)
+
+
+def _settings(chunk_size_bytes: int | None) -> Settings:
+    names = {"SLUICE_STAGE": "check", "SLUICE_INBOX_BUCKET": "inbox", "SLUICE_RESULTS_BUCKET": "results"}
+    settings = from_environment(names)
+    return settings if chunk_size_bytes is None else replace(settings, chunk_size_bytes=chunk_size_bytes)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

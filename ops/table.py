@@ -1,0 +1,82 @@
+"""What a person reads at the end: one table of the jobs, their reasons, and a panel for each that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from chalicelib.model import Job, Status
+
+_REASONS_SHOWN = 5
+
+
+def seconds(job: Job) -> float | None:
+    """From the upload's arrival to the job's end; None while it runs."""
+    if job.finished_at is None:
+        return None
+    return (datetime.fromisoformat(job.finished_at) - datetime.fromisoformat(job.received_at)).total_seconds()
+
+
+def show(jobs: Sequence[Job], console: Console) -> None:
+    """Print every job: counts, top reasons, paths; and why it failed, if it did."""
+    console.print(_counts(jobs))
+    for job in jobs:
+        if job.error is not None:
+            console.print(_failure(job))
+        details = [part for part in (_reasons(job), _paths(job)) if part is not None]
+        if details:
+            console.print(Group(*details))
+
+
+def _counts(jobs: Sequence[Job]) -> Table:
+    table = Table(title_justify="left", header_style="bold")
+    table.add_column("job", overflow="fold")
+    table.add_column("status")
+    for name in ("rows read", "valid", "rejected", "blank", "chunks", "seconds"):
+        table.add_column(name, justify="right")
+    for job in jobs:
+        colour = "green" if job.status is Status.SUCCEEDED else "red"
+        took = seconds(job)
+        counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank)
+        table.add_row(
+            escape(job.job_id),
+            f"[{colour}]{job.status}[/]",
+            *(f"{count:,}" for count in counts),
+            f"{job.chunks.done}/{job.chunks.planned}",
+            "" if took is None else f"{took:.1f}",
+        )
+    return table
+
+
+def _failure(job: Job) -> Panel:
+    assert job.error is not None
+    text = f"[bold]{escape(job.error.code)}[/]\n{escape(job.error.message)}"
+    return Panel(text, title=f"{escape(job.source.key)} failed", title_align="left", border_style="red")
+
+
+def _reasons(job: Job) -> RenderableType | None:
+    if not job.reasons:
+        return None
+    table = Table(header_style="bold")
+    table.add_column("why rows were rejected")
+    table.add_column("field")
+    table.add_column("findings", justify="right")
+    for reason in job.reasons[:_REASONS_SHOWN]:
+        table.add_row(escape(reason.code), escape(reason.field), f"{reason.count:,}")
+    if len(job.reasons) > _REASONS_SHOWN:
+        table.add_row(f"and {len(job.reasons) - _REASONS_SHOWN} more: see the report", "", "")
+    return table
+
+
+def _paths(job: Job) -> RenderableType | None:
+    if not job.outputs:
+        return None
+    table = Table.grid(padding=(0, 2))
+    for name, path in job.outputs.items():
+        table.add_row(f"[bold]{escape(name)}[/]", escape(path))
+    return table

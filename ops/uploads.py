@@ -1,0 +1,97 @@
+"""Which file goes where: from the arguments of a command to the keys of the inbox."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, NO_DATASET, dataset_of
+
+PROJECT = Path(__file__).resolve().parent.parent
+CONTRACTS = PROJECT / "contracts"
+
+
+class UsageError(Exception):
+    """The command cannot start with these arguments; the message is for the person who typed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file, the dataset it is uploaded to, and that dataset's contract, if there is one."""
+
+    path: Path
+    dataset: str
+    contract: Path | None
+
+    @property
+    def key(self) -> str:
+        return f"{INCOMING_PREFIX}{self.dataset}/{self.path.name}"
+
+    @property
+    def contract_key(self) -> str:
+        return f"{CONTRACTS_PREFIX}{self.dataset}.json"
+
+
+def plan(
+    files: Sequence[Path], contract: Path | None = None, dataset: str | None = None, contracts: Path = CONTRACTS
+) -> list[Upload]:
+    """One upload per file, in the order given.
+
+    The dataset is the one named; else the name in the contract given; else the file's stem where ``contracts`` has a
+    contract of that name; else the stem made fit for a folder's name. Without a contract given, the dataset's own in
+    ``contracts`` is taken, and where there is none the schema will be inferred.
+
+    Errors: ``UsageError`` for a file or contract that cannot be read, and for a dataset no folder can be named.
+    """
+    for path in files:
+        _must_be_readable(path, "file")
+    if contract is not None:
+        _must_be_readable(contract, "contract")
+    if dataset is not None and not _is_dataset(dataset):
+        raise UsageError(
+            f"{dataset!r} cannot be a dataset: letters, digits, '.', '_' and '-' only, beginning with a letter or digit"
+        )
+    named = dataset or (_name_in(contract) if contract else None)
+    uploads = []
+    for path in files:
+        target = named or _dataset_for(path, contracts)
+        own = contracts / f"{target}.json"
+        uploads.append(Upload(path, target, contract or (own if own.is_file() else None)))
+    return uploads
+
+
+def _must_be_readable(path: Path, kind: str) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a {kind}")
+    try:
+        with path.open("rb"):
+            return
+    except OSError as error:
+        raise UsageError(f"the {kind} {path} cannot be read: {error.strerror}") from error
+
+
+def _is_dataset(name: str) -> bool:
+    return dataset_of(f"{INCOMING_PREFIX}{name}/x") == name != NO_DATASET
+
+
+def _name_in(contract: Path) -> str | None:
+    """The contract's ``name``. A contract that cannot be understood is not refused here: the pipeline does so itself,
+    and says where the fault is."""
+    try:
+        document = json.loads(contract.read_bytes())
+    except ValueError:
+        return None
+    name = document.get("name") if isinstance(document, dict) else None
+    return name if isinstance(name, str) and _is_dataset(name) else None
+
+
+def _dataset_for(path: Path, contracts: Path) -> str:
+    if _is_dataset(path.stem) and (contracts / f"{path.stem}.json").is_file():
+        return path.stem
+    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:64].rstrip("-")
+    return slug or "data"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
+from ops import disk, outputs, table
+
+SOURCE = Source("inbox", "incoming/orders/a.csv", "1")
+DONE = Job(
+    job_id=SOURCE.job_id,
+    dataset="orders",
+    status=Status.SUCCEEDED,
+    source=SOURCE,
+    received_at="2026-01-01T00:00:00+00:00",
+    finished_at="2026-01-01T00:00:02.500000+00:00",
+    rows=Rows(5000, 4877, 121, 2),
+    chunks=Chunks(2, 2),
+    reasons=tuple(Reason("constraint-error", f"field {n}", 90 - n) for n in range(7)),
+    outputs={"report": f"s3://results/jobs/{SOURCE.job_id}/report.html"},
+)
+
+
+def shown(job: Job) -> str:
+    stream = io.StringIO()
+    table.show([job], Console(file=stream, width=120))
+    return stream.getvalue()
+
+
+def test_it_shows_counts_seconds_reasons_and_paths() -> None:
+    text = shown(outputs.localised(DONE, "results", Path("out")))
+    for part in ("5,000", "4,877", "121", "2.5", "2/2", "SUCCEEDED", f"out/{DONE.job_id}/report.html"):
+        assert part in text
+    assert "field 4" in text
+    assert "field 5" not in text
+    assert "and 2 more" in text
+
+
+def test_a_failed_job_shows_code_and_message_and_takes_no_markup_from_them() -> None:
+    error = Failure("header-mismatch", 'the label "[red]x[/red]" in position 2 is not in the contract')
+    text = shown(DONE.with_(status=Status.FAILED, error=error, reasons=(), outputs={}))
+    assert "header-mismatch" in text
+    assert "[red]x[/red]" in text
+    assert "incoming/orders/a.csv failed" in text
+
+
+def test_seconds_are_none_until_the_job_has_ended() -> None:
+    assert table.seconds(DONE) == 2.5
+    assert table.seconds(DONE.with_(finished_at=None)) is None
+
+
+def test_outputs_are_fetched_whole_in_place_of_older_ones(tmp_path: Path) -> None:
+    objects = disk.DiskObjects(tmp_path / "store")
+    prefix = f"jobs/{DONE.job_id}"
+    objects.put("results", f"{prefix}/report.html", b"<html>", "text/html")
+    objects.put("results", f"{prefix}/data/part-00000.parquet", b"PAR1", "application/octet-stream")
+    objects.put("results", "jobs/another/report.html", b"other", "text/html")
+    stale = tmp_path / "out" / DONE.job_id / "stale.csv"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old")
+
+    job = outputs.fetch(objects, "results", DONE, tmp_path / "out")
+
+    found = {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in _files(tmp_path / "out")}
+    assert found == {
+        f"{DONE.job_id}/report.html": b"<html>",
+        f"{DONE.job_id}/data/part-00000.parquet": b"PAR1",
+    }
+    assert job.outputs == {"report": str(tmp_path / "out" / DONE.job_id / "report.html")}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
