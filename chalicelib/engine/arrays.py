@@ -7,17 +7,22 @@ here goes through ``Array.buffers`` and ``from_buffers`` instead. All functions 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    ArrowArray = pa.Array[Any]
+else:
+    ArrowArray = pa.Array  # generic for type checkers only
+
 Mask = NDArray[np.bool_]
-Fast = Callable[[pa.StringArray], pa.Array | None]
+Fast = Callable[[pa.StringArray], ArrowArray | None]
 """Reads a whole column at once, or returns None where it cannot vouch for every text."""
-Slow = Callable[[pa.StringArray], tuple[pa.Array, Mask]]
+Slow = Callable[[pa.StringArray], tuple[ArrowArray, Mask]]
 """Reads any column text by text: the values (null where unreadable) and which texts are unreadable."""
 
 SEGMENT_ROWS: Final = 2048
@@ -25,7 +30,7 @@ SEGMENT_ROWS: Final = 2048
 segments. Small against a block's tens of thousands of rows, large against a kernel call's fixed 10 µs."""
 
 
-def resolve(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[pa.Array, Mask]:
+def resolve(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:
     """The values of a column and the mask of its unreadable texts, by ``fast`` wherever it answers.
 
     The result is the same as ``slow``'s for any cut into segments, if ``fast`` answers only where ``slow`` finds every
@@ -47,7 +52,7 @@ def resolve(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[pa.Array, Ma
     return pa.concat_arrays(pieces), bad
 
 
-def cast_or_none(texts: pa.StringArray, arrow_type: pa.DataType) -> pa.Array | None:
+def cast_or_none(texts: pa.StringArray, arrow_type: pa.DataType) -> ArrowArray | None:
     """The column cast as a whole; None where Arrow refuses any text of it."""
     try:
         return pc.cast(texts, arrow_type)
@@ -66,7 +71,7 @@ def trues(flags: pa.BooleanArray) -> Mask:
     return bits if flags.null_count == 0 else bits & valid(flags)
 
 
-def valid(array: pa.Array) -> Mask:
+def valid(array: ArrowArray) -> Mask:
     """Which entries are not null."""
     if array.null_count == 0:
         return np.ones(len(array), np.bool_)
@@ -76,31 +81,47 @@ def valid(array: pa.Array) -> Mask:
     return _bits(buffer, array.offset, len(array))
 
 
+def _view(buffer: pa.Buffer, dtype: Any, count: int = -1, offset: int = 0) -> NDArray[Any]:
+    """A numpy array over an Arrow buffer. Arrow's stubs do not say that it has the buffer protocol."""
+    return np.frombuffer(cast("Any", buffer), dtype, count=count, offset=offset)
+
+
+def _buffer(values: NDArray[Any] | bytes) -> pa.Buffer:
+    """An Arrow buffer over a contiguous numpy array, likewise."""
+    return pa.py_buffer(cast("Any", values))
+
+
 def _bits(buffer: pa.Buffer | None, offset: int, length: int) -> Mask:
     if buffer is None or length == 0:
         return np.zeros(length, np.bool_)
     first, last = offset // 8, (offset + length + 7) // 8
-    packed = np.frombuffer(buffer, np.uint8, count=last - first, offset=first)
+    packed = _view(buffer, np.uint8, count=last - first, offset=first)
     unpacked = np.unpackbits(packed, bitorder="little", count=offset % 8 + length)
     return unpacked[offset % 8 :].view(np.bool_)
 
 
 def bitmap(flags: Mask) -> pa.Buffer:
     """A validity bitmap from a numpy mask."""
-    return pa.py_buffer(np.packbits(flags, bitorder="little"))
+    return _buffer(np.packbits(flags, bitorder="little"))
+
+
+def _offset_buffer(texts: pa.StringArray) -> pa.Buffer:
+    buffer = texts.buffers()[1]
+    assert buffer is not None, "only an empty array can lack offsets"
+    return buffer
 
 
 def offsets(texts: pa.StringArray) -> NDArray[np.int32]:
     """Where each text starts in ``data(texts)``, and at the end where the last one stops: length + 1 entries."""
     if len(texts) == 0:  # such an array may have no offsets buffer at all
         return np.zeros(1, np.int32)
-    return np.frombuffer(texts.buffers()[1], np.int32, count=len(texts) + 1, offset=4 * texts.offset)
+    return _view(_offset_buffer(texts), np.int32, count=len(texts) + 1, offset=4 * texts.offset)
 
 
 def data(texts: pa.StringArray) -> NDArray[np.uint8]:
     """The bytes that ``offsets`` points into."""
     buffer = texts.buffers()[2]
-    return np.zeros(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
+    return np.zeros(0, np.uint8) if buffer is None else _view(buffer, np.uint8)
 
 
 def text_bytes(texts: pa.StringArray) -> NDArray[np.uint8]:
@@ -122,14 +143,15 @@ def fixed_width(texts: pa.StringArray, width: int) -> NDArray[np.uint8] | None:
     starts = edges[:-1][present]
     if len(starts) * width == edges[-1] - edges[0]:  # nulls take no bytes
         return data(texts)[edges[0] : edges[-1]].reshape(len(starts), width)
-    return data(texts)[starts[:, None] + np.arange(width, dtype=np.int32)]
+    gathered: NDArray[np.uint8] = data(texts)[starts[:, None] + np.arange(width, dtype=np.int32)]
+    return gathered
 
 
 def from_rows(matrix: NDArray[np.uint8]) -> pa.StringArray:
     """A string array of the rows of a matrix of (UTF-8) bytes: the inverse of ``fixed_width``."""
     rows, width = matrix.shape
     edges = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(edges), pa.py_buffer(np.ascontiguousarray(matrix)))
+    return pa.StringArray.from_buffers(rows, _buffer(edges), _buffer(np.ascontiguousarray(matrix)))
 
 
 def strings(texts: Sequence[str | None]) -> pa.StringArray:
@@ -139,7 +161,7 @@ def strings(texts: Sequence[str | None]) -> pa.StringArray:
     np.cumsum([len(piece) for piece in encoded], out=edges[1:])
     present = np.array([text is not None for text in texts], np.bool_)
     validity = None if present.all() else bitmap(present)
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(edges), pa.py_buffer(b"".join(encoded)), validity)
+    return pa.StringArray.from_buffers(len(texts), _buffer(edges), _buffer(b"".join(encoded)), validity)
 
 
 def with_only(texts: pa.StringArray, kept: Mask) -> pa.StringArray:
@@ -147,25 +169,24 @@ def with_only(texts: pa.StringArray, kept: Mask) -> pa.StringArray:
     if len(texts) == 0:
         return texts
     kept = kept if texts.null_count == 0 else kept & valid(texts)
-    buffers = texts.buffers()
-    edges = buffers[1].slice(4 * texts.offset, 4 * (len(texts) + 1))
-    return pa.StringArray.from_buffers(len(texts), edges, buffers[2] or pa.py_buffer(b""), bitmap(kept))
+    edges = _offset_buffer(texts).slice(4 * texts.offset, 4 * (len(texts) + 1))
+    return pa.StringArray.from_buffers(len(texts), edges, texts.buffers()[2] or _buffer(b""), bitmap(kept))
 
 
-def values_of(array: pa.Array, dtype: Any) -> NDArray[Any]:
+def values_of(array: ArrowArray, dtype: Any) -> NDArray[Any]:
     """The values of a fixed-width array as a numpy view of ``dtype``; anything may stand under a null."""
     buffer = array.buffers()[1]
     if buffer is None or len(array) == 0:
         return np.zeros(len(array), dtype)
-    return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * np.dtype(dtype).itemsize)
+    return _view(buffer, dtype, count=len(array), offset=array.offset * np.dtype(dtype).itemsize)
 
 
-def from_values(values: NDArray[Any], arrow_type: pa.DataType, kept: Mask | None = None) -> pa.Array:
+def from_values(values: NDArray[Any], arrow_type: pa.DataType, kept: Mask | None = None) -> ArrowArray:
     """A fixed-width array over a numpy array's memory, null wherever ``kept`` is False."""
     validity = None if kept is None or kept.all() else bitmap(kept)
-    return pa.Array.from_buffers(arrow_type, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+    return pa.Array.from_buffers(arrow_type, len(values), [validity, _buffer(np.ascontiguousarray(values))])
 
 
-def retyped(array: pa.Array, arrow_type: pa.DataType) -> pa.Array:
+def retyped(array: ArrowArray, arrow_type: pa.DataType) -> ArrowArray:
     """The same memory under another type of the same width."""
     return pa.Array.from_buffers(arrow_type, len(array), array.buffers(), array.null_count, array.offset)

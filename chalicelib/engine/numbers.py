@@ -2,7 +2,7 @@
 
 XML Schema's lexical forms (https://www.w3.org/TR/xmlschema11-2/#decimal, #double), ASCII digits only, without XSD's
 ``INF`` and ``NaN``. A whole column is cast by Arrow, which accepts a little less (a leading ``+`` of an integer) and
-a little more (``0x1F``, ``nan``, ``inf``) than the rules; what each ``fast`` reader checks after its cast closes that gap.
+a little more (``0x1F``, ``nan``, ``inf``) than the rules; each ``fast`` reader's checks after its cast close that gap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import Mask, Slow
+from chalicelib.engine.arrays import ArrowArray, Mask, Slow
 from chalicelib.engine.fields import Field
 
 INT64_DIGITS: Final = 18
@@ -73,7 +73,7 @@ def _rewritten(field: Field, number: str, plain: Slow) -> Slow:
     around = "" if field.bare_number else "[^0-9+\\-" + "".join(re.escape(mark) for mark in marks) + "]*"
     pattern = rf"\A(?s:{around})({number})(?s:{around})\z"
 
-    def read(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+    def read(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         good = arrays.matches(texts, pattern)
         rewritten = arrays.with_only(texts, good)
         if around:
@@ -88,12 +88,12 @@ def _rewritten(field: Field, number: str, plain: Slow) -> Slow:
     return read
 
 
-def read_integers(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read_integers(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """int64 from ``[+-]?[0-9]+``; what lies outside int64 is unreadable."""
     return arrays.resolve(texts, _fast_integers, _slow_integers)
 
 
-def _fast_integers(texts: pa.StringArray) -> pa.Array | None:
+def _fast_integers(texts: pa.StringArray) -> ArrowArray | None:
     values = arrays.cast_or_none(texts, pa.int64())
     # The cast also reads hexadecimal.
     if values is not None and np.any((arrays.text_bytes(texts) | np.uint8(0x20)) == ord("x")):
@@ -101,7 +101,7 @@ def _fast_integers(texts: pa.StringArray) -> pa.Array | None:
     return values
 
 
-def _slow_integers(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def _slow_integers(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     good = arrays.matches(texts, _INTEGER)
     for row in np.flatnonzero(good & ~arrays.matches(texts, _SHORT_INTEGER)):
         good[row] = _fits_int64(texts[int(row)].as_py())
@@ -121,12 +121,12 @@ def _fits_int64(text: str) -> bool:
     return -(2**63) <= value < 2**63
 
 
-def read_floats(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read_floats(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """The nearest float64 to each number; one that overflows to infinity is unreadable."""
     return arrays.resolve(texts, _fast_floats, _slow_floats)
 
 
-def _fast_floats(texts: pa.StringArray) -> pa.Array | None:
+def _fast_floats(texts: pa.StringArray) -> ArrowArray | None:
     values = arrays.cast_or_none(texts, pa.float64())
     # Beyond the rule the cast reads only the words for NaN and infinity.
     if values is not None and not np.isfinite(arrays.values_of(values, np.float64)).all():
@@ -134,7 +134,7 @@ def _fast_floats(texts: pa.StringArray) -> pa.Array | None:
     return values
 
 
-def _slow_floats(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def _slow_floats(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     good = arrays.matches(texts, _NUMBER)
     values = arrays.values_of(pc.cast(arrays.with_only(texts, good), pa.float64()), np.float64)
     good &= np.isfinite(values)
@@ -146,10 +146,10 @@ def _decimals(precision: int, scale: int) -> Slow:
     arrow_type = decimal_type(precision, scale)
     fitting = rf"\A[+-]?0?[0-9]{{0,{precision - scale}}}(?:\.[0-9]{{0,{scale}}})?\z"
 
-    def fast(texts: pa.StringArray) -> pa.Array | None:
+    def fast(texts: pa.StringArray) -> ArrowArray | None:
         return arrays.cast_or_none(texts, arrow_type)
 
-    def slow(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+    def slow(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         good = arrays.matches(texts, _NUMBER)
         simple = good & arrays.matches(texts, fitting)
         values = pc.cast(arrays.with_only(texts, simple), arrow_type)
@@ -186,5 +186,5 @@ def _unscaled(text: str, precision: int, scale: int) -> int | None:
     shift = exponent - len(fraction) + len(digits) - len(coefficient) + scale
     if shift < 0 or len(coefficient) + shift > precision:
         return None
-    unscaled = int(coefficient) * 10**shift
+    unscaled = int(coefficient + "0" * shift)
     return -unscaled if sign == "-" else unscaled

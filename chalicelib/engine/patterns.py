@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays, temporal
-from chalicelib.engine.arrays import Mask
+from chalicelib.engine.arrays import ArrowArray, Mask
 
 _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
@@ -74,11 +74,11 @@ class Pattern:
     """Per character of the text a literal, or a directive's letter after ``%``; None where widths vary."""
     arrow_type: pa.DataType
 
-    def read(self, texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+    def read(self, texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         """The typed values, and which texts do not obey the pattern or name no real date."""
         return arrays.resolve(texts, self._fast, self._slow)
 
-    def _fast(self, texts: pa.StringArray) -> pa.Array | None:
+    def _fast(self, texts: pa.StringArray) -> ArrowArray | None:
         if self.layout is None:
             return None
         found = arrays.fixed_width(texts, len(self.layout))
@@ -102,7 +102,7 @@ class Pattern:
             return None
         return temporal.spread(self._typed(microseconds), self.arrow_type, texts)
 
-    def _slow(self, texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+    def _slow(self, texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         present = arrays.valid(texts)
         groups = pc.extract_regex(texts, self.expression)
         good = arrays.valid(groups)
@@ -143,8 +143,8 @@ class Pattern:
         second = _integers(groups, "S") if "S" in present else 0
         fraction = np.zeros(len(groups), np.int64)
         if "f" in present:
-            digits = arrays.values_of(pc.binary_length(groups.field("f")), np.int32)
-            fraction = _integers(groups, "f") * 10 ** (6 - np.clip(digits, 0, 6).astype(np.int64))
+            digits = _widths(_group(groups, "f"))
+            fraction = _integers(groups, "f") * 10 ** (6 - digits)
         return ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction
 
 
@@ -156,15 +156,16 @@ def compiled(type_: str, pattern: str) -> Pattern:
     directives = frozenset(used)
     _check(type_, used)
     expression = "".join(_EXPRESSIONS[sign[1]] if len(sign) == 2 else re.escape(sign) for sign in signs)
-    layout: list[str] | None = []
+    return Pattern(type_, rf"\A{expression}\z", directives, _layout(signs), _type_of(type_, directives))
+
+
+def _layout(signs: Sequence[str]) -> tuple[str, ...] | None:
+    layout: list[str] = []
     for sign in signs:
-        if (len(sign) == 2 and sign[1] not in _ISO_PLACES) or not sign.isascii():
-            layout = None
-            break
+        if not sign.isascii() or (len(sign) == 2 and sign[1] not in _ISO_PLACES):
+            return None
         layout += [sign] * _ISO_PLACES[sign[1]][1] if len(sign) == 2 else [sign]
-    return Pattern(
-        type_, rf"\A{expression}\z", directives, None if layout is None else tuple(layout), _type_of(type_, directives)
-    )
+    return tuple(layout)
 
 
 def _type_of(type_: str, directives: frozenset[str]) -> pa.DataType:
@@ -206,17 +207,25 @@ def _check(type_: str, used: Sequence[str]) -> None:
         raise ValueError(f"a {type_} needs {' or '.join('%' + letter for letter in needed)}")
 
 
+def _group(groups: pa.StructArray, name: str) -> pa.StringArray:
+    return cast("pa.StringArray", groups.field(name))
+
+
+def _widths(texts: pa.StringArray) -> NDArray[np.int64]:
+    return np.diff(arrays.offsets(texts)).astype(np.int64)
+
+
 def _integers(groups: pa.StructArray, name: str) -> NDArray[np.int64]:
     """A group's digits as integers; 0 where it is empty or the text did not match."""
-    digits = groups.field(name)
-    kept = arrays.valid(groups) & (arrays.values_of(pc.binary_length(digits), np.int32) > 0)
+    digits = _group(groups, name)
+    kept = arrays.valid(groups) & (_widths(digits) > 0)
     values = arrays.values_of(pc.cast(arrays.with_only(digits, kept), pa.int64()), np.int64)
     return np.where(kept, values, 0)
 
 
 def _places(groups: pa.StructArray, name: str, words: Sequence[str]) -> NDArray[np.int64]:
     """Which of the words a group holds, from 0, without regard to case; 0 where the text did not match."""
-    found = pc.index_in(pc.ascii_lower(groups.field(name)), value_set=arrays.strings(words))
+    found = pc.index_in(pc.ascii_lower(_group(groups, name)), value_set=arrays.strings(words))
     return np.where(arrays.valid(found), arrays.values_of(found, np.int32), 0).astype(np.int64)
 
 

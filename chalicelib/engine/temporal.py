@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import Mask
+from chalicelib.engine.arrays import ArrowArray, Mask
 
 DATE: Final = pa.date32()
 TIME: Final = pa.time64("us")
@@ -39,19 +39,19 @@ _ZONED_TEXT: Final = rf"\A{_DATE}[T ]{_TIME}{_ZONE}\z"
 _SECONDS_WIDTH: Final = len("2000-01-01 00:00:00")
 
 
-def read_dates(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read_dates(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """date32 from ``YYYY-MM-DD``, years 0001 to 9999."""
     return arrays.resolve(texts, _fast_dates, _slow_dates)
 
 
-def _fast_dates(texts: pa.StringArray) -> pa.Array | None:
+def _fast_dates(texts: pa.StringArray) -> ArrowArray | None:
     values = arrays.cast_or_none(texts, DATE)
     if values is None or not _all_within(arrays.values_of(values, np.int32), arrays.valid(values), FIRST_DAY, LAST_DAY):
         return None
     return values
 
 
-def _slow_dates(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def _slow_dates(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     present = arrays.valid(texts)
     values = pc.cast(arrays.with_only(texts, arrays.matches(texts, rf"\A{_DATE}\z")), DATE)
     days = arrays.values_of(values, np.int32)
@@ -59,12 +59,12 @@ def _slow_dates(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
     return arrays.from_values(days, DATE, good), present & ~good
 
 
-def read_times(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read_times(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """time64[us] from ``hh:mm:ss`` with up to 6 fraction digits."""
     return arrays.resolve(texts, _fast_times, _slow_times)
 
 
-def _fast_times(texts: pa.StringArray) -> pa.Array | None:
+def _fast_times(texts: pa.StringArray) -> ArrowArray | None:
     clock = arrays.fixed_width(texts, len("00:00:00"))
     if clock is None or len(clock) == 0:
         return None
@@ -76,7 +76,7 @@ def _fast_times(texts: pa.StringArray) -> pa.Array | None:
     return None if values is None else spread(arrays.values_of(values, np.int64), TIME, texts)
 
 
-def _slow_times(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def _slow_times(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     good = arrays.matches(texts, rf"\A{_TIME}\z")
     moments = pc.replace_substring_regex(
         arrays.with_only(texts, good), pattern=r"\A", replacement=_EPOCH, max_replacements=1
@@ -84,12 +84,12 @@ def _slow_times(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
     return arrays.retyped(pc.cast(moments, NAIVE), TIME), arrays.valid(texts) & ~good
 
 
-def read_datetimes(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """timestamp[us, UTC] from ``YYYY-MM-DD(T| )hh:mm:ss(.f)?(Z|±hh:mm)?``; without an offset it is UTC."""
     return arrays.resolve(texts, _fast_datetimes, _slow_datetimes)
 
 
-def _fast_datetimes(texts: pa.StringArray) -> pa.Array | None:
+def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
     present = arrays.valid(texts)
     edges = arrays.offsets(texts)
     widths = np.diff(edges)[present]
@@ -123,7 +123,7 @@ def _all_zoned(text_bytes: NDArray[np.uint8], ends: NDArray[np.int32], widths: N
     return bool(np.all(signed & (colon == ord(":")) & (hours < 14)))
 
 
-def _slow_datetimes(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def _slow_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     present = arrays.valid(texts)
     naive = arrays.matches(texts, _NAIVE_TEXT)
     zoned = arrays.matches(texts, _ZONED_TEXT)
@@ -138,13 +138,13 @@ def _slow_datetimes(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
     return arrays.from_values(moments, UTC, good), present & ~good
 
 
-def read_years(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read_years(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """int32 from XSD's gYear without a zone: at least 4 digits, no zero before the fifth last, at most 9 digits."""
     good = arrays.matches(texts, r"\A-?(?:[1-9][0-9]{3,8}|0[0-9]{3})\z")
     return pc.cast(arrays.with_only(texts, good), pa.int32()), arrays.valid(texts) & ~good
 
 
-def spread(values: NDArray[Any], arrow_type: pa.DataType, texts: pa.StringArray) -> pa.Array:
+def spread(values: NDArray[Any], arrow_type: pa.DataType, texts: pa.StringArray) -> ArrowArray:
     """The values of the non-null texts, in their places."""
     if texts.null_count == 0:
         return arrays.from_values(values, arrow_type)

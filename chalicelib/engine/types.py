@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays, numbers, patterns, temporal
-from chalicelib.engine.arrays import Mask, Slow
+from chalicelib.engine.arrays import ArrowArray, Mask, Slow
 from chalicelib.engine.fields import Field
 
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -68,7 +68,7 @@ def arrow_type(field: Field) -> pa.DataType:
             raise ValueError(f'type "{field.type}" is not supported')
 
 
-def read(field: Field, texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def read(field: Field, texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """The typed values of a column of texts, and the mask of the texts that are not of the field's type.
 
     A missing value is a null in ``texts``: it is null in the values, and never bad. A bad text is null in the values.
@@ -76,13 +76,13 @@ def read(field: Field, texts: pa.StringArray) -> tuple[pa.Array, Mask]:
     Raises ValueError where the field's type or format is unknown.
     """
     if len(texts) == 0:
-        return pa.nulls(0, arrow_type(field)), np.zeros(0, np.bool_)
+        return _nulls(0, field), np.zeros(0, np.bool_)
     if texts.null_count == len(texts):
-        return pa.nulls(len(texts), arrow_type(field)), np.zeros(len(texts), np.bool_)
+        return _nulls(len(texts), field), np.zeros(len(texts), np.bool_)
     return reader(field)(texts)
 
 
-def limit(field: Field, text: str) -> pa.Scalar:
+def limit(field: Field, text: str) -> pa.Scalar[Any]:
     """The value of a constraint such as ``minimum``, read as a cell of the field would be.
 
     Raises ValueError where the text is not of the field's type.
@@ -90,7 +90,13 @@ def limit(field: Field, text: str) -> pa.Scalar:
     values, bad = read(field, arrays.strings([text]))
     if bad[0]:
         raise ValueError(f'"{text}" is not of type {field.type}/{field.format}')
-    return values[0]
+    value: pa.Scalar[Any] = values[0]
+    return value
+
+
+def _nulls(length: int, field: Field) -> ArrowArray:
+    reader(field)  # an unknown format is refused before the first value comes
+    return cast("ArrowArray", pa.nulls(length, cast("Any", arrow_type(field))))
 
 
 @lru_cache(maxsize=4096)
@@ -126,12 +132,12 @@ def reader(field: Field) -> Slow:
             raise ValueError(f'type "{field.type}" is not supported')
 
 
-def _read_any(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+def _read_any(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     return texts, np.zeros(len(texts), np.bool_)
 
 
 def _pattern_reader(pattern: str) -> Slow:
-    def read_matching(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+    def read_matching(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         good = arrays.matches(texts, pattern)
         bad = arrays.valid(texts) & ~good
         return (arrays.with_only(texts, good) if bad.any() else texts), bad
@@ -143,7 +149,7 @@ def _boolean_reader(true_values: tuple[str, ...], false_values: tuple[str, ...])
     words = arrays.strings([*true_values, *false_values])
     trues = len(true_values)
 
-    def read_booleans(texts: pa.StringArray) -> tuple[pa.Array, Mask]:
+    def read_booleans(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         found = pc.index_in(texts, value_set=words)
         good = arrays.valid(found)
         places = arrays.values_of(found, np.int32)
