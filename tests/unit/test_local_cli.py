@@ -1,0 +1,88 @@
+"""What the command line promises before any work begins: usage, exit statuses, and that the docs name every option."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import local
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    (action,) = [action for action in local.parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(action.choices)
+
+
+def options() -> list[tuple[str, str]]:
+    return [
+        (name, option)
+        for name, command in subcommands().items()
+        for action in command._actions
+        for option in action.option_strings
+        if option.startswith("--") and option != "--help"
+    ]
+
+
+@pytest.mark.parametrize("name", subcommands())
+def test_every_command_is_documented(name: str) -> None:
+    assert f"local.py {name}" in (ROOT / "docs" / "laptop.md").read_text()
+    assert f"local.py {name}" in (local.__doc__ or "")
+
+
+@pytest.mark.parametrize(("name", "option"), options())
+def test_every_option_is_documented(name: str, option: str) -> None:
+    text = (ROOT / "docs" / "laptop.md").read_text()
+    section = text.split(f"## `local.py {name}", 1)[1].split("\n## ", 1)[0]
+    assert f"`{option}" in section
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["walk"],
+        ["run"],
+        ["check", "--chunk-size", "0", "samples/orders.csv"],
+        ["check", "--chunk-size", "many", "samples/orders.csv"],
+        ["run", "no-such-file.csv"],
+        ["check", "samples"],
+        ["check", "samples/orders.csv", "--contract", "no-such-contract.json"],
+        ["check", "samples/orders.csv", "--dataset", "../orders"],
+        ["infer", "no-such-file.csv"],
+        ["serve", "samples/orders.csv"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_status_2_with_a_reason_and_nothing_on_stdout(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    try:
+        status: object = local.main(arguments)
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.err.strip()
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(("text", "size"), [("1", 1), ("4000000", 4_000_000), ("512KiB", 524_288), ("8MiB", 8_388_608)])
+def test_sizes(text: str, size: int) -> None:
+    assert local.parser().parse_args(["serve", "--chunk-size", text]).chunk_size == size
+
+
+def test_help_and_usage_errors_import_neither_pandas_nor_boto3_nor_rich() -> None:
+    code = (
+        "import sys, local\n"
+        "assert local.main(['run', 'no-such-file.csv']) == 2\n"
+        "loaded = {'pandas', 'pyarrow', 'boto3', 'botocore', 'rich', 'chalice'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
