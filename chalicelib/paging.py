@@ -38,7 +38,16 @@ class Position:
     job_id: str
 
 
-def encode(listing: Listing, last: Job) -> str:
+def age(job: Job) -> tuple[str, str]:
+    """Sorts jobs by when they were received; the id settles ties."""
+    return job.received_at, job.job_id
+
+
+def position_of(job: Job) -> Position:
+    return Position(job.received_at, job.job_id)
+
+
+def encode(listing: Listing, last: Position) -> str:
     """The cursor of the page that follows ``last``."""
     fields = [listing.dataset, listing.status, last.received_at, last.job_id]
     return base64.urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode().rstrip("=")

@@ -9,6 +9,7 @@ same record, which needs no further write.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +20,9 @@ from chalicelib.model import Failure, Job, Source, Status
 MESSAGE_LIMIT_CHARS: Final = 32_768
 """Longest error message that a record keeps. A DynamoDB item holds 400 KB, and a page of jobs should hold many:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+JOB_ID: Final = re.compile(r"[a-z0-9-]{1,80}")
+"""What ``Source.job_id`` makes; whatever else is asked for does not exist."""
 
 _CUT: Final = " … (shortened)"
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from chalicelib import paging, transitions
 from chalicelib.errors import Terminal
 from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
 from chalicelib.ports import Page
 from ops.disk.files import disk_errors, fill, locked, temporary
-
-_JOB_ID: Final = re.compile(r"[a-z0-9-]{1,80}")
 
 
 class DiskJobs:
@@ -55,23 +51,23 @@ class DiskJobs:
         return self._apply(job_id, lambda current: transitions.failed(current, execution, error, at))
 
     def get(self, job_id: str) -> Job | None:
-        return self._read(self._path(job_id)) if _JOB_ID.fullmatch(job_id) else None
+        return self._read(self._path(job_id)) if transitions.JOB_ID.fullmatch(job_id) else None
 
     def list(
         self, *, dataset: str | None = None, status: Status | None = None, limit: int = 50, cursor: str | None = None
     ) -> Page:
         paging.checked_limit(limit)
         listing = paging.Listing(dataset, status)
-        jobs = sorted(filter(listing.shows, self._all()), key=_age, reverse=True)
+        jobs = sorted(filter(listing.shows, self._all()), key=paging.age, reverse=True)
         if cursor is not None:
             position = paging.decode(listing, cursor)
-            jobs = [job for job in jobs if _age(job) < (position.received_at, position.job_id)]
+            jobs = [job for job in jobs if paging.age(job) < (position.received_at, position.job_id)]
         page = tuple(jobs[:limit])
-        return Page(page, paging.encode(listing, page[-1]) if len(jobs) > limit else None)
+        return Page(page, paging.encode(listing, paging.position_of(page[-1])) if len(jobs) > limit else None)
 
     def unfinished(self, received_before: str) -> Iterator[Job]:
         open_jobs = (job for job in self._all() if not job.status.is_final and job.received_at < received_before)
-        yield from sorted(open_jobs, key=_age)
+        yield from sorted(open_jobs, key=paging.age)
 
     def _apply(self, job_id: str, step: Callable[[Job | None], Job | None]) -> Job | None:
         path = self._path(job_id)
@@ -102,8 +98,3 @@ class DiskJobs:
             job = self._read(path)
             if job is not None:
                 yield job
-
-
-def _age(job: Job) -> tuple[str, str]:
-    """Sorts jobs by when they were received; the id settles ties, so that pages neither repeat nor skip."""
-    return job.received_at, job.job_id
