@@ -1,8 +1,8 @@
 """The map of the system: every Lambda function, event handler, schedule and route, a few lines each.
 
 There is no logic here. A workflow function calls the step of the same name in ``chalicelib/steps.py``, an event handler
-its function in ``chalicelib/triggers.py``, and the REST API is the blueprint of ``chalicelib/api.py``. The ports (S3,
-DynamoDB, Step Functions, SNS) are made by ``chalicelib/wiring.py`` when a handler first needs one.
+its function in ``triggers.py`` or ``sweeper.py``, and the REST API is the blueprint of ``api.py``. The ports (S3,
+DynamoDB, Step Functions, SNS) are made by ``wiring.py`` when a handler first needs one.
 
 Importing this module imports neither pandas, pyarrow nor numpy: the functions that answer the API and the events carry
 no dependency layer and start fast. Therefore ``steps`` is imported by the workflow functions alone, when they run.
@@ -10,10 +10,9 @@ no dependency layer and start fast. Therefore ``steps`` is imported by the workf
 
 from __future__ import annotations
 
-from chalice import AuthResponse, Chalice, Rate
-from chalice.app import AuthRequest
+from chalice.app import AuthRequest, AuthResponse, Chalice, Rate
 
-from chalicelib import api, handlers, notify, triggers
+from chalicelib import api, handlers, notify, sweeper, triggers
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings, from_environment
@@ -102,11 +101,11 @@ def on_execution_status(ports: Ports, settings: Settings, document: JSON) -> JSO
     return triggers.execution_status_changed(ports, settings, document)
 
 
-@app.schedule(Rate(triggers.SWEEP_INTERVAL_MINUTES, unit=Rate.MINUTES), name="sweep")
+@app.schedule(Rate(sweeper.INTERVAL_MINUTES, unit=Rate.MINUTES), name="sweep")
 @handlers.trigger
 def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
     """Every few minutes: start what never started, end what died, report what is stuck."""
-    return triggers.sweep(ports, settings, document)
+    return sweeper.sweep(ports, settings, document)
 
 
 # The REST API.

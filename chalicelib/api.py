@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from chalice import AuthResponse, Blueprint, Response
-from chalice.app import Authorizer, AuthRequest, Request
+from chalice.app import Authorizer, AuthRequest, AuthResponse, Blueprint, Request, Response
 
 from chalicelib import wiring
 from chalicelib.errors import Terminal, Transient
@@ -79,7 +78,7 @@ def list_jobs(ports: Ports, query: Query) -> JSON:
     given = _single_values(query, known=("dataset", "status", "limit", "cursor"))
     dataset, cursor = given.get("dataset"), given.get("cursor")
     if dataset is not None and not (dataset == NO_DATASET or is_dataset(dataset)):
-        raise _bad("dataset", f"not a dataset's name: letters, digits, '.', '_', '-', at most 64 of them; or {NO_DATASET}")
+        raise _bad("dataset", f"not a dataset's name (letters, digits, '.', '_', '-', at most 64), nor {NO_DATASET}")
     try:
         page = ports.jobs.list(dataset=dataset, status=_status(given), limit=_limit(given), cursor=cursor)
     except Terminal as error:
@@ -155,7 +154,7 @@ def _bad(parameter: str, problem: str) -> Terminal:
 
 
 def _answer(request: Request, document: Callable[[], JSON]) -> Response:
-    """The document, or the error that hindered it, as JSON. What is unexpected is logged with its traceback."""
+    """The document, or the error that hindered it, as JSON. What is unexpected Chalice logs, and answers with 500."""
     try:
         return _response(200, document())
     except Transient as error:
@@ -166,9 +165,6 @@ def _answer(request: Request, document: Callable[[], JSON]) -> Response:
         if status_code == 500:
             logger.exception("answered 500", route=request.path)
         return _response(status_code, _error(error.code, error.message))
-    except Exception:
-        logger.exception("answered 500", route=request.path)
-        return _response(500, _error("internal-error", "the request failed on the server's side; the log has more"))
 
 
 def _response(status_code: int, body: JSON, headers: Mapping[str, str] | None = None) -> Response:
@@ -180,7 +176,7 @@ def _error(code: str, message: str) -> JSON:
 
 
 def _chalices_own_errors(event: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Chalice answers 405 and 415 itself, as ``{"Code": "MethodNotAllowedError", ...}``: say it as we say errors."""
+    """What Chalice answers itself (405, 415, 500), as ``{"Code": "MethodNotAllowedError", ...}``, in our words."""
     response = get_response(event)
     body: Any = response.body
     if isinstance(body, dict) and body.keys() == {"Code", "Message"}:

@@ -1,4 +1,4 @@
-"""What every Lambda handler does around its one call: make the ports, log, and name errors as the workflow knows them."""
+"""What every Lambda handler does around its one call: hand it the ports, log, name errors as the workflow does."""
 
 from __future__ import annotations
 

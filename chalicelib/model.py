@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -20,6 +21,15 @@ NO_DATASET = "(none)"
 INCOMING_PREFIX = "incoming/"
 CONTRACTS_PREFIX = "contracts/"
 _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC as records have it, always of the same length, so that texts sort as times do.
+
+    >>> timestamp(datetime.fromisoformat("2026-03-01T12:00:00+01:00"))
+    '2026-03-01T11:00:00.000Z'
+    """
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Status(StrEnum):

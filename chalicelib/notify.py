@@ -1,11 +1,244 @@
-"""A job's end as a message to people and machines."""
+"""A job's end, a job that is stuck, a faulty contract → the message, as data; then published.
+
+Messages name files, counts, fields and codes, never a cell's value: a mailbox is no place for the rows of a file.
+"""
 
 from __future__ import annotations
 
-from chalicelib.model import JSON
-from chalicelib.ports import Ports
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from chalicelib import telemetry
+from chalicelib.errors import SluiceError, Terminal
+from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET, Job, Rows, Status
+from chalicelib.ports import Notices, Ports
 from chalicelib.settings import Settings
+
+SUBJECT_LIMIT: Final = 99
+"""Characters; a subject is ASCII without control characters. https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
+
+REASONS_SHOWN: Final = 5
+MESSAGE_SHOWN_CHARS: Final = 4_000
+
+CONTRACT_INVALID: Final = "CONTRACT_INVALID"
+STUCK: Final = "STUCK"
+"""The values of the attribute ``status`` beside a job's own SUCCEEDED and FAILED."""
+
+_UPLOAD_AGAIN: Final = "Upload the file again: that makes a new job."
+_ADVICE: Final[dict[str, str]] = {
+    "invalid-contract": "Correct the key that is named and upload the contract to {contract}. {again}",
+    "header-mismatch": "Rename the columns that are named, or change the fields of {contract}. {again}",
+    "tolerance-exceeded": (
+        "Open the rejects, which name every finding, correct the file, and upload it again. "
+        "If so many rejected rows are to be expected, raise sluice.tolerance in {contract}."
+    ),
+    "empty-file": "Look why the sender's file has no bytes. {again}",
+    "not-csv": "Have the file exported as delimited text (CSV). {again}",
+    "no-dataset": "Upload the file into a dataset's folder: s3://{bucket}/incoming/<dataset>/.",
+    "object-not-found": "The file was deleted before it was read. {again}",
+    "object-replaced": (
+        "The file was replaced while it was read. The newer version has a job of its own: there is nothing to do,"
+        " unless that one fails."
+    ),
+    "transform-failed": "Correct the dataset's transform, and deploy it. {again}",
+    "timed-out": "Look at the execution's history for the slow state; a larger file may need a longer timeout. {again}",
+    "aborted": "Someone stopped the execution. {again}",
+    "execution-failed": "Look at the execution's history and the logs of the function that failed. {again}",
+    "execution-lost": "The execution ended without a trace in the job. Look at the logs. {again}",
+    "internal-error": "This is a fault in Sluice or in its set-up: look at the logs of the function. {again}",
+}
+"""Code of a failed job → what its reader can do. Unknown codes: ``_UPLOAD_AGAIN``, once the message's cause is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What ``Notices.publish`` takes."""
+
+    subject: str
+    text: str
+    document: JSON
+    attributes: dict[str, str]
 
 
 def notify(ports: Ports, settings: Settings, payload: JSON) -> JSON:
-    raise NotImplementedError
+    """Publish the end of the job ``payload["job_id"]`` and count it in the metrics; a job that is not at its end (it
+    belongs to another execution, which will tell) is left alone.
+
+    Doing it twice publishes twice: a message too many is better than none. Errors: ``Terminal("job-not-found")``.
+    """
+    job = ports.jobs.get(payload["job_id"])
+    if job is None:
+        raise Terminal("job-not-found", f"there is no job {payload['job_id']}")
+    if job.status.is_final:
+        publish(ports.notices, compose(job, settings.results_bucket))
+        telemetry.job_ended(job, settings.stage)
+    else:
+        telemetry.logger.warning("not at its end: nothing to tell", status=str(job.status))
+    return {"job_id": job.job_id, "dataset": job.dataset, "status": str(job.status)}
+
+
+def publish(notices: Notices, message: Message) -> None:
+    notices.publish(message.subject, message.text, message.document, message.attributes)
+
+
+def compose(job: Job, results_bucket: str) -> Message:
+    """The message for a job at its end."""
+    if job.status is Status.SUCCEEDED:
+        outcome = f"SUCCEEDED, {job.rows.rejected:,} of {job.rows.read:,} rows rejected"
+        opening = f"{_plain(job.source.key)} was processed."
+    else:
+        code = job.error.code if job.error else "unknown"
+        outcome = f"FAILED ({code})"
+        opening = f"{_plain(job.source.key)} could not be processed. Nothing of it was published."
+    counts = [_counts(job.rows), _reasons(job)]
+    parts = [opening, _error(job), _facts(job), *counts, _places(job, results_bucket), _next(job)]
+    return Message(
+        subject=_subject(f"Sluice: {job.dataset} {outcome}"),
+        text="\n\n".join(part for part in parts if part) + "\n",
+        document={"event": "job-ended", "job": job.to_json()},
+        attributes={"status": str(job.status), "dataset": job.dataset},
+    )
+
+
+def compose_stuck(job: Job, minutes: int) -> Message:
+    """The message for a job that still runs after so many minutes."""
+    text = [
+        f"{_plain(job.source.key)} has been in work for {minutes} minutes and is still {job.status}.",
+        _facts(job),
+        f"Chunks done: {job.chunks.done} of {job.chunks.planned}." if job.chunks.planned else "",
+        "What to do next: look at the execution's history. A large file may simply need the time; an execution that"
+        " makes no progress can be stopped, and the file uploaded again.",
+    ]
+    return Message(
+        subject=_subject(f"Sluice: {job.dataset} still {job.status} after {minutes} minutes"),
+        text="\n\n".join(part for part in text if part) + "\n",
+        document={"event": "job-stuck", "minutes": minutes, "job": job.to_json()},
+        attributes={"status": STUCK, "dataset": job.dataset},
+    )
+
+
+def compose_contract_fault(bucket: str, key: str, dataset: str, error: SluiceError) -> Message:
+    """The message for a contract that was uploaded and cannot be used; ``dataset``: NO_DATASET where it names none."""
+    effect = (
+        f"Until it is corrected, uploads of the dataset {dataset} will fail."
+        if dataset != NO_DATASET
+        else f"It applies to no dataset: a contract's name is {CONTRACTS_PREFIX}<dataset>.json."
+    )
+    text = f"The contract s3://{bucket}/{_plain(key)} is refused.\n\n  {_plain(error.message)}\n\n{effect}\n"
+    fault = {"code": error.code, "message": error.message}
+    return Message(
+        subject=_subject(f"Sluice: contract {key.removeprefix(CONTRACTS_PREFIX)} is refused"),
+        text=text,
+        document={"event": "contract-refused", "contract": {"bucket": bucket, "key": key}, "error": fault},
+        attributes={"status": CONTRACT_INVALID, "dataset": dataset},
+    )
+
+
+def _error(job: Job) -> str:
+    if job.error is None:
+        return ""
+    message = _plain(job.error.message)
+    if len(message) > MESSAGE_SHOWN_CHARS:
+        message = message[:MESSAGE_SHOWN_CHARS] + " … (the job record has the rest)"
+    return f"  {job.error.code}: {message}"
+
+
+def _facts(job: Job) -> str:
+    source = job.source
+    uri = f"s3://{source.bucket}/{_plain(source.key)}"
+    lines = [
+        ("Dataset", job.dataset + (f" (contract {job.contract})" if job.contract else "")),
+        ("Job", job.job_id),
+        ("Source", f"{uri}, {source.size_bytes:,} bytes, version {source.version_id}"),
+        ("Received", job.received_at),
+    ]
+    if job.finished_at:
+        seconds = (datetime.fromisoformat(job.finished_at) - datetime.fromisoformat(job.received_at)).total_seconds()
+        lines.append(("Finished", f"{job.finished_at}, after {max(seconds, 0):,.1f} s"))
+    if job.execution:
+        lines.append(("Execution", job.execution))
+    return _table(lines)
+
+
+def _counts(rows: Rows) -> str:
+    if not rows.read:
+        return ""
+    width = len(f"{rows.read:,}")
+    counts = {"read": rows.read, "valid": rows.valid, "rejected": rows.rejected, "blank": rows.blank}
+    lines = [(f"Rows {name}", f"{count:>{width},}") for name, count in counts.items()]
+    lines[2] = (lines[2][0], f"{lines[2][1]}  ({rows.rejected / rows.read:.2%})")
+    return _table(lines)
+
+
+def _reasons(job: Job) -> str:
+    if not job.reasons:
+        return ""
+    shown = job.reasons[:REASONS_SHOWN]
+    width = max(len(f"{reason.count:,}") for reason in shown)
+    lines = [
+        f"  {reason.count:>{width},}  {reason.code}" + (f" in {_plain(reason.field)}" if reason.field else "")
+        for reason in shown
+    ]
+    more = len(job.reasons) - len(shown)
+    return "\n".join(["The most frequent findings:", *lines, *([f"  and {more} more: see the report"] if more else [])])
+
+
+def _places(job: Job, results_bucket: str) -> str:
+    prefix = f"s3://{results_bucket}/jobs/{job.job_id}/"
+    if not job.outputs:
+        return ""
+    order = ("report", "rejects", "data", "summary", "contract", "manifest")
+    names = [name for name in order if name in job.outputs] + sorted(job.outputs.keys() - set(order))
+    return f"Where it is (all under {prefix}):\n" + _table([(name, job.outputs[name]) for name in names])
+
+
+def _next(job: Job) -> str:
+    if job.status is Status.FAILED:
+        return "What to do next: " + _advice(job)
+    steps = []
+    if job.rows.rejected and "rejects" in job.outputs:
+        steps.append(_correct_the_rejects(job))
+    if job.contract == "inferred" and "contract" in job.outputs:
+        source, target = shlex.quote(job.outputs["contract"]), shlex.quote(_contract_uri(job))
+        steps.append(
+            "The dataset has no contract; the types were inferred. To keep them, read the draft through and put it in"
+            f" place:\n  aws s3 cp {source} {target}"
+        )
+    return "What to do next:\n" + "\n".join(steps) if steps else ""
+
+
+def _correct_the_rejects(job: Job) -> str:
+    folder = shlex.quote(f"s3://{job.source.bucket}/{INCOMING_PREFIX}{job.dataset}/")
+    return (
+        "Fetch the rejected rows, correct them (the columns _record, _line and _errors may stay, they are ignored), and"
+        f" upload them as a file of the same dataset:\n  aws s3 cp {shlex.quote(job.outputs['rejects'])} rejects.csv\n"
+        f"  aws s3 cp rejects.csv {folder}\n"
+        'Where the contract has the mode "replace", correct and upload the whole file: an upload replaces all rows.'
+    )
+
+
+def _advice(job: Job) -> str:
+    code = job.error.code if job.error else "internal-error"
+    template = _ADVICE.get(code, "Remove the cause that the message names. {again}")
+    return template.format(contract=_contract_uri(job), again=_UPLOAD_AGAIN, bucket=job.source.bucket)
+
+
+def _contract_uri(job: Job) -> str:
+    return f"s3://{job.source.bucket}/{CONTRACTS_PREFIX}{job.dataset}.json"
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in lines)
+
+
+def _plain(text: str) -> str:
+    """On one line: control characters, which a key or a label may hold, are shown escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _subject(text: str) -> str:
+    ascii_text = _plain(text).encode("ascii", "replace").decode()
+    return ascii_text if len(ascii_text) <= SUBJECT_LIMIT else ascii_text[: SUBJECT_LIMIT - 3] + "..."

@@ -1,12 +1,41 @@
-"""What happens outside the workflow: an upload seen, a contract uploaded, an execution that ended badly, the sweep."""
+"""What happens outside the workflow: an upload seen, a contract uploaded, an execution that ended badly.
+
+Each takes the whole event document, may be handed the same one twice, and in any order with the workflow's own writes:
+the job record's rules (``transitions.py``) decide who is late. ``sweeper.py`` finds what no event told.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import unquote_plus
 
-from chalicelib.model import JSON
+from chalicelib import notify
+from chalicelib.errors import InvalidContract, Terminal
+from chalicelib.model import (
+    CONTRACTS_PREFIX,
+    JSON,
+    NO_DATASET,
+    Failure,
+    Job,
+    Source,
+    is_dataset,
+    source_from_event,
+    timestamp,
+)
+from chalicelib.ports import Ports
+from chalicelib.settings import Settings
+from chalicelib.telemetry import logger
 
-SWEEP_INTERVAL_MINUTES: Final = 5
+_CONTRACT_SUFFIX: Final = ".json"
+
+_ENDED: Final = {
+    "FAILED": ("execution-failed", "the execution failed outside its own error handling"),
+    "TIMED_OUT": ("timed-out", "the execution took longer than its time limit and was ended"),
+    "ABORTED": ("aborted", "the execution was stopped from outside"),
+}
+"""Status of an execution → the job's error."""
 
 
 def execution_ended_badly(state_machine_arn: str) -> JSON:
@@ -16,5 +45,155 @@ def execution_ended_badly(state_machine_arn: str) -> JSON:
     return {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {"stateMachineArn": [state_machine_arn], "status": ["FAILED", "TIMED_OUT", "ABORTED"]},
+        "detail": {"stateMachineArn": [state_machine_arn], "status": sorted(_ENDED)},
     }
+
+
+def upload_seen(ports: Ports, settings: Settings, document: JSON) -> JSON:
+    """Register the job of each uploaded object as RECEIVED at the event's time; one that exists stays as it is.
+
+    ``document``: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    Returns ``{"registered": [job id, ...]}``. A folder's marker (an empty object whose key ends in ``/``) is no upload.
+    """
+    registered = []
+    for record in document["Records"]:
+        source = source_from_notification(record)
+        if is_folder_marker(source.key, source.size_bytes):
+            continue
+        job = ports.jobs.register(source, _instant(record["eventTime"]))
+        registered.append(job.job_id)
+        logger.info("upload registered", job_id=job.job_id, dataset=job.dataset, status=str(job.status))
+    return {"registered": registered}
+
+
+def contract_uploaded(ports: Ports, settings: Settings, document: JSON) -> JSON:
+    """Check each uploaded contract, and publish what is wrong with it (attribute ``status``: CONTRACT_INVALID).
+
+    Returns ``{"refused": [key, ...]}``. The check has no other effect: a job reads the contract itself.
+    """
+    refused = []
+    for record in document["Records"]:
+        source = source_from_notification(record)
+        dataset = dataset_of_contract(source.key)
+        fault = _contract_fault(ports, source, dataset)
+        if fault is None:
+            continue
+        logger.warning("contract refused", key=source.key, code=fault.code, reason=fault.message)
+        notify.publish(ports.notices, notify.compose_contract_fault(source.bucket, source.key, dataset, fault))
+        refused.append(source.key)
+    return {"refused": refused}
+
+
+def execution_status_changed(ports: Ports, settings: Settings, document: JSON) -> JSON:
+    """Mark the job of a run that failed, timed out or was aborted as FAILED, and tell; unless the run's own catch (or
+    an earlier event) brought the job to its end already, or the job belongs to another run.
+
+    Returns ``{"job_id": text or null, "failed": bool}``. Delivered twice it tells twice: should the function die
+    between writing and telling, Lambda's retry must still tell.
+    """
+    detail = document["detail"]
+    at = _instant(document["time"])
+    job = job_of_execution(ports, detail, at)
+    if job is None:
+        logger.warning("no job found for the execution", execution=detail["executionArn"])
+        return {"job_id": None, "failed": False}
+    ended = end_job(ports, settings, job, detail["executionArn"], detail["status"], at, detail.get("error"))
+    return {"job_id": job.job_id, "failed": ended}
+
+
+def end_job(
+    ports: Ports, settings: Settings, job: Job, execution: str, status: str | None, at: str, error: str | None = None
+) -> bool:
+    """Fail a job whose execution has ended, and tell. False where nothing changed: the job is final already, or another
+    execution holds it.
+
+    ``status``: None where there is no such execution any more; ``error``: the error's name, as States.Timeout. The cause
+    is left out: it may quote what the failing code had in hand.
+    """
+    lost = ("execution-lost", "the execution is over, and left the job unfinished")
+    code, message = _ENDED.get(status or "", lost)
+    message += f" ({error})" if error else ""
+    if ports.jobs.fail(job.job_id, execution, Failure(code, message), at) is None:
+        logger.info("the job's end is known already", job_id=job.job_id, dataset=job.dataset)
+        return False
+    logger.warning("job failed by its execution's end", job_id=job.job_id, dataset=job.dataset, code=code)
+    notify.notify(ports, settings, {"job_id": job.job_id})
+    return True
+
+
+def job_of_execution(ports: Ports, detail: JSON, at: str) -> Job | None:
+    """The job that an execution works on, by its input; by its name, where the sweeper started it; else by the records.
+
+    The event carries no input where it would be longer than 248 KB:
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    source = _source_of_input(detail.get("input"))
+    if source is not None:
+        return ports.jobs.register(source, at)
+    named = ports.jobs.get(detail["name"])
+    if named is not None:
+        return named
+    return next((job for job in ports.jobs.unfinished(at) if job.execution == detail["executionArn"]), None)
+
+
+def source_from_notification(record: JSON) -> Source:
+    """The source of one record of S3's notification, the same as of EventBridge's event for the same upload.
+
+    Here the key is URL-encoded, with ``+`` for a space; ``versionId`` is absent in a bucket without versioning.
+    """
+    described = record["s3"]["object"]
+    etag = described.get("eTag", "")
+    return Source(
+        bucket=record["s3"]["bucket"]["name"],
+        key=unquote_plus(described["key"]),
+        version_id=described.get("versionId") or etag,
+        size_bytes=int(described.get("size", 0)),
+        etag=etag,
+    )
+
+
+def is_folder_marker(key: str, size_bytes: int) -> bool:
+    """Whether an object only stands for a folder, as the S3 console makes them."""
+    return key.endswith("/") and size_bytes == 0
+
+
+def dataset_of_contract(key: str) -> str:
+    """The dataset whose contract has this key, or NO_DATASET.
+
+    >>> dataset_of_contract("contracts/orders.json"), dataset_of_contract("contracts/x/y.json")
+    ('orders', '(none)')
+    """
+    name = key.removeprefix(CONTRACTS_PREFIX).removesuffix(_CONTRACT_SUFFIX)
+    return name if key == f"{CONTRACTS_PREFIX}{name}{_CONTRACT_SUFFIX}" and is_dataset(name) else NO_DATASET
+
+
+def _contract_fault(ports: Ports, source: Source, dataset: str) -> Terminal | None:
+    from chalicelib.engine import contract
+
+    if dataset == NO_DATASET:
+        return Terminal("no-dataset", f"{source.key} names no dataset")
+    found = ports.objects.get_with_etag(source.bucket, source.key)
+    if found is None:
+        logger.info("contract is gone again", key=source.key)
+        return None
+    try:
+        accepted = contract.parse(found[0])
+    except InvalidContract as fault:
+        return fault
+    logger.info("contract accepted", key=source.key, dataset=dataset, fields=len(accepted.fields))
+    return None
+
+
+def _instant(text: str) -> str:
+    return timestamp(datetime.fromisoformat(text))
+
+
+def _source_of_input(text: Any) -> Source | None:
+    """None where the input is absent, or is not the event of an upload."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return source_from_event(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        logger.warning("the execution's input is not an upload's event")
+        return None

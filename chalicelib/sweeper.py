@@ -1,0 +1,146 @@
+"""What no event told: uploads that never started, jobs whose run is over, jobs that run for too long.
+
+The sweep keeps no state of its own. Its time now is the schedule's, which steps by the interval; so "has come of age
+since the last sweep" needs no memory, and what is said once is said when a job's age first lies within an interval of
+the limit. Should the schedule skip a beat, that notice is lost, but never an upload: those are looked for by what they
+are, not by when they became it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+from typing import Final, Literal
+
+from chalicelib import notify
+from chalicelib.errors import SluiceError, Terminal, Transient
+from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, timestamp
+from chalicelib.ports import Ports, Stored
+from chalicelib.settings import Settings
+from chalicelib.telemetry import logger
+from chalicelib.triggers import end_job, is_folder_marker
+
+INTERVAL_MINUTES: Final = 5
+LOOK_BACK: Final = timedelta(days=1)
+"""How long a lost upload is looked for. A sweep lists all of ``incoming/``, one request per 1,000 objects: about
+0.0015 USD a day for each 1,000 (S3 Standard, 0.005 USD per 1,000 LIST requests). Let a lifecycle rule move processed
+files out where hundreds of thousands gather."""
+
+_PAGE: Final = 100
+_ALIVE: Final = ("RUNNING", "PENDING_REDRIVE")
+
+Outcome = Literal["started", "ended", "stuck", "found"]
+Chore = tuple[str, Callable[[], Outcome | None]]
+"""What it is about, and the work; None: there was nothing to do after all."""
+
+
+def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
+    """Start what has waited, end what has died and tell of what is stuck for ``settings.stuck_after_minutes``.
+
+    ``document``: EventBridge's scheduled event; its ``time`` is the time now. Returns how many uploads were
+    ``started``, ``ended``, ``stuck``, and ``found`` without a job. One upload's trouble keeps no other waiting.
+    Errors: ``Transient("sweep-incomplete")`` after all were looked after, so that Lambda's retry and the alarm see it.
+    """
+    now = datetime.fromisoformat(document["time"])
+    tally = {"started": 0, "ended": 0, "stuck": 0, "found": 0}
+    troubles = 0
+    for about, chore in chain(_unfinished(ports, settings, now), _unregistered(ports, settings, now)):
+        try:
+            outcome = chore()
+        except SluiceError as error:
+            logger.exception("could not be looked after", about=about, code=error.code)
+            troubles += 1
+            continue
+        if outcome is not None:
+            tally[outcome] += 1
+            logger.info("looked after", about=about, outcome=outcome)
+    if troubles:
+        raise Transient("sweep-incomplete", f"{troubles} uploads could not be looked after: the log names them")
+    return tally
+
+
+def _unfinished(ports: Ports, settings: Settings, now: datetime) -> Iterator[Chore]:
+    before = timestamp(now - timedelta(minutes=settings.stuck_after_minutes))
+    for listed in ports.jobs.unfinished(before):
+        yield listed.job_id, partial(_look_after, ports, settings, listed.job_id, now)
+
+
+def _look_after(ports: Ports, settings: Settings, job_id: str, now: datetime) -> Outcome | None:
+    job = ports.jobs.get(job_id)  # the listing comes from an index, which may lag behind the record
+    if job is None or job.status.is_final:
+        return None
+    if job.execution is None:
+        execution = ports.executions.start(job.source)
+        status = ports.executions.status(execution)
+        if status is None or status in _ALIVE:  # None: just started, and not yet to be seen
+            return "started"
+        # An earlier sweep started it, and it ended before it claimed the job.
+        return "ended" if end_job(ports, settings, job, execution, status, timestamp(now)) else None
+    status = ports.executions.status(job.execution)
+    if status not in _ALIVE:
+        return "ended" if end_job(ports, settings, job, job.execution, status, timestamp(now)) else None
+    return _tell_once(ports, settings, job, now)
+
+
+def _tell_once(ports: Ports, settings: Settings, job: Job, now: datetime) -> Outcome | None:
+    age = now - datetime.fromisoformat(job.started_at or job.received_at)
+    limit = timedelta(minutes=settings.stuck_after_minutes)
+    if not limit <= age < limit + timedelta(minutes=INTERVAL_MINUTES):
+        return None
+    notify.publish(ports.notices, notify.compose_stuck(job, minutes=int(age.total_seconds() // 60)))
+    return "stuck"
+
+
+def _unregistered(ports: Ports, settings: Settings, now: datetime) -> Iterator[Chore]:
+    since, until = now - LOOK_BACK, now - timedelta(minutes=settings.stuck_after_minutes)
+    candidates = [
+        stored
+        for stored in ports.objects.list(settings.inbox_bucket, INCOMING_PREFIX)
+        if stored.last_modified is not None
+        and since <= stored.last_modified <= until
+        and not is_folder_marker(stored.key, stored.size_bytes)
+    ]
+    known = _registered_since(ports, since) if candidates else {}
+    for stored in candidates:
+        last = known.get((stored.key, stored.etag))
+        # The same bytes may have come before under the same key: only a job as young as the object is the object's.
+        if last is None or stored.last_modified is None or last < stored.last_modified:
+            yield stored.key, partial(_register, ports, stored)
+
+
+def _registered_since(ports: Ports, since: datetime) -> dict[tuple[str, str], datetime]:
+    """(key, ETag) → when a job for it was last received. A listing of objects names no versions, so jobs are compared
+    by this, and only what has no match costs a request of its own.
+    """
+    known: dict[tuple[str, str], datetime] = {}
+    cursor = None
+    while True:
+        page = ports.jobs.list(limit=_PAGE, cursor=cursor)
+        for job in page.jobs:
+            received = datetime.fromisoformat(job.received_at)
+            known.setdefault((job.source.key, job.source.etag), received)  # newest first
+            if received < since:
+                return known
+        if page.cursor is None:
+            return known
+        cursor = page.cursor
+
+
+def _register(ports: Ports, listed: Stored) -> Outcome | None:
+    try:
+        stored = ports.objects.head(listed.bucket, listed.key)
+    except Terminal as error:
+        if error.code != "object-not-found":
+            raise
+        return None
+    if stored.etag != listed.etag:
+        return None  # replaced meanwhile: the newer version's own event is on its way, or the next sweep finds it
+    source = Source(stored.bucket, stored.key, stored.version_id or stored.etag, stored.size_bytes, stored.etag)
+    if ports.jobs.get(source.job_id) is not None:
+        return None
+    received = listed.last_modified or ports.clock()
+    ports.jobs.register(source, timestamp(received))
+    ports.executions.start(source)
+    return "found"
