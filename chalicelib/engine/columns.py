@@ -1,0 +1,213 @@
+"""Arrow columns as the measures see them: one canonical type per kind of value, numpy views without copies, and codes,
+hashes and validity worked out once per block and shared by every measure.
+
+Arrow arrays are built and read through their buffers here: ``pa.array``, ``pa.scalar`` and ``Array.to_numpy`` import
+pandas wherever it is installed (0.16 s), which a worker without a transform has no other use for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chalicelib.engine import hashing
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_NUMPY: Final[dict[Any, str]] = {pa.int64(): "<i8", pa.float64(): "<f8", pa.date32(): "<i4", pa.int32(): "<i4"}
+
+
+def from_numpy(values: NDArray[Any], arrow_type: Any = None) -> Any:
+    """An Arrow array over a numpy array's memory (int32, int64, uint64, float64 and what is stored like them)."""
+    kinds = {"int32": pa.int32(), "int64": pa.int64(), "uint64": pa.uint64(), "float64": pa.float64()}
+    values = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(arrow_type or kinds[values.dtype.name], len(values), [None, buffer(values)])
+
+
+def buffer(values: NDArray[Any]) -> Any:
+    """A numpy array's memory as an Arrow buffer."""
+    return pa.py_buffer(values.data)
+
+
+def bitmap(mask: Bools) -> Any:
+    """A mask as an Arrow validity bitmap."""
+    return buffer(np.packbits(mask, bitorder="little"))
+
+
+def view(array: Any) -> NDArray[Any]:
+    """The values of a fixed-width Arrow array, without a copy; what stands under a null is undefined."""
+    dtype = _NUMPY.get(array.type)
+    if dtype is None:
+        dtype = "<u8" if pa.types.is_uint64(array.type) else "<i8"
+    data = array.buffers()[1]
+    if data is None:
+        return np.zeros(len(array), dtype)
+    return np.frombuffer(data, dtype, len(array), array.offset * np.dtype(dtype).itemsize)
+
+
+def validity(array: Any) -> Bools | None:
+    """True where there is a value; None where every row has one."""
+    if array.null_count == 0:
+        return None
+    if pa.types.is_null(array.type):
+        return np.zeros(len(array), np.bool_)
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    return _bits(bits, array.offset, len(array))
+
+
+def _bits(bits: NDArray[np.uint8], offset: int, length: int) -> Bools:
+    first = offset // 8
+    unpacked = np.unpackbits(bits[first : (offset + length + 7) // 8], bitorder="little")
+    return unpacked[offset - first * 8 :][:length].view(np.bool_)
+
+
+def canonical(array: Any) -> Any:
+    """The same values in the one type that stands for their kind, so that results do not depend on how a block or a
+    transform happened to store them: integers as int64 (decimal128 where they need it), floats as float64 without a
+    negative zero, text as string, dates as date32, times as time64 and timestamps in microseconds (in nanoseconds where
+    they have any).
+    """
+    kind = array.type
+    if kind == pa.int64() or kind == pa.string() or kind == pa.date32():
+        return array
+    types = pa.types
+    if types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(array.indices, canonical(array.dictionary))
+    if types.is_floating(kind):
+        array = array if kind == pa.float64() else array.cast(pa.float64())
+        # x + 0.0 is x, but for -0.0: two zeros would make minimum and groups depend on the order of the rows
+        values = view(array) + 0.0
+        return pa.Array.from_buffers(pa.float64(), len(array), [_mask_buffer(array), buffer(values)])
+    if types.is_uint64(kind):
+        fits = pc.max(array).as_py() or 0
+        return array.cast(pa.int64() if fits < 2**63 else pa.decimal128(20, 0))
+    if types.is_integer(kind):
+        return array.cast(pa.int64())
+    if types.is_large_string(kind) or kind == getattr(pa, "string_view", pa.string)():
+        return array.cast(pa.string())
+    if types.is_date(kind):
+        return array.cast(pa.date32())
+    if types.is_time(kind):
+        return array.cast(pa.time64("us"), safe=False)
+    if types.is_timestamp(kind) and kind.unit != "us":
+        try:
+            return array.cast(pa.timestamp("us", kind.tz))
+        except pa.ArrowInvalid:  # a fraction of a microsecond would be lost
+            return array.cast(pa.timestamp("ns", kind.tz))
+    return array
+
+
+def _mask_buffer(array: Any) -> Any:
+    """The validity bitmap of an array, moved to offset 0."""
+    valid = validity(array)
+    return None if valid is None else bitmap(valid)
+
+
+def combined(column: Any) -> Any:
+    """One array from a chunked column."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def concat(arrays: Sequence[Any]) -> Any:
+    """One array from several of the same kind of value; a column of nulls, or of integers among floats, is promoted.
+
+    Errors: ``pa.ArrowInvalid`` / ``pa.ArrowTypeError`` where the kinds do not go together (text and numbers).
+    """
+    first = arrays[0].type
+    if all(array.type == first for array in arrays):
+        return pa.concat_arrays(list(arrays)) if len(arrays) > 1 else arrays[0]
+    tables = [pa.Table.from_arrays([array], names=["_"]) for array in arrays]
+    return combined(pa.concat_tables(tables, promote_options="permissive").column(0))
+
+
+class Column:
+    """One column of a block, with everything that several measures need, worked out when first asked for."""
+
+    def __init__(self, name: str, array: Any) -> None:
+        self.name = name
+        self._given = canonical(array)
+        self.rows = len(array)
+
+    @cached_property
+    def array(self) -> Any:
+        """The values, not dictionary-encoded."""
+        given = self._given
+        return given.dictionary_decode() if pa.types.is_dictionary(given.type) else given
+
+    @property
+    def type(self) -> Any:
+        kind = self._given.type
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+    @cached_property
+    def valid(self) -> Bools | None:
+        return validity(self.array)
+
+    @cached_property
+    def present(self) -> Any:
+        """The values that are not null."""
+        return self.array.drop_null() if self.array.null_count else self.array
+
+    @cached_property
+    def encoded(self) -> tuple[Ints, Any]:
+        """Codes per row and the distinct values they stand for; null has the code ``len(distinct values)``."""
+        given = self._given
+        if pa.types.is_null(given.type):
+            return np.zeros(self.rows, np.int64), given.slice(0, 0)
+        ready = pa.types.is_dictionary(given.type)
+        encoded = given if ready else given.dictionary_encode()
+        codes = view(encoded.indices.cast(pa.int32())).astype(np.int64)
+        distinct = encoded.dictionary
+        valid = validity(encoded.indices)
+        if valid is not None:
+            codes[~valid] = len(distinct)
+        if ready:  # somebody else's dictionary may hold a value twice, and null
+            again = distinct.dictionary_encode()
+            if again.null_count or len(again.dictionary) != len(distinct):
+                inner = Column(self.name, again.dictionary.take(again.indices))
+                codes = np.append(inner.encoded[0], len(again.dictionary))[codes]
+                distinct = again.dictionary
+        return codes, distinct
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """A 64-bit hash per row, of the value alone; undefined where the row is null."""
+        if pa.types.is_dictionary(self._given.type):
+            codes, distinct = self.encoded
+            return np.append(hashing.hash_array(distinct), np.uint64(0))[codes]
+        return hashing.hash_array(self.array)
+
+
+class Block:
+    """The columns of a table, prepared once for all the measures that read it."""
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.rows: int = table.num_rows
+        self._columns: dict[str, Column] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.table.column_names
+
+    def column(self, name: str) -> Column:
+        """Errors: ``KeyError`` where the table has no such column, or several."""
+        known = self._columns.get(name)
+        if known is None:
+            known = self._columns[name] = Column(name, combined(self.table.column(name)))
+        return known
+
+    def slices(self, rows: int) -> list[Block]:
+        """The block itself, or pieces of at most ``rows`` rows."""
+        if self.rows <= rows:
+            return [self]
+        return [Block(self.table.slice(start, rows)) for start in range(0, self.rows, rows)]
