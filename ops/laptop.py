@@ -1,0 +1,117 @@
+"""The pipeline in the emulator on this machine: deployed by the code of ``deploy.py``, moved by its own events."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chalicelib.aws.executions import StepFunctionsExecutions
+from chalicelib.aws.jobs import DynamoJobs
+from chalicelib.aws.objects import S3Objects
+from chalicelib.model import Job, Source
+from chalicelib.ports import Executions, Jobs, Objects
+from ops import deployment, outputs, progress
+from ops.emulator import Emulator
+from ops.target import Target
+from ops.uploads import Upload
+from ops.watch import watch
+
+STAGE = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The deployed pipeline, and how to reach it from this process."""
+
+    emulator: Emulator
+    target: Target
+    api_url: str
+    """Address of the REST API, without a slash at its end."""
+    api_token: str
+    objects: Objects
+    jobs: Jobs
+    executions: Executions
+
+    @property
+    def inbox(self) -> str:
+        return self.target.names.bucket("inbox")
+
+    @property
+    def results(self) -> str:
+        return self.target.names.bucket("results")
+
+    def upload(self, key: str, path: Path) -> Source:
+        """Put a file into the inbox and return its new version. Not by the port: a person's upload is any client's."""
+        with path.open("rb") as body:
+            answer = self.target.s3.put_object(Bucket=self.inbox, Key=key, Body=body)
+        return Source(self.inbox, key, answer["VersionId"], path.stat().st_size, answer["ETag"].strip('"'))
+
+
+@contextmanager
+def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Iterator[Stack]:
+    """The emulator with the pipeline deployed in it, for as long as the ``with`` block lasts.
+
+    ``log``: where the emulator's own output goes; by default it is removed with the emulator.
+    Errors: ``OperatorError`` where the emulator or the deployment fails.
+    """
+    print("starting the AWS emulator and deploying into it ...", file=sys.stderr, flush=True)
+    with Emulator(log=log) as emulator:
+        target = emulator.target(STAGE)
+        deployed = deployment.up(target, deployment.Options(chunk_size_bytes=chunk_size_bytes))
+        names = target.names
+        yield Stack(
+            emulator,
+            target,
+            deployed.api_url.rstrip("/"),
+            deployed.api_token,
+            S3Objects(target.s3),
+            DynamoJobs(names.jobs_table, target.client("dynamodb")),
+            StepFunctionsExecutions(names.state_machine_arn, target.client("stepfunctions")),
+        )
+
+
+def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:
+    """Upload, watch, fetch: the jobs in their final state, their outputs under ``out/<job_id>/``.
+
+    Errors: ``Silence`` where the pipeline stands still; ``SluiceError`` where it cannot be asked.
+    """
+    for upload in {upload.dataset: upload for upload in uploads if upload.contract}.values():
+        assert upload.contract is not None
+        stack.upload(upload.contract_key, upload.contract)
+    sources = [(upload.path.name, stack.upload(upload.key, upload.path).job_id) for upload in uploads]
+    with progress.view() as view:
+        jobs = watch(stack.jobs, stack.executions, sources, view)
+    return [outputs.fetch(stack.objects, stack.results, job, out) for job in jobs]
+
+
+def instructions(stack: Stack) -> str:
+    """How a person reaches what is up, as lines for a shell."""
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in stack.emulator.environment.items()]
+    endpoint = f"--endpoint-url {stack.emulator.endpoint_url}"
+    return "\n".join(
+        [
+            "The pipeline is up until Ctrl-C. In another shell:",
+            "",
+            *(f"  {line}" for line in exports),
+            "",
+            f"  aws {endpoint} s3 cp contracts/orders.json s3://{stack.inbox}/contracts/orders.json",
+            f"  aws {endpoint} s3 cp samples/orders.csv s3://{stack.inbox}/incoming/orders/orders.csv",
+            f"  aws {endpoint} s3 ls --recursive s3://{stack.results}/jobs/",
+            "",
+            f"  curl -H 'Authorization: Bearer {stack.api_token}' {stack.api_url}/jobs",
+            "",
+            f"API    {stack.api_url}",
+            f"token  {stack.api_token}",
+        ]
+    )
+
+
+def wait(stack: Stack) -> None:
+    """Until Ctrl-C or SIGTERM (``KeyboardInterrupt``)."""
+    del stack
+    threading.Event().wait()

@@ -1,0 +1,67 @@
+"""Events that come twice, uploads that come together: every version of every object is one job, exactly."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from chalicelib.model import Status, event_from_source
+from tests.e2e.conftest import Pipeline
+
+HEADER = b"id,name\n"
+
+
+def rows(first: int, count: int) -> bytes:
+    return HEADER + b"".join(b"%d,name %d\n" % (n, n) for n in range(first, first + count))
+
+
+def test_the_same_event_twice_is_one_job_and_changes_nothing(pipeline: Pipeline) -> None:
+    source = pipeline.upload("incoming/twice/a.csv", rows(1, 10))
+    (job,) = pipeline.finish(source)
+    assert job.status is Status.SUCCEEDED, job.error
+    before = _state(pipeline, job.job_id)
+
+    states = pipeline.stack.target.client("stepfunctions")
+    again = states.start_execution(
+        stateMachineArn=pipeline.stack.target.names.state_machine_arn,
+        name="the-event-once-more",
+        input=json.dumps(event_from_source(source)),
+    )
+    deadline = time.monotonic() + 60
+    while (status := states.describe_execution(executionArn=again["executionArn"])["status"]) == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert status == "SUCCEEDED"
+    assert pipeline.stack.jobs.get(job.job_id) == job
+    assert _state(pipeline, job.job_id) == before
+
+
+def _state(pipeline: Pipeline, job_id: str) -> list[tuple[str, str, object]]:
+    objects = pipeline.stack.objects
+    return [
+        (stored.key, stored.etag, stored.last_modified)
+        for prefix in (f"jobs/{job_id}/", "datasets/twice/")
+        for stored in objects.list(pipeline.stack.results, prefix)
+    ]
+
+
+def test_two_versions_of_one_object_are_two_jobs_each_with_its_own_bytes(pipeline: Pipeline) -> None:
+    first = pipeline.upload("incoming/versions/a.csv", rows(1, 10))
+    second = pipeline.upload("incoming/versions/a.csv", rows(1, 25))
+    third = pipeline.upload("incoming/versions/a.csv", rows(1, 25))
+    jobs = pipeline.finish(first, second, third)
+    assert len({job.job_id for job in jobs}) == 3
+    assert [job.rows.valid for job in jobs] == [10, 25, 25]
+    assert [job.status for job in jobs] == [Status.SUCCEEDED] * 3
+
+
+def test_ten_uploads_at_once(pipeline: Pipeline) -> None:
+    bodies = {f"incoming/ten/{n}.csv": rows(n * 1000, 10 + n) for n in range(10)}
+    with ThreadPoolExecutor(10) as pool:
+        sources = list(pool.map(lambda item: pipeline.upload(*item), bodies.items()))
+    jobs = pipeline.finish(*sources)
+    assert [job.status for job in jobs] == [Status.SUCCEEDED] * 10
+    assert [job.rows.valid for job in jobs] == [10 + n for n in range(10)]
+    for job in jobs:
+        assert pipeline.notification(job)["MessageAttributes"]["status"]["Value"] == "SUCCEEDED"
