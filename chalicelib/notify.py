@@ -16,9 +16,6 @@ from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET
 from chalicelib.ports import Notices, Ports
 from chalicelib.settings import Settings
 
-SUBJECT_LIMIT: Final = 99
-"""Characters; a subject is ASCII without control characters. https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
-
 REASONS_SHOWN: Final = 5
 MESSAGE_SHOWN_CHARS: Final = 4_000
 
@@ -54,7 +51,9 @@ _ADVICE: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What ``Notices.publish`` takes."""
+    """What ``Notices.publish`` takes. ``document`` is flat, the job record beside ``event``: should it exceed what the
+    topic takes, it loses its largest entry, not the job.
+    """
 
     subject: str
     text: str
@@ -95,9 +94,9 @@ def compose(job: Job, results_bucket: str) -> Message:
     counts = [_counts(job.rows), _reasons(job)]
     parts = [opening, _error(job), _facts(job), *counts, _places(job, results_bucket), _next(job)]
     return Message(
-        subject=_subject(f"Sluice: {job.dataset} {outcome}"),
+        subject=f"Sluice: {job.dataset} {outcome}",
         text="\n\n".join(part for part in parts if part) + "\n",
-        document={"event": "job-ended", "job": job.to_json()},
+        document={"event": "job-ended", **job.to_json()},
         attributes={"status": str(job.status), "dataset": job.dataset},
     )
 
@@ -112,9 +111,9 @@ def compose_stuck(job: Job, minutes: int) -> Message:
         " makes no progress can be stopped, and the file uploaded again.",
     ]
     return Message(
-        subject=_subject(f"Sluice: {job.dataset} still {job.status} after {minutes} minutes"),
+        subject=f"Sluice: {job.dataset} still {job.status} after {minutes} minutes",
         text="\n\n".join(part for part in text if part) + "\n",
-        document={"event": "job-stuck", "minutes": minutes, "job": job.to_json()},
+        document={"event": "job-stuck", "minutes": minutes, **job.to_json()},
         attributes={"status": STUCK, "dataset": job.dataset},
     )
 
@@ -129,7 +128,7 @@ def compose_contract_fault(bucket: str, key: str, dataset: str, error: SluiceErr
     text = f"The contract s3://{bucket}/{_plain(key)} is refused.\n\n  {_plain(error.message)}\n\n{effect}\n"
     fault = {"code": error.code, "message": error.message}
     return Message(
-        subject=_subject(f"Sluice: contract {key.removeprefix(CONTRACTS_PREFIX)} is refused"),
+        subject=f"Sluice: contract {key.removeprefix(CONTRACTS_PREFIX)} is refused",
         text=text,
         document={"event": "contract-refused", "contract": {"bucket": bucket, "key": key}, "error": fault},
         attributes={"status": CONTRACT_INVALID, "dataset": dataset},
@@ -237,8 +236,3 @@ def _table(lines: list[tuple[str, str]]) -> str:
 def _plain(text: str) -> str:
     """On one line: control characters, which a key or a label may hold, are shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _subject(text: str) -> str:
-    ascii_text = _plain(text).encode("ascii", "replace").decode()
-    return ascii_text if len(ascii_text) <= SUBJECT_LIMIT else ascii_text[: SUBJECT_LIMIT - 3] + "..."

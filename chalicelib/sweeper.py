@@ -29,7 +29,7 @@ LOOK_BACK: Final = timedelta(days=1)
 files out where hundreds of thousands gather."""
 
 _PAGE: Final = 100
-_ALIVE: Final = ("RUNNING", "PENDING_REDRIVE")
+_RUNNING: Final = "RUNNING"
 
 Outcome = Literal["started", "ended", "stuck", "found"]
 Chore = tuple[str, Callable[[], Outcome | None]]
@@ -74,12 +74,12 @@ def _look_after(ports: Ports, settings: Settings, job_id: str, now: datetime) ->
     if job.execution is None:
         execution = ports.executions.start(job.source)
         status = ports.executions.status(execution)
-        if status is None or status in _ALIVE:  # None: just started, and not yet to be seen
+        if status in (None, _RUNNING):  # None: just started, and not yet to be seen
             return "started"
         # An earlier sweep started it, and it ended before it claimed the job.
         return "ended" if end_job(ports, settings, job, execution, status, timestamp(now)) else None
     status = ports.executions.status(job.execution)
-    if status not in _ALIVE:
+    if status != _RUNNING:
         return "ended" if end_job(ports, settings, job, job.execution, status, timestamp(now)) else None
     return _tell_once(ports, settings, job, now)
 

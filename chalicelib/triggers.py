@@ -107,8 +107,8 @@ def end_job(
     """Fail a job whose execution has ended, and tell. False where nothing changed: the job is final already, or another
     execution holds it.
 
-    ``status``: None where there is no such execution any more; ``error``: the error's name, as States.Timeout. The cause
-    is left out: it may quote what the failing code had in hand.
+    ``status``: None where there is no such execution any more; ``error``: the error's name, as States.Timeout. The
+    cause is left out: it may quote what the failing code had in hand.
     """
     lost = ("execution-lost", "the execution is over, and left the job unfinished")
     code, message = _ENDED.get(status or "", lost)

@@ -1,0 +1,194 @@
+"""The sweep: one pass over what no event told."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from chalicelib import sweeper
+from chalicelib.errors import Transient
+from chalicelib.model import Job, Source, Status, timestamp
+from chalicelib.settings import from_environment
+from tests.events import event
+from tests.fakes import MemoryPorts, execution_arn, source
+
+SETTINGS = from_environment({})
+INBOX = SETTINGS.inbox_bucket
+NOW = datetime.fromisoformat(event("schedule")["time"])
+NOTHING = {"started": 0, "ended": 0, "stuck": 0, "found": 0}
+
+
+@pytest.fixture
+def ports() -> MemoryPorts:
+    return MemoryPorts(now=NOW)
+
+
+def sweep(ports: MemoryPorts, now: datetime = NOW) -> dict[str, int]:
+    return sweeper.sweep(ports, SETTINGS, {**event("schedule"), "time": timestamp(now)})
+
+
+def ago(minutes: float) -> str:
+    return timestamp(NOW - timedelta(minutes=minutes))
+
+
+def claimed(ports: MemoryPorts, minutes: float, status: str | None, key: str = "incoming/orders/a.csv") -> Job:
+    """A job claimed so long ago, whose execution has this status."""
+    job = ports.jobs.claim(source(key), execution_arn(key), ago(minutes))
+    assert job is not None
+    if status is not None:
+        ports.executions.statuses[execution_arn(key)] = status
+    return job
+
+
+def test_nothing_to_do(ports: MemoryPorts):
+    assert sweep(ports) == NOTHING
+
+
+def test_an_upload_that_never_started_is_started_once(ports: MemoryPorts):
+    job = ports.jobs.register(source(), ago(31))
+    assert sweep(ports) == NOTHING | {"started": 1}
+    assert ports.executions.started == [job.source]
+    sweep(ports, NOW + timedelta(minutes=5))
+    assert ports.executions.started == [job.source]
+    assert ports.jobs.records[job.job_id] == job
+
+
+def test_a_young_upload_is_left_to_its_event(ports: MemoryPorts):
+    ports.jobs.register(source(), ago(29))
+    assert sweep(ports) == NOTHING
+    assert ports.executions.started == []
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])
+def test_a_run_that_ended_before_it_claimed_its_job_fails_it(ports: MemoryPorts, status: str):
+    job = ports.jobs.register(source(), ago(40))
+    ports.executions.statuses[execution_arn(job.job_id)] = status
+    assert sweep(ports) == NOTHING | {"ended": 1}
+    assert ports.jobs.records[job.job_id].status is Status.FAILED
+    assert len(ports.notices.sent) == 1
+    assert sweep(ports) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "status, code",
+    [
+        ("FAILED", "execution-failed"),
+        ("TIMED_OUT", "timed-out"),
+        ("ABORTED", "aborted"),
+        ("SUCCEEDED", "execution-lost"),
+        (None, "execution-lost"),
+    ],
+)
+def test_a_job_whose_run_is_over_is_failed_and_told(ports: MemoryPorts, status: str | None, code: str):
+    job = claimed(ports, 45, status)
+    assert sweep(ports) == NOTHING | {"ended": 1}
+    record = ports.jobs.records[job.job_id]
+    assert record.status is Status.FAILED
+    assert record.error is not None
+    assert record.error.code == code
+    assert record.finished_at == timestamp(NOW)
+    (notice,) = ports.notices.sent
+    assert notice.attributes["status"] == "FAILED"
+    assert sweep(ports) == NOTHING
+
+
+def test_a_job_that_runs_too_long_is_told_once(ports: MemoryPorts):
+    job = claimed(ports, 0, "RUNNING")
+    told = []
+    for minutes in range(2, 122, 5):
+        told.append(sweep(ports, NOW + timedelta(minutes=minutes))["stuck"])
+    assert sum(told) == 1
+    (notice,) = ports.notices.sent
+    assert notice.attributes == {"status": "STUCK", "dataset": "orders"}
+    assert notice.document["job_id"] == job.job_id
+    assert 30 <= notice.document["minutes"] < 35
+    assert ports.jobs.records[job.job_id] == job
+
+
+def test_the_age_of_a_run_counts_from_its_claim(ports: MemoryPorts):
+    """An upload that waited long for its start has not run long."""
+    job = ports.jobs.register(source(), ago(100))
+    ports.jobs.claim(job.source, execution_arn("e1"), ago(31))
+    ports.executions.statuses[execution_arn("e1")] = "RUNNING"
+    assert sweep(ports) == NOTHING | {"stuck": 1}
+
+
+def test_a_job_that_ended_since_it_was_listed_is_left_alone(ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch):
+    job = claimed(ports, 45, "SUCCEEDED")
+    done = ports.jobs.advance(job.job_id, execution_arn("incoming/orders/a.csv"), Status.SUCCEEDED)
+    monkeypatch.setattr(ports.jobs, "unfinished", lambda before: iter([job]))
+    assert sweep(ports) == NOTHING
+    assert ports.jobs.records[job.job_id] == done
+
+
+def test_one_jobs_trouble_keeps_no_other_waiting(ports: MemoryPorts):
+    troubled = ports.jobs.register(source("incoming/orders/bad.csv"), ago(60))
+    good = ports.jobs.register(source("incoming/orders/good.csv"), ago(50))
+    ports.jobs.broken.add(troubled.job_id)
+    with pytest.raises(Transient, match="sweep-incomplete: 1 uploads"):
+        sweep(ports)
+    assert ports.executions.started == [good.source]
+
+
+class TestLostEvents:
+    """Objects in the inbox that no event told of."""
+
+    def put(
+        self, ports: MemoryPorts, minutes: float, key: str = "incoming/orders/a.csv", body: bytes = b"a\n"
+    ) -> Source:
+        stored = ports.objects.add(INBOX, key, body, NOW - timedelta(minutes=minutes))
+        return Source(INBOX, key, stored.version_id, stored.size_bytes, stored.etag)
+
+    def test_an_upload_without_a_job_is_registered_and_started(self, ports: MemoryPorts):
+        lost = self.put(ports, 31)
+        assert sweep(ports) == NOTHING | {"found": 1}
+        assert ports.jobs.records == {lost.job_id: Job.received(lost, ago(31))}
+        assert ports.executions.started == [lost]
+        assert sweep(ports) == NOTHING | {"started": 1}  # still unclaimed: looked after as any RECEIVED job
+        assert ports.executions.started == [lost]
+
+    @pytest.mark.parametrize("minutes", [0, 29, 24 * 60 + 1], ids=["new", "young", "older than a day"])
+    def test_only_what_is_old_enough_and_of_the_last_day(self, ports: MemoryPorts, minutes: float):
+        self.put(ports, minutes)
+        assert sweep(ports) == NOTHING
+
+    @pytest.mark.parametrize(
+        "key, body", [("incoming/orders/", b""), ("contracts/orders.json", b"{}"), ("elsewhere/a.csv", b"a\n")]
+    )
+    def test_what_is_no_upload_is_passed_over(self, ports: MemoryPorts, key: str, body: bytes):
+        self.put(ports, 60, key, body)
+        assert sweep(ports) == NOTHING
+
+    def test_known_uploads_cost_no_request_each(self, ports: MemoryPorts):
+        for number in range(250):
+            known = self.put(ports, 60, f"incoming/orders/{number}.csv", b"%d" % number)
+            job = ports.jobs.register(known, ago(60))
+            ports.jobs.add(job.with_(status=Status.SUCCEEDED))
+        assert sweep(ports) == NOTHING
+        assert ports.objects.heads == []
+
+    def test_the_same_bytes_again_under_the_same_key_are_another_upload(self, ports: MemoryPorts):
+        first = self.put(ports, 200)
+        ports.jobs.add(ports.jobs.register(first, ago(200)).with_(status=Status.SUCCEEDED))
+        second = self.put(ports, 60)
+        assert (second.etag, second.key) == (first.etag, first.key)
+        assert sweep(ports) == NOTHING | {"found": 1}
+        assert second.job_id in ports.jobs.records
+
+    def test_an_object_replaced_since_the_listing_is_left_to_its_own_event(
+        self, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch
+    ):
+        self.put(ports, 60)
+        listed = list(ports.objects.list(INBOX, "incoming/"))
+        self.put(ports, 0, body=b"b\n")
+        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed))
+        assert sweep(ports) == NOTHING
+        assert ports.jobs.records == {}
+
+    def test_an_object_deleted_since_the_listing_is_gone(self, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch):
+        self.put(ports, 60)
+        listed = list(ports.objects.list(INBOX, "incoming/"))
+        ports.objects.remove(INBOX, "incoming/orders/a.csv")
+        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed))
+        assert sweep(ports) == NOTHING
