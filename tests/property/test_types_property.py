@@ -1,0 +1,261 @@
+"""The readers against rules written a second time in plain Python, one text at a time.
+
+Whatever a column's other texts are, wherever it is cut, and whether it is sliced: the same verdicts and values.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import math
+import re
+from decimal import Decimal
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.engine import arrays, types
+from chalicelib.engine.fields import FALSE_VALUES, TRUE_VALUES, Field
+
+BAD = object()
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+MOMENT = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+
+
+def integer(text):
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        return BAD
+    return int(text) if -(2**63) <= int(text) < 2**63 else BAD
+
+
+def number(text):
+    return float(text) if NUMBER.fullmatch(text) and math.isfinite(float(text)) else BAD
+
+
+def decimal(text, precision=7, scale=2):
+    if not NUMBER.fullmatch(text):
+        return BAD
+    value = Decimal(text)
+    scaled = value.scaleb(scale)
+    return value if scaled == scaled.to_integral_value() and abs(scaled) < 10**precision else BAD
+
+
+def date(text):
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return BAD
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return BAD
+
+
+def time(text):
+    found = re.fullmatch(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?", text)
+    if not found:
+        return BAD
+    try:
+        return dt.time(*map(int, found.groups()[:3]), int((found[4] or "").ljust(6, "0")))
+    except ValueError:
+        return BAD
+
+
+def datetime(text):
+    found = MOMENT.fullmatch(text)
+    if not found:
+        return BAD
+    zone = found[8] or "Z"
+    offset = 0 if zone == "Z" else int(zone[1:3]) * 60 + int(zone[4:])
+    if offset > 14 * 60 or (zone != "Z" and int(zone[4:]) > 59):
+        return BAD
+    try:
+        local = dt.datetime(*map(int, found.groups()[:6]), int((found[7] or "").ljust(6, "0")), tzinfo=dt.UTC)
+        return local - dt.timedelta(minutes=-offset if zone[0] == "-" else offset)
+    except (ValueError, OverflowError):
+        return BAD
+
+
+def boolean(text):
+    return {**dict.fromkeys(TRUE_VALUES, True), **dict.fromkeys(FALSE_VALUES, False)}.get(text, BAD)
+
+
+def strptime(pattern, shape):
+    def rule(text):
+        if not re.fullmatch(shape, text):
+            return BAD
+        try:
+            return dt.datetime.strptime(text, pattern)  # noqa: DTZ007 - the pattern has no zone
+        except ValueError:
+            return BAD
+
+    return rule
+
+
+def us_date(text):
+    value = strptime("%m/%d/%Y", r"[0-9]{2}/[0-9]{2}/[0-9]{4}")(text)
+    return value if value is BAD else value.date()
+
+
+def compact(text):
+    return strptime("%d%b%y %I%p %M%S", r"(?s)[0-9]{2}[A-Za-z]{3}[0-9]{2} [0-9]{2}[A-Za-z]{2} [0-9]{4}")(text)
+
+
+def ordinal(text):
+    found = re.fullmatch(r"[0-9]{4}\.[0-9]{3} [0-9]{2}h[0-9]{2},[0-9]{1,6}(Z|[+-][0-9]{2}:?[0-9]{2})", text)
+    zone = found[1].replace(":", "") if found else ""
+    if not found or (zone != "Z" and (int(zone[1:3]) * 60 + int(zone[3:]) > 840 or int(zone[3:]) > 59)):
+        return BAD
+    try:
+        return dt.datetime.strptime(text, "%Y.%j %Hh%M,%f%z").astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return BAD
+
+
+def any_case(words):
+    return st.sampled_from(words).flatmap(lambda word: st.sampled_from([word, word.upper(), word.lower()]))
+
+
+DIGITS = st.text("0123456789", max_size=22)
+TWO = st.integers(0, 99).map("{:02}".format)
+CLOCK = st.builds("{:02}:{:02}:{:02}{}".format, st.integers(0, 24), st.integers(0, 60), st.integers(0, 60),
+                  st.one_of(st.just(""), st.text("0123456789", max_size=7).map(".".__add__)))  # fmt: skip
+DAY = st.one_of(
+    st.dates().map(str),
+    st.builds("{:04}-{:02}-{:02}".format, st.sampled_from([0, 1, 1900, 2000, 2023, 2024, 9999]), st.integers(0, 13),
+              st.integers(27, 32)),
+)  # fmt: skip
+ZONE = st.one_of(
+    st.sampled_from(["", "", "Z", "z", "+00", "+0000", "-00:00", "+14:00", "-14:00", "+14:01", "+05:60", "+24:00"]),
+    st.builds("{}{:02}:{:02}".format, st.sampled_from("+-"), st.integers(0, 15), st.integers(0, 60)),
+)
+FLOATS = st.one_of(
+    st.floats(allow_nan=True).map(repr),
+    st.builds("{}{}{}{}{}".format, st.sampled_from(["", "+", "-"]), DIGITS, st.sampled_from(["", ".", ","]), DIGITS,
+              st.sampled_from(["", "e5", "E-3", "e400", "e-400", "e", "e+"])),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+)  # fmt: skip
+NASTY = st.one_of(
+    st.text(max_size=6),
+    st.text("0123456789.+-eExXnaifINFT: ZM/_", max_size=20),
+    st.sampled_from(["0x1F", "1_000", "٣", " 5", "5 ", "5\n", "NaN", "inf", "Infinity", "3.5", "2024-01-01", "", "-",
+                     "+", "2024-01-01 03", "2024-01-01 03:04", "2024-01-01T030405", "12:34", "123456", "9" * 400]),
+)  # fmt: skip
+
+CASES = {
+    "integer": (Field("x", "integer"), integer, st.one_of(st.integers(-(2**64), 2**64).map(str), DIGITS)),
+    "number": (Field("x", "number"), number, FLOATS),
+    "decimal": (Field("x", "number", precision=7, scale=2), decimal,
+                st.one_of(FLOATS, st.decimals(-99999, 99999, places=3).map(str))),
+    "boolean": (Field("x", "boolean"), boolean, any_case(["true", "False", "1", "0", "yes"])),
+    "date": (Field("x", "date"), date, DAY),
+    "time": (Field("x", "time"), time, CLOCK),
+    "datetime": (Field("x", "datetime"), datetime,
+                 st.builds("{}{}{}{}".format, DAY, st.sampled_from(["T", " ", "t"]), CLOCK, ZONE)),
+    "us date": (Field("x", "date", "%m/%d/%Y"), us_date,
+                st.builds("{:02}/{:02}/{:04}".format, st.integers(0, 13), st.integers(27, 32), st.integers(0, 9999))),
+    "compact": (Field("x", "datetime", "%d%b%y %I%p %M%S"), compact,
+                st.builds("{:02}{}{} {:02}{} {}{}".format, st.integers(0, 32), any_case(["Jan", "Feb", "Dec", "Foo"]),
+                          TWO, st.integers(0, 13), any_case(["am", "pm"]), TWO, TWO)),
+    "ordinal": (Field("x", "datetime", "%Y.%j %Hh%M,%f%z"), ordinal,
+                st.builds("{:04}.{:03} {:02}h{:02},{}{}".format, st.sampled_from([0, 1, 2023, 2024, 9999]),
+                          st.integers(0, 367), st.integers(0, 24), st.integers(0, 60), st.integers(0, 9999999), ZONE)),
+}  # fmt: skip
+
+
+def outcomes(field, texts):
+    """What ``read`` says of each text: None for null, BAD, or the value as Python's."""
+    values, bad = types.read(field, texts)
+    values.validate(full=True)
+    assert values.type == types.arrow_type(field)
+    found = values.to_pylist()
+    assert all(value is None for value, is_bad in zip(found, bad, strict=True) if is_bad)
+    return [BAD if is_bad else value for value, is_bad in zip(found, bad, strict=True)]
+
+
+def comparable(outcome):
+    """A value in a form that tells -0.0 from 0.0 and knows no time zone objects or decimal exponents."""
+    if isinstance(outcome, float):
+        return outcome.hex()
+    if isinstance(outcome, dt.datetime):
+        return outcome.replace(tzinfo=None).isoformat()
+    return outcome
+
+
+@pytest.mark.parametrize("case", CASES)
+@given(columns=st.data())
+def test_a_column_is_read_as_each_of_its_texts_is(case, columns):
+    field, rule, near = CASES[case]
+    texts = columns.draw(st.lists(st.one_of(near, near, near, NASTY, st.none()), max_size=12))
+    clean = [text for text in texts if text is not None and rule(text) is not BAD]
+    for column in (texts, clean, [*clean, "", *clean], [None, *clean, None]):
+        before, after = columns.draw(st.integers(0, 9)), columns.draw(st.integers(0, 2))
+        whole = arrays.strings(["junk"] * before + column + [None] * after)
+        with mock.patch.object(arrays, "SEGMENT_ROWS", columns.draw(st.integers(1, 6))):
+            found = outcomes(field, whole.slice(before, len(column)))
+        expected = [None if text is None else rule(text) for text in column]
+        assert list(map(comparable, found)) == list(map(comparable, expected)), column
+
+
+@pytest.mark.parametrize("case", ["integer", "number", "decimal"])
+def test_every_short_text(case):
+    field, rule, _ = CASES[case]
+    texts = ["".join(signs) for width in range(5) for signs in itertools.product("019.-+eE_xinfaN T:Z", repeat=width)]
+    expected = [comparable(rule(text)) for text in texts]
+    assert list(map(comparable, outcomes(field, arrays.strings(texts)))) == expected
+    # Arrow reads the whole column only if it likes every text, so what it likes is put to it again without the rest.
+    liked = [text for text, value in zip(texts, expected, strict=True) if value is not BAD]
+    assert list(map(comparable, outcomes(field, arrays.strings(liked)))) == [comparable(rule(text)) for text in liked]
+
+
+@pytest.mark.parametrize("case", ["integer", "number", "decimal"])
+def test_every_very_short_text_alone(case):
+    field, rule, _ = CASES[case]
+    for width in range(4):
+        for signs in itertools.product("09.-+exinfa ", repeat=width):
+            text = "".join(signs)
+            [found] = outcomes(field, arrays.strings([text]))
+            assert comparable(found) == comparable(rule(text)), text
+
+
+def test_every_day_of_the_calendar():
+    texts = [
+        f"{year:04}-{month:02}-{day:02}"
+        for year in [*range(8), *range(1580, 1584), *range(1896, 1906), *range(1996, 2026), *range(9990, 10000)]
+        for month in range(14)
+        for day in range(33)
+    ] + [f"{year:04}-02-29" for year in range(10000)]
+    expected = [date(text) for text in texts]
+    assert outcomes(Field("x", "date"), arrays.strings(texts)) == expected
+    assert [
+        BAD if found is BAD else found.date()
+        for found in outcomes(Field("x", "datetime"), arrays.strings([f"{text}T00:00:00Z" for text in texts]))
+    ] == expected
+    assert outcomes(Field("x", "date", "%Y%m%d"), arrays.strings([text.replace("-", "") for text in texts])) == expected
+
+
+@pytest.mark.parametrize("case", ["date", "time", "datetime", "us date"])
+def test_every_single_change_of_a_good_text(case):
+    field, rule, _ = CASES[case]
+    good = {
+        "date": ["2024-02-29"],
+        "time": ["03:04:05", "03:04:05.123456"],
+        "datetime": ["2024-01-02 03:04:05", "2024-01-02T03:04:05.678901Z", "2024-01-02 03:04:05-07:30"],
+        "us date": ["01/02/2024"],
+    }[case]
+    changed = set(good)
+    for text in good:
+        for place in range(len(text) + 1):
+            changed.add(text[:place] + text[place + 1 :])
+            changed.update(text[:place] + sign + text[place:] for sign in " 0129:-+.TZtz")
+            changed.update(text[:place] + sign + text[place + 1 :] for sign in " 0123456789:-+.TZtz/_x\u0663")
+            changed.add(text[:place])
+    texts = sorted(changed)
+    expected = [comparable(rule(text)) for text in texts]
+    assert list(map(comparable, outcomes(field, arrays.strings(texts)))) == expected
+    for text, value in zip(texts, expected, strict=True):
+        [alone] = outcomes(field, arrays.strings([text]))
+        [_, among] = outcomes(field, arrays.strings([good[0], text]))
+        assert comparable(alone) == comparable(among) == value, text
