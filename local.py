@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
 from ops import uploads
 
@@ -58,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except uploads.UsageError as error:
         print(f"local.py {options.command}: {error}", file=sys.stderr)
         return USAGE
+    except SluiceError as error:
+        print(f"local.py {options.command}: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

@@ -6,18 +6,19 @@ import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.aws.objects import S3Objects
+from chalicelib.errors import Terminal
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
 from ops import deployment, outputs, progress
 from ops.emulator import Emulator
-from ops.target import Target
+from ops.target import OperatorError, Target
 from ops.uploads import Upload
 from ops.watch import watch
 
@@ -57,12 +58,16 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
     """The emulator with the pipeline deployed in it, for as long as the ``with`` block lasts.
 
     ``log``: where the emulator's own output goes; by default it is removed with the emulator.
-    Errors: ``OperatorError`` where the emulator or the deployment fails.
+    Errors: ``Terminal("deployment-failed")`` where the emulator does not start or the deployment fails.
     """
     print("starting the AWS emulator and deploying into it ...", file=sys.stderr, flush=True)
-    with Emulator(log=log) as emulator:
-        target = emulator.target(STAGE)
-        deployed = deployment.up(target, deployment.Options(chunk_size_bytes=chunk_size_bytes))
+    with ExitStack() as stack:
+        try:
+            emulator = stack.enter_context(Emulator(log=log))
+            target = emulator.target(STAGE)
+            deployed = deployment.up(target, deployment.Options(chunk_size_bytes=chunk_size_bytes))
+        except OperatorError as error:
+            raise Terminal("deployment-failed", str(error)) from error
         names = target.names
         yield Stack(
             emulator,
@@ -78,7 +83,7 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
 def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:
     """Upload, watch, fetch: the jobs in their final state, their outputs under ``out/<job_id>/``.
 
-    Errors: ``Silence`` where the pipeline stands still; ``SluiceError`` where it cannot be asked.
+    Errors: ``Terminal("no-progress")`` where the pipeline stands still; ``SluiceError`` where it cannot be asked.
     """
     for upload in {upload.dataset: upload for upload in uploads if upload.contract}.values():
         assert upload.contract is not None

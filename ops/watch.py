@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chalicelib.errors import Transient
+from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Job, Status
 from chalicelib.ports import Executions, Jobs
 
@@ -45,12 +45,12 @@ class View(Protocol):
     def show(self, sights: Sequence[Sight]) -> None: ...
 
 
-class Silence(Exception):
+class Silence(Terminal):
     """Jobs that did not end: nothing has changed for too long."""
 
     def __init__(self, waiting: Sequence[Sight], seconds: float) -> None:
         listed = ", ".join(f"{sight.name} ({sight.status})" for sight in waiting)
-        super().__init__(f"nothing has happened for {seconds:.0f} s: {listed}")
+        super().__init__("no-progress", f"nothing has happened for {seconds:.0f} s: {listed}")
 
 
 def watch(
