@@ -19,11 +19,11 @@ import pyarrow as pa
 from chalicelib.engine import contract, grouping, packing, plain
 from chalicelib.engine.columns import Block, Column, concat
 from chalicelib.engine.exact import MAX_ROWS
+from chalicelib.engine.extremes import Extreme
 from chalicelib.engine.grouping import Ints
 from chalicelib.engine.measures import (
     ApproxDistinct,
     Counts,
-    Extreme,
     Mean,
     Quantile,
     State,

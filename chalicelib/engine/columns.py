@@ -158,6 +158,15 @@ class Column:
         """The values that are not null."""
         return self.array.drop_null() if self.array.null_count else self.array
 
+    @property
+    def nulls(self) -> int:
+        return self.rows if pa.types.is_null(self.type) else int(self.array.null_count)
+
+    @property
+    def present_column(self) -> Column:
+        """This column without its nulls."""
+        return self if not self.nulls else Column(self.name, self.present)
+
     @cached_property
     def encoded(self) -> tuple[Ints, Any]:
         """Codes per row and the distinct values they stand for; null has the code ``len(distinct values)``."""

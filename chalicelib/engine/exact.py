@@ -13,7 +13,6 @@ Floating-Point Summation", SIAM J. Sci. Comput. 2008).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -21,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from chalicelib.engine.columns import from_numpy, view
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -110,6 +111,15 @@ class Sums:
             self._carry()
         self.scale = scale
 
+    def shift(self, bits: int) -> None:
+        """Multiply by ``2**bits``."""
+        self.special <<= np.int64(bits)
+        while bits:
+            step = min(bits, LIMB_BITS - 2)
+            self.limbs <<= np.int64(step)
+            self._carry()
+            bits -= step
+
     def integers(self) -> tuple[list[int], int]:
         """The sum of each group as a Python integer, in units of ``2**exponent``, and the exponent."""
         totals = [0] * self.groups
@@ -129,8 +139,6 @@ def sums(array: Any, groups: Ints, count: int) -> Sums:
 
     At most ``MAX_ROWS`` rows. Errors: ``TypeError`` where the type is not numeric.
     """
-    from chalicelib.engine.columns import view
-
     kind = array.type
     if pa.types.is_null(kind):
         return Sums.zeros(count)
@@ -228,6 +236,13 @@ def _cut(values: Floats, largest: float, groups: Ints, count: int) -> Sums:
     return result
 
 
-def add_weighted(values: Sequence[Any], counts: Sequence[int]) -> Fraction:
-    """The exact sum of finite numbers, each taken as often as its count says."""
-    return sum((Fraction(value) * count for value, count in zip(values, counts, strict=True)), Fraction(0))
+def weighted(array: Any, counts: Ints) -> Sums:
+    """The sum of a canonical numeric array without nulls, each value taken as often as its count says, as one group."""
+    one = np.zeros(len(array), np.int64)
+    total = Sums.zeros(1)
+    for bit in range(int(counts.max()).bit_length() if len(counts) else 0):
+        chosen = np.flatnonzero(counts >> np.int64(bit) & 1)
+        part = sums(array.take(from_numpy(chosen)), one[chosen], 1)
+        part.shift(bit)
+        total.add_at(part, one[:1])
+    return total

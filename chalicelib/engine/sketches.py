@@ -32,9 +32,6 @@ REGISTERS: Final = 1 << PRECISION
 EXACT_LIMIT: Final = 2048
 """Distinct values that a group counts exactly: in 8 bytes each they take at most four times what registers take."""
 
-_REST_BITS: Final = 64 - PRECISION
-_REST_MASK: Final = np.uint64((1 << _REST_BITS) - 1)
-
 RELATIVE_ACCURACY: Final = 1 / 256
 _DROPPED_BITS: Final = np.int64(52 - 7)
 _MAX_TABLE: Final = 1 << 21
@@ -42,17 +39,19 @@ _MAX_TABLE: Final = 1 << 21
 
 
 def update_registers(registers: NDArray[np.uint8], hashes: Hashes, rows: Ints | None = None) -> None:
-    """Take hashes into HyperLogLog registers, in place. ``registers`` is (n, REGISTERS); ``rows`` says which sketch
-    each hash belongs to (None: all to the only one).
+    """Take hashes into HyperLogLog registers, in place. ``registers`` is (n, 2^precision), contiguous, with a
+    precision of 12 to 16; ``rows`` says which sketch each hash belongs to (None: all to the only one).
     """
+    precision = _precision(registers)
+    rest_bits = 64 - precision
     flat = registers.reshape(-1)
-    places = (hashes >> np.uint64(_REST_BITS)).astype(np.int64)
+    places = (hashes >> np.uint64(rest_bits)).astype(np.int64)
     if rows is not None:
-        places += rows << np.int64(PRECISION)
+        places += rows << np.int64(precision)
     # position of the first 1 in the remaining bits, from 1: as a double, exact up to 2^53, its exponent tells it
-    rest = (hashes & _REST_MASK).astype(np.int64).astype(np.float64)
+    rest = (hashes & np.uint64((1 << rest_bits) - 1)).astype(np.int64).astype(np.float64)
     exponents = (rest.view(np.int64) >> np.int64(52)) - np.int64(1023)
-    ranks = np.where(rest > 0, _REST_BITS - exponents, _REST_BITS + 1).astype(np.uint8)
+    ranks = np.where(rest > 0, rest_bits - exponents, rest_bits + 1).astype(np.uint8)
     # once warm, few hashes raise a register: look before the slower scatter
     higher = np.flatnonzero(ranks > flat[places])
     np.maximum.at(flat, places[higher], ranks[higher])
@@ -60,12 +59,18 @@ def update_registers(registers: NDArray[np.uint8], hashes: Hashes, rows: Ints | 
 
 def estimate(registers: NDArray[np.uint8]) -> int:
     """How many distinct hashes one sketch has seen (Ertl 2017, algorithm 6), rounded."""
-    histogram = np.bincount(registers, minlength=_REST_BITS + 2)
-    z = REGISTERS * _tau(1 - int(histogram[_REST_BITS + 1]) / REGISTERS)
-    for rank in range(_REST_BITS, 0, -1):
+    size = registers.shape[-1]
+    rest_bits = 64 - _precision(registers)
+    histogram = np.bincount(registers, minlength=rest_bits + 2)
+    z = size * _tau(1 - int(histogram[rest_bits + 1]) / size)
+    for rank in range(rest_bits, 0, -1):
         z = 0.5 * (z + int(histogram[rank]))
-    z += REGISTERS * _sigma(int(histogram[0]) / REGISTERS)
-    return round(REGISTERS / (2 * math.log(2)) * REGISTERS / z)
+    z += size * _sigma(int(histogram[0]) / size)
+    return round(size / (2 * math.log(2)) * size / z)
+
+
+def _precision(registers: NDArray[np.uint8]) -> int:
+    return int(registers.shape[-1]).bit_length() - 1
 
 
 def _sigma(x: float) -> float:
