@@ -168,7 +168,8 @@ def _answer(request: Request, document: Callable[[], JSON]) -> Response:
 
 
 def _response(status_code: int, body: JSON, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, headers={"Cache-Control": "no-store", **(headers or {})}, status_code=status_code)
+    always = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Response(body, headers={**always, **(headers or {})}, status_code=status_code)
 
 
 def _error(code: str, message: str) -> JSON:
@@ -180,6 +181,6 @@ def _chalices_own_errors(event: Request, get_response: Callable[[Request], Respo
     response = get_response(event)
     body: Any = response.body
     if isinstance(body, dict) and body.keys() == {"Code", "Message"}:
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", body["Code"].removesuffix("Error")).lower()
-        response.body = _error(name, body["Message"])
+        name = body["Code"] if body["Code"] == "InternalServerError" else body["Code"].removesuffix("Error")
+        response.body = _error(re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower(), body["Message"])
     return response

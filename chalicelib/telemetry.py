@@ -24,7 +24,7 @@ from chalicelib.model import JSON, Job, Status, source_from_event
 
 NAMESPACE: Final = "Sluice"
 
-logger: Final = Logger(service="sluice", log_uncaught_exceptions=False)
+logger: Final = Logger(service="sluice", serialize_stacktrace=False)
 """Its underlying logger is ``logging.getLogger("sluice")``, the one that Chalice's ``app.log`` is."""
 
 _process = {"cold": True}

@@ -1,0 +1,331 @@
+"""The REST API through Chalice's own gateway, authorizer included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from chalice.app import AuthRequest, AuthResponse
+from chalice.test import Client, HTTPResponse
+
+import app
+from chalicelib import api, wiring
+from chalicelib.errors import Terminal, Transient
+from chalicelib.model import Chunks, Job, Status
+from chalicelib.ports import MapProgress
+from chalicelib.version import VERSION
+from tests.events import event
+from tests.fakes import MemoryPorts, execution_arn, source
+
+TOKEN = "the-token"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class FixedToken:
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def value(self) -> str:
+        return self.token
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> FixedToken:
+    fixed = FixedToken(TOKEN)
+    monkeypatch.setattr(wiring, "api_token", lambda: fixed)
+    return fixed
+
+
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> MemoryPorts:
+    memory = MemoryPorts()
+    monkeypatch.setattr(wiring, "ports", lambda: memory)
+    return memory
+
+
+@pytest.fixture
+def client(token: FixedToken, ports: MemoryPorts) -> Iterator[Client]:
+    with Client(app.app) as made:
+        yield made
+
+
+def get(client: Client, path: str, headers: dict[str, str] | None = None, **query: Any) -> HTTPResponse:
+    text = f"{path}?{urlencode(query, doseq=True)}" if query else path
+    return client.http.get(text, headers=BEARER if headers is None else headers)
+
+
+def add(ports: MemoryPorts, minute: int, dataset: str = "orders", status: Status = Status.RECEIVED) -> Job:
+    job = Job.received(source(f"incoming/{dataset}/{minute}.csv"), f"2026-03-01T12:{minute:02}:00.000Z")
+    return ports.jobs.add(job.with_(status=status))
+
+
+# Who gets in.
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/orders-0"])
+@pytest.mark.parametrize(
+    "headers, status_code",
+    [
+        ({}, 401),
+        ({"Authorization": ""}, 403),
+        ({"Authorization": TOKEN}, 403),
+        ({"Authorization": "Bearer"}, 403),
+        ({"Authorization": "Bearer "}, 403),
+        ({"Authorization": "Bearer the-toke"}, 403),
+        ({"Authorization": "Bearer the-token2"}, 403),
+        ({"Authorization": f"Basic {TOKEN}"}, 403),
+        ({"Authorization": "Bearer tökén"}, 403),
+    ],
+    ids=["no header", "empty", "no scheme", "no token", "blank", "shorter", "longer", "other scheme", "not ASCII"],
+)
+def test_jobs_are_closed_to_strangers(client: Client, path: str, headers: dict[str, str], status_code: int):
+    assert get(client, path, headers).status_code == status_code
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_jobs_are_open_to_the_bearer_of_the_token(client: Client, scheme: str):
+    assert get(client, "/jobs", {"Authorization": f"{scheme} {TOKEN}"}).status_code == 200
+
+
+def test_no_token_set_lets_nobody_in(client: Client, token: FixedToken):
+    token.token = ""
+    assert get(client, "/jobs", {"Authorization": "Bearer "}).status_code == 403
+    assert get(client, "/jobs", {"Authorization": "Bearer x"}).status_code == 403
+
+
+def test_a_rotated_token_counts_at_once(client: Client, token: FixedToken):
+    token.token = "another"
+    assert get(client, "/jobs").status_code == 403
+    assert get(client, "/jobs", {"Authorization": "Bearer another"}).status_code == 200
+
+
+def test_health_is_open_and_tells_little(client: Client):
+    answer = get(client, "/health", headers={})
+    assert answer.status_code == 200
+    assert answer.json_body == {"status": "ok", "stage": "dev", "version": VERSION}
+
+
+def test_every_route_but_health_is_closed():
+    open_routes = {
+        path for path, methods in app.app.routes.items() for entry in methods.values() if entry.authorizer is None
+    }
+    assert open_routes == {"/health"}
+
+
+def test_the_authorizers_answer_holds_for_every_route(token: FixedToken):
+    """API Gateway keeps the answer per token, not per route."""
+    allowed = app.authorize(event("authorizer"), None)
+    (statement,) = allowed["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Resource"] == ["arn:aws:execute-api:us-east-1:000000000000:abcdef1234/api/*/*"]
+    refused = app.authorize({**event("authorizer"), "authorizationToken": "Bearer no"}, None)
+    assert refused["policyDocument"]["Statement"][0]["Resource"] == []
+
+
+@pytest.mark.parametrize("text", ["Bearer \ud800", "Bearer \x00", " ", ""])
+def test_odd_tokens_are_refused_without_an_error(token: FixedToken, text: str):
+    answer = api.authorize(AuthRequest("TOKEN", text, "arn:aws:execute-api:us-east-1:0:a/api/GET/jobs"))
+    assert isinstance(answer, AuthResponse)
+    assert answer.routes == []
+
+
+# The list of jobs.
+
+
+def test_no_jobs(client: Client):
+    answer = get(client, "/jobs")
+    assert answer.status_code == 200
+    assert answer.json_body == {"jobs": [], "cursor": None}
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_jobs_come_newest_first_with_all_they_have(client: Client, ports: MemoryPorts):
+    jobs = [add(ports, minute) for minute in (3, 1, 2)]
+    newest_first = sorted(jobs, key=lambda job: job.received_at, reverse=True)
+    assert get(client, "/jobs").json_body["jobs"] == [job.to_json() for job in newest_first]
+
+
+@pytest.mark.parametrize(
+    "query, minutes",
+    [
+        ({"dataset": "orders"}, [5, 3, 1]),
+        ({"dataset": "flights"}, [4, 2]),
+        ({"dataset": "none-such"}, []),
+        ({"status": "FAILED"}, [2, 1]),
+        ({"dataset": "orders", "status": "FAILED"}, [1]),
+        ({"dataset": "(none)"}, []),
+    ],
+)
+def test_jobs_of_a_dataset_or_in_a_status(
+    client: Client, ports: MemoryPorts, query: dict[str, Any], minutes: list[int]
+):
+    for minute in range(1, 6):
+        dataset = "orders" if minute % 2 else "flights"
+        add(ports, minute, dataset, Status.FAILED if minute <= 2 else Status.RECEIVED)
+    found = get(client, "/jobs", **query).json_body["jobs"]
+    assert [job["received_at"] for job in found] == [f"2026-03-01T12:{minute:02}:00.000Z" for minute in minutes]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+def test_pages_follow_one_another_to_the_end(client: Client, ports: MemoryPorts, limit: int):
+    expected = [add(ports, minute).job_id for minute in range(7, 0, -1)]
+    found: list[str] = []
+    query: dict[str, Any] = {"limit": limit, "dataset": "orders"}
+    while True:
+        page = get(client, "/jobs", **query).json_body
+        assert len(page["jobs"]) <= limit
+        found += [job["job_id"] for job in page["jobs"]]
+        if page["cursor"] is None:
+            break
+        query["cursor"] = page["cursor"]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "query, parameter",
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "101"}, "limit"),
+        ({"limit": "-1"}, "limit"),
+        ({"limit": "1e1"}, "limit"),
+        ({"limit": "٣"}, "limit"),
+        ({"limit": "1000000000000000000000"}, "limit"),
+        ({"limit": ""}, "limit"),
+        ({"limit": ["1", "2"]}, "limit"),
+        ({"status": "failed"}, "status"),
+        ({"status": "DONE"}, "status"),
+        ({"dataset": "../orders"}, "dataset"),
+        ({"dataset": "two words"}, "dataset"),
+        ({"dataset": "x" * 65}, "dataset"),
+        ({"cursor": "nonsense"}, "cursor"),
+        ({"page": "2"}, "page"),
+        ({"Dataset": "orders"}, "Dataset"),
+    ],
+    ids=str,
+)
+def test_a_bad_query_is_told_by_the_parameters_name(client: Client, query: dict[str, Any], parameter: str):
+    answer = get(client, "/jobs", **query)
+    assert answer.status_code == 400
+    assert answer.json_body.keys() == {"code", "message"}
+    assert answer.json_body["code"] == ("bad-cursor" if parameter == "cursor" else "bad-query")
+    assert answer.json_body["message"].startswith(f"{parameter}: ")
+
+
+def test_a_cursor_belongs_to_its_query(client: Client, ports: MemoryPorts):
+    for minute in range(3):
+        add(ports, minute)
+    cursor = get(client, "/jobs", limit=1).json_body["cursor"]
+    assert get(client, "/jobs", limit=1, cursor=cursor, status="FAILED").status_code == 400
+
+
+# One job.
+
+
+def test_a_job_by_its_id(client: Client, ports: MemoryPorts):
+    job = add(ports, 1)
+    answer = get(client, f"/jobs/{job.job_id}")
+    assert (answer.status_code, answer.json_body) == (200, job.to_json())
+
+
+@pytest.mark.parametrize("job_id", ["orders-0", "..", "%2e%2e", quote("a b"), quote("été"), "x" * 300])
+def test_an_unknown_job(client: Client, job_id: str):
+    answer = get(client, f"/jobs/{job_id}")
+    assert answer.status_code == 404
+    assert answer.json_body == {"code": "job-not-found", "message": "there is no job of this id"}
+
+
+def test_a_job_takes_no_parameters(client: Client, ports: MemoryPorts):
+    answer = get(client, f"/jobs/{add(ports, 1).job_id}", verbose="1")
+    assert answer.status_code == 400
+    assert answer.json_body["message"].startswith("verbose: ")
+
+
+def processing(ports: MemoryPorts, planned: int = 8) -> Job:
+    job = add(ports, 1, status=Status.PROCESSING)
+    return ports.jobs.add(job.with_(execution=execution_arn("e1"), chunks=Chunks(planned, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    "planned, progress, chunks",
+    [
+        (8, MapProgress(8, 3, 4, 0), {"planned": 8, "done": 3, "repaired": 0}),
+        (8, MapProgress(8, 8, 0, 0), {"planned": 8, "done": 8, "repaired": 0}),
+        (0, MapProgress(8, 3, 4, 0), {"planned": 8, "done": 3, "repaired": 0}),
+        (8, None, {"planned": 8, "done": 0, "repaired": 0}),
+    ],
+    ids=["running", "all done", "plan not yet recorded", "not begun"],
+)
+def test_progress_is_live_while_processing(
+    client: Client, ports: MemoryPorts, planned: int, progress: MapProgress | None, chunks: dict[str, int]
+):
+    job = processing(ports, planned)
+    ports.executions.running = progress
+    assert get(client, f"/jobs/{job.job_id}").json_body["chunks"] == chunks
+
+
+def test_progress_that_is_not_to_be_had_does_not_hide_the_job(client: Client, ports: MemoryPorts):
+    job = processing(ports)
+    ports.executions.running = Transient("aws-unavailable", "throttled")
+    answer = get(client, f"/jobs/{job.job_id}")
+    assert (answer.status_code, answer.json_body) == (200, job.to_json())
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.PROCESSING])
+def test_other_jobs_are_answered_from_the_record_alone(client: Client, ports: MemoryPorts, status: Status):
+    job = ports.jobs.add(add(ports, 1, status=status).with_(execution=execution_arn("e1"), chunks=Chunks(8, 5, 0)))
+    ports.executions.running = MapProgress(8, 1, 0, 0)
+    assert get(client, f"/jobs/{job.job_id}").json_body["chunks"]["done"] == 5
+
+
+# What goes wrong behind it.
+
+
+def test_trouble_that_passes_asks_to_come_again(client: Client, ports: MemoryPorts):
+    ports.jobs.broken.add("orders-0")
+    answer = get(client, "/jobs/orders-0")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert answer.json_body == {"code": "throttled", "message": "the table is throttled"}
+
+
+@pytest.mark.parametrize(
+    "error, body",
+    [
+        (Terminal("access-denied", "dynamodb:GetItem is not allowed"), "access-denied"),
+        (RuntimeError("the secret of the machine"), "internal-server-error"),
+    ],
+    ids=["ours", "unexpected"],
+)
+def test_our_own_faults_are_500_and_logged(
+    client: Client, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch, error: Exception, body: str
+):
+    def broken(job_id: str) -> Job | None:
+        raise error
+
+    monkeypatch.setattr(ports.jobs, "get", broken)
+    answer = get(client, "/jobs/orders-0")
+    assert answer.status_code == 500
+    assert answer.json_body["code"] == body
+    assert b"secret" not in answer.body
+
+
+def test_chalices_own_errors_speak_our_words(client: Client):
+    answer = client.http.post("/jobs", headers=BEARER)
+    assert answer.status_code == 405
+    assert answer.json_body == {"code": "method-not-allowed", "message": "Unsupported method: POST"}
+    answer = client.http.get("/jobs", headers=BEARER | {"Content-Type": "text/csv"})
+    assert answer.status_code == 415
+    assert answer.json_body["code"] == "unsupported-media-type"
+
+
+@pytest.mark.parametrize(
+    "name, status_code",
+    [("api-jobs", 200), ("api-job-unknown", 404), ("api-health", 200)],
+    ids=lambda value: str(value),
+)
+def test_api_gateways_own_events(client: Client, name: str, status_code: int):
+    answer = app.app(event(name), None)
+    assert answer["statusCode"] == status_code
+    assert answer["headers"]["Content-Type"] == "application/json"
