@@ -32,7 +32,7 @@ FINDINGS: Final[dict[str, str]] = {
     "type-error": 'type is "{type}/{format}", found "{cell}"',
     "constraint-error": 'constraint "{constraint}" is "{expected}", found "{cell}"',
     "unique-error": "the value is the same as in record {first}",
-    "primary-key": "{reason}",
+    "primary-key": "the primary key is the same as in record {first}",
 }
 """Finding code → message template (``str.format`` keys)."""
 

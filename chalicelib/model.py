@@ -120,6 +120,9 @@ class Rows:
             self.read + other.read, self.valid + other.valid, self.rejected + other.rejected, self.blank + other.blank
         )
 
+    def to_json(self) -> JSON:
+        return asdict(self)
+
     @property
     def balances(self) -> bool:
         return self.read == self.valid + self.rejected + self.blank

@@ -111,6 +111,11 @@ def _offset_buffer(texts: pa.StringArray) -> pa.Buffer:
     return buffer
 
 
+def booleans(flags: Mask) -> pa.BooleanArray:
+    """A boolean array without nulls from a numpy mask."""
+    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, bitmap(flags)])
+
+
 def offsets(texts: pa.StringArray) -> NDArray[np.int32]:
     """Where each text starts in ``data(texts)``, and at the end where the last one stops: length + 1 entries."""
     if len(texts) == 0:  # such an array may have no offsets buffer at all

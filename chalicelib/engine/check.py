@@ -1,0 +1,186 @@
+"""From columns of text to typed columns, and every finding on the way.
+
+A cell is checked in this order: is it missing, is it of the field's type, does it keep each constraint. The verdict on a
+cell depends on its text and its field alone. Uniqueness depends on the whole file: see ``uniqueness``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chalicelib import errors
+from chalicelib.engine import arrays, types
+from chalicelib.engine.arrays import Mask
+from chalicelib.engine.contract import Binding, Contract
+from chalicelib.engine.fields import Field
+from chalicelib.engine.parse import Note, Parsed
+
+SHOWN_CHARACTERS: Final = 100
+"""How much of a cell a note shows."""
+
+Test = Callable[[pa.StringArray, pa.Array], Mask]
+"""Texts and values of a column → which of its cells break the constraint; nulls never do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    name: str
+    expected: str
+    broken: Test
+
+
+@dataclass(slots=True)
+class Checked:
+    """A block's rows, typed, with the findings so far."""
+
+    table: pa.Table
+    """One column per field of the contract, in its order; a cell with a finding is null."""
+    notes: dict[int, list[Note]] = field(default_factory=dict)
+    """Row → its findings: first those on its structure, then by field in the contract's order."""
+
+    def note(self, row: int, note: Note) -> None:
+        self.notes.setdefault(row, []).append(note)
+
+    def rows(self, kept: Mask) -> pa.Table:
+        return self.table.filter(arrays.booleans(kept))
+
+
+class Checker:
+    """A contract's checks, prepared once and applied to block after block."""
+
+    def __init__(self, contract: Contract, binding: Binding) -> None:
+        self.schema = pa.schema([(each.name, types.arrow_type(each)) for each in contract.fields])
+        self._columns: dict[int, int] = {
+            position: column for column, position in enumerate(binding.fields) if position is not None
+        }
+        """Position of a field in the contract → column of the file."""
+        self._fields = [_FieldChecker(each) for each in contract.fields]
+
+    def check(self, parsed: Parsed) -> Checked:
+        rows = len(parsed.records)
+        notes = {row: list(found) for row, found in parsed.notes.items()}
+        exempt: dict[int, set[int]] = {}
+        for row, column in parsed.exempt:
+            exempt.setdefault(column, set()).add(row)
+        values: list[pa.Array] = []
+        for position, checker in enumerate(self._fields):
+            column = self._columns.get(position)
+            if column is None:
+                values.append(pa.nulls(rows, self.schema.field(position).type))
+                continue
+            typed, found = checker.check(parsed.columns[column])
+            values.append(typed)
+            for row, note in found:
+                if row not in exempt.get(column, ()):
+                    notes.setdefault(row, []).append(note)
+        return Checked(pa.Table.from_arrays(values, schema=self.schema), notes)
+
+
+class _FieldChecker:
+    def __init__(self, checked: Field) -> None:
+        self._field = checked
+        self._missing = _Missing(checked.missing_values)
+        self._constraints = list(_constraints(checked))
+
+    def check(self, texts: pa.StringArray) -> tuple[pa.Array, list[tuple[int, Note]]]:
+        """The typed column and its findings as (row, note), by check and row."""
+        found: list[tuple[int, Note]] = []
+        missing = self._missing.mask(texts)
+        given = texts if missing is None else arrays.with_only(texts, ~missing)
+        values, bad = types.read(self._field, given)
+        if self._field.constraints.required and missing is not None:
+            found += self._notes("constraint-error", texts, missing, constraint="required", expected="true")
+        if bad.any():
+            found += self._notes("type-error", texts, bad, type=self._field.type, format=self._field.format)
+        for constraint in self._constraints:
+            broken = constraint.broken(given, values)
+            if broken.any():
+                expected = constraint.expected
+                found += self._notes("constraint-error", texts, broken, constraint=constraint.name, expected=expected)
+        return values, found
+
+    def _notes(self, code: str, texts: pa.StringArray, mask: Mask, **values: str) -> Iterator[tuple[int, Note]]:
+        rows = np.flatnonzero(mask)
+        template = errors.FINDINGS[code]
+        for row, text in zip(rows.tolist(), _texts(texts, rows), strict=True):
+            yield row, Note(code, self._field.name, template.format(cell=shown(text or ""), **values))
+
+
+def shown(text: str) -> str:
+    """A cell's text as notes show it: cut where it is long."""
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+
+
+def _texts(texts: pa.StringArray, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str | None]:
+    taken: list[str | None] = texts.take(arrays.from_values(rows, pa.int64())).to_pylist()
+    return taken
+
+
+class _Missing:
+    """Which texts stand for a missing value."""
+
+    def __init__(self, missing_values: tuple[str, ...]) -> None:
+        self._others = [text.encode() for text in missing_values if text]
+        self._empty = "" in missing_values
+
+    def mask(self, texts: pa.StringArray) -> Mask | None:
+        """None where no text is missing."""
+        edges = arrays.offsets(texts)
+        sizes = np.diff(edges)
+        missing = sizes == 0 if self._empty else np.zeros(len(sizes), np.bool_)
+        data = arrays.data(texts)
+        for text in self._others:
+            rows = np.flatnonzero(sizes == len(text))
+            for at, byte in enumerate(text):
+                rows = rows[data[edges[rows] + at] == byte]
+            missing[rows] = True
+        if texts.null_count:
+            missing |= ~arrays.valid(texts)
+        return missing if missing.any() else None
+
+
+def _constraints(checked: Field) -> Iterator[Constraint]:
+    """The tests of a field's constraints (https://datapackage.org/standard/table-schema/#field-constraints), but for
+    ``required`` and ``unique``.
+    """
+    given = checked.constraints
+    if given.enum is not None:
+        allowed, _ = types.read(checked, arrays.strings(given.enum))
+        yield Constraint("enum", ", ".join(given.enum), lambda _, values: _absent(values, allowed))
+    if given.pattern is not None:
+        whole = rf"\A(?:{given.pattern})\z"
+        yield Constraint("pattern", given.pattern, lambda texts, _: arrays.valid(texts) & ~arrays.matches(texts, whole))
+    limits: tuple[tuple[str, str | None, Callable[[pa.Array, pa.Scalar], pa.BooleanArray]], ...] = (
+        ("minimum", given.minimum, pc.less),
+        ("maximum", given.maximum, pc.greater),
+        ("exclusiveMinimum", given.exclusive_minimum, pc.less_equal),
+        ("exclusiveMaximum", given.exclusive_maximum, pc.greater_equal),
+    )
+    for name, text, breaks in limits:
+        if text is not None:
+            yield Constraint(name, text, _beyond(breaks, types.limit(checked, text)))
+    if given.min_length is not None:
+        shortest = given.min_length
+        yield Constraint("minLength", str(shortest), lambda _, values: _lengths(values, shortest, shorter=True))
+    if given.max_length is not None:
+        longest = given.max_length
+        yield Constraint("maxLength", str(longest), lambda _, values: _lengths(values, longest, shorter=False))
+
+
+def _absent(values: pa.Array, allowed: pa.Array) -> Mask:
+    return arrays.valid(values) & ~arrays.trues(pc.is_in(values, value_set=allowed))
+
+
+def _beyond(breaks: Callable[[pa.Array, pa.Scalar], pa.BooleanArray], limit: pa.Scalar) -> Test:
+    return lambda _, values: arrays.trues(breaks(values, limit))
+
+
+def _lengths(values: pa.Array, limit: int, *, shorter: bool) -> Mask:
+    sizes = arrays.values_of(pc.utf8_length(values), np.int32)
+    return arrays.valid(values) & (sizes < limit if shorter else sizes > limit)

@@ -1,0 +1,145 @@
+"""The proof that nothing was lost: where each chunk's first record truly is, and whether all counts balance.
+
+Chunks are chained from the file's known first record. A chunk that guessed its first record right is proven; for one
+that guessed wrong, its own report still tells where the next chunk's first record is, so that a single pass over the
+reports finds every chunk that has to be done again, and what it has to be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Self
+
+from chalicelib import errors
+from chalicelib.engine import speculate
+from chalicelib.engine.findings import Base
+from chalicelib.model import JSON, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker says of its chunk. Offsets are those of the object."""
+
+    index: int
+    round: int
+    start: int
+    end: int
+    first_record: int | None
+    """None: no record begins in the chunk."""
+    next_record: int | None
+    """Where the first record after the chunk begins (the object's size at its end); None with ``first_record``."""
+    continuations: speculate.Continuations
+    lines: int
+    """Line breaks from the first record to the next one after the chunk."""
+    rows: Rows
+    delivered: int = 0
+    """Rows that came out of the transform."""
+    findings: int = 0
+    schema: str | None = None
+    surveys: list[Any] = field(default_factory=list)
+    outputs: JSON = field(default_factory=dict)
+    """What was written, by name."""
+
+    @classmethod
+    def from_json(cls, document: JSON) -> Self:
+        known = dict(document)
+        known["rows"] = Rows(**known["rows"])
+        known["continuations"] = {state: tuple(chain) for state, chain in known["continuations"].items()}
+        return cls(**known)
+
+
+Resolve = Callable[[Report, int], int]
+"""Chunk, its true first record → offset of the first record after it, by reading the chunk."""
+
+
+def first_records(reports: Sequence[Report], data_start: int, resolve: Resolve) -> list[int]:
+    """The true offset of the first record at or after each chunk's start, and at last that of the object's end.
+
+    ``resolve`` is asked only where a chunk's report does not tell: after an unclosed quote was cut in it.
+    """
+    firsts = [data_start]
+    for report in reports:
+        first = firsts[-1]
+        if first >= report.end:
+            firsts.append(first)
+        elif report.first_record == first and report.next_record is not None:
+            firsts.append(report.next_record)
+        else:
+            known = speculate.next_record(report.continuations, first)
+            firsts.append(resolve(report, first) if known is None else known)
+    return firsts
+
+
+def unproven(reports: Sequence[Report], firsts: Sequence[int]) -> list[int]:
+    """Indexes of the chunks that did not start where their first record is."""
+    return [
+        report.index
+        for report, first in zip(reports, firsts, strict=False)
+        if report.first_record != (first if first < report.end else None)
+    ]
+
+
+def bases(reports: Sequence[Report], header_lines: int) -> dict[int, Base]:
+    """Chunk → records and lines of the file before its first record."""
+    records, lines, found = 0, header_lines, {}
+    for report in reports:
+        found[report.index] = Base(records, lines)
+        records += report.rows.read
+        lines += report.lines
+    return found
+
+
+def balance(reports: Sequence[Report], data_start: int, size_bytes: int, *, transformed: bool) -> JSON:
+    """The ledger, for the manifest. Errors: ``Terminal("ledger-unbalanced")`` naming what does not add up."""
+    _tile([(report.start, report.end) for report in reports], 0, size_bytes, "ranges")
+    consumed = [(report.first_record, report.next_record or 0) for report in reports if report.first_record is not None]
+    _tile(consumed, data_start, size_bytes, "records")
+    for report in reports:
+        rows = report.rows
+        if not rows.balances or min(rows.read, rows.valid, rows.rejected, rows.blank) < 0:
+            raise _unbalanced(f"chunk {report.index}: {rows.read} records read are not {_sum(rows)}")
+        if report.first_record is None and rows.read:
+            raise _unbalanced(f"chunk {report.index}: {rows.read} records read, but none begins in it")
+        if not transformed and report.delivered != rows.valid:
+            raise _unbalanced(f"chunk {report.index}: {rows.valid} valid rows, but {report.delivered} delivered")
+        written = sum(part["rows"] for part in report.outputs.get("data", ()))
+        if written != report.delivered:
+            raise _unbalanced(f"chunk {report.index}: {report.delivered} rows delivered, but {written} written")
+    total = sum((report.rows for report in reports), Rows())
+    return {
+        "size_bytes": size_bytes,
+        "data_start": data_start,
+        "rows": total.to_json(),
+        "delivered": sum(report.delivered for report in reports),
+        "findings": sum(report.findings for report in reports),
+        "chunks": [_entry(report) for report in reports],
+    }
+
+
+def _entry(report: Report) -> JSON:
+    return {
+        "index": report.index,
+        "range": [report.start, report.end],
+        "records": [report.first_record, report.next_record],
+        "round": report.round,
+        **report.rows.to_json(),
+        "delivered": report.delivered,
+    }
+
+
+def _tile(ranges: Sequence[tuple[int, int]], start: int, end: int, what: str) -> None:
+    """The ranges follow each other without gap or overlap from ``start`` to ``end``."""
+    edges = [(start, start), *ranges, (end, end)]
+    for (_, before), (after, _) in pairwise(edges):
+        if before != after:
+            raise _unbalanced(f"the chunks' {what} do not tile the object: {before} is followed by {after}")
+
+
+def _sum(rows: Rows) -> str:
+    return f"{rows.valid} valid + {rows.rejected} rejected + {rows.blank} blank"
+
+
+def _unbalanced(message: str) -> errors.Terminal:
+    return errors.Terminal("ledger-unbalanced", message)

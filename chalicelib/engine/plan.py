@@ -1,0 +1,186 @@
+"""What is to be done with one object, and the tasks that do it: data that ValidateData writes and workers read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from chalicelib import errors
+from chalicelib.engine import contract as contracts
+from chalicelib.engine.contract import Binding, Contract
+from chalicelib.engine.dialect import Dialect, Sniffed
+from chalicelib.engine.parse import Layout, cells, record_bytes
+from chalicelib.engine.split import Grammar, NeedMore, Shape, count_line_breaks, scan_record
+from chalicelib.model import JSON, Source
+
+Mode = Literal["survey", "process"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that the workers of a job share."""
+
+    source: Source
+    contract: Contract | None
+    """None until a dataset without a contract has been surveyed."""
+    labels: tuple[str, ...]
+    """The header's labels; for a file without a header, the fields' names."""
+    encoding: str
+    dialect: Dialect
+    dialect_confidence: float
+    dialect_chosen: tuple[str, ...]
+    data_start: int
+    """Offset of the first record after the byte order mark and the header."""
+    header_lines: int
+    """Physical lines before ``data_start``."""
+    chunk_size_bytes: int
+    record_limit_bytes: int
+    block_size_bytes: int
+    schema: str | None = None
+    """The delivered rows' Arrow schema (IPC message in base64), once the chunks have to agree on one."""
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.labels, self.dialect, self.encoding, self.record_limit_bytes)
+
+    @property
+    def grammar(self) -> Grammar:
+        return Grammar.of(self.dialect, self.record_limit_bytes)
+
+    @property
+    def binding(self) -> Binding:
+        """Errors: ``Terminal("header-mismatch")``."""
+        if self.contract is None:
+            raise ValueError("a plan without a contract binds nothing")
+        return bind(self.contract, self.labels, self.dialect)
+
+    def with_contract(self, contract: Contract) -> Plan:
+        return replace(self, contract=contract)
+
+    def to_json(self) -> JSON:
+        document = asdict(self)
+        document["contract"] = contracts.to_document(self.contract) if self.contract else None
+        document["inferred"] = self.contract is not None and self.contract.inferred
+        return document
+
+    @classmethod
+    def from_json(cls, document: JSON) -> Self:
+        known: dict[str, Any] = dict(document)
+        inferred = known.pop("inferred")
+        if known["contract"] is not None:
+            known["contract"] = replace(contracts.parse(known["contract"]), inferred=inferred)
+        known["source"] = Source.from_json(known["source"])
+        known["dialect"] = Dialect(**known["dialect"])
+        known["labels"] = tuple(known["labels"])
+        known["dialect_chosen"] = tuple(known["dialect_chosen"])
+        return cls(**known)
+
+
+def bind(contract: Contract, labels: Sequence[str], dialect: Dialect) -> Binding:
+    """Which column holds which field. Errors: ``Terminal("header-mismatch")``."""
+    if dialect.header:
+        return contracts.bind(contract, labels)
+    return contracts.bind_positions(contract, len(labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One chunk to be done in one round: an item of the Distributed Map."""
+
+    plan: str
+    """Key of the plan."""
+    round: int
+    mode: Mode
+    index: int
+    start: int
+    end: int
+    """The chunk is the bytes ``[start, end)`` of the object."""
+    first_record: int | None = None
+    """Offset of the first record at or after ``start``, once proven (it may lie beyond ``end``); None: speculate."""
+    repeats: str | None = None
+    """Key of the list of the chunk's records whose key stands in an earlier chunk already."""
+
+    def to_json(self) -> JSON:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: JSON) -> Self:
+        return cls(**document)
+
+
+def cut(size_bytes: int, chunk_size_bytes: int, max_chunks: int) -> list[tuple[int, int]]:
+    """Ranges of equal size (but for the last) that tile ``[0, size_bytes)``; larger ones where there were too many."""
+    step = max(chunk_size_bytes, -(-size_bytes // max_chunks), 1)
+    return [(start, min(start + step, size_bytes)) for start in range(0, size_bytes, step)]
+
+
+def first_tasks(plan: Plan, plan_key: str, mode: Mode, max_chunks: int) -> list[Task]:
+    """The first round: every chunk once. Those before the first record know where it is, the others speculate."""
+    return [
+        Task(plan_key, 1, mode, index, start, end, plan.data_start if start <= plan.data_start else None)
+        for index, (start, end) in enumerate(cut(plan.source.size_bytes, plan.chunk_size_bytes, max_chunks))
+    ]
+
+
+def draw(
+    source: Source,
+    head: bytes,
+    sniffed: Sniffed,
+    contract: Contract | None,
+    *,
+    chunk_size_bytes: int,
+    record_limit_bytes: int,
+    block_size_bytes: int,
+) -> Plan:
+    """The plan for an object whose first bytes are ``head``.
+
+    Errors: ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
+    """
+    whole = len(head) >= source.size_bytes
+    dialect = sniffed.dialect
+    grammar = Grammar.of(dialect, record_limit_bytes)
+    start = _skip_blank_lines(head, sniffed.bom_bytes)
+    first, after = _first_cells(head, start, grammar, dialect, whole)
+    data_start = after if dialect.header else sniffed.bom_bytes
+    if not dialect.header:
+        names = [each.name for each in contract.fields] if contract else []
+        first = [names[at] if at < len(names) else f"field{at + 1}" for at in range(len(first))]
+    plan = Plan(
+        source=source,
+        contract=contract,
+        labels=tuple(first),
+        encoding=sniffed.encoding,
+        dialect=dialect,
+        dialect_confidence=sniffed.confidence,
+        dialect_chosen=sniffed.chosen,
+        data_start=data_start,
+        header_lines=count_line_breaks(head, 0, data_start),
+        chunk_size_bytes=chunk_size_bytes,
+        record_limit_bytes=record_limit_bytes,
+        block_size_bytes=block_size_bytes,
+    )
+    if contract is not None:
+        bind(contract, plan.labels, dialect)
+    return plan
+
+
+def _skip_blank_lines(head: bytes, start: int) -> int:
+    while head[start : start + 1] in (b"\r", b"\n"):
+        start += 1
+    return start
+
+
+def _first_cells(head: bytes, start: int, grammar: Grammar, dialect: Dialect, whole: bool) -> tuple[list[str], int]:
+    """The cells of the record at ``start`` and where it ends."""
+    try:
+        end, shape = scan_record(head, start, grammar, whole)
+    except NeedMore:
+        raise errors.Terminal("header-too-long", f"the first record does not end within {len(head)} bytes") from None
+    if shape is Shape.UNCLOSED_QUOTE:
+        raise errors.Terminal("header-mismatch", "a quoted label in the header is not closed")
+    raw = record_bytes(head, start, end)
+    try:
+        return cells(raw.decode(), dialect), end
+    except UnicodeDecodeError as error:
+        raise errors.Terminal("header-mismatch", f"byte {start + error.start} of the header is not UTF-8") from None

@@ -1,0 +1,180 @@
+"""One chunk, in order: find its records, parse, check, settle repeated keys, transform, aggregate, profile, write.
+
+Takes the chunk's bytes and the plan, gives bytes and a report: no input or output of its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chalicelib.engine import uniqueness
+from chalicelib.engine.check import Checked, Checker
+from chalicelib.engine.chunk import ChunkTape, Records, locate
+from chalicelib.engine.deliver import Delivery, Part
+from chalicelib.engine.findings import Rejected
+from chalicelib.engine.infer import Surveys
+from chalicelib.engine.parse import parse, record_bytes
+from chalicelib.engine.plan import Plan, Task
+from chalicelib.engine.split import Block, Offsets, count_line_breaks
+from chalicelib.engine.transform import Transform
+from chalicelib.engine.uniqueness import Occurrences
+from chalicelib.model import JSON, Rows
+
+Repeats = Mapping[int, list[tuple[int, int, int]]]
+"""Record of this chunk (from 1) → (position of the key, chunk and record in it that hold the key first)."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What a chunk gives."""
+
+    report: JSON
+    """See ``ledger.Report``."""
+    parts: list[Part] = field(default_factory=list)
+    """The delivered rows as Parquet files."""
+    rejects: bytes = b""
+    """One ``Rejected.to_line`` per rejected record."""
+    keys: list[bytes] = field(default_factory=list)
+    """One ``Occurrences.dump`` per key of the contract."""
+    aggregates: bytes = b""
+    profile: bytes = b""
+
+
+def run(task: Task, plan: Plan, tape: ChunkTape, transform: Transform | None = None, repeats: Repeats = {}) -> Result:
+    """Do one chunk. Errors: ``Terminal`` where the transform or an aggregate cannot be applied."""
+    records = Records(plan, tape, locate(task, plan, tape))
+    if task.mode == "survey":
+        return _survey(task, plan, records)
+    return _Process(task, plan, records, transform, repeats).run()
+
+
+def _survey(task: Task, plan: Plan, records: Records) -> Result:
+    """Learn the columns' types; nothing is delivered."""
+    surveys, rows = Surveys(len(plan.labels)), Rows()
+    for block in records:
+        parsed = parse(records.tape.data, records.tape.base, block, plan.layout)
+        surveys.add(parsed.columns)
+        rejected = len(parsed.notes)
+        rows += Rows(block.count, len(parsed.records) - rejected, rejected, parsed.blank)
+    return Result(records.report(task) | {"rows": rows.to_json(), "surveys": surveys.to_json()})
+
+
+@dataclass(slots=True)
+class _Held:
+    """A block between checking and delivering."""
+
+    block: Block
+    records: Offsets
+    """Position in the block of each row."""
+    blank: int
+    checked: Checked
+    records_before: int
+    """Records of the chunk before this block."""
+    lines_before: int
+    """Line breaks of the chunk before this block."""
+
+    @property
+    def numbers(self) -> Offsets:
+        """Number in the chunk (from 1) of each row's record."""
+        return self.records + (self.records_before + 1)
+
+
+class _Owners:
+    """Finds the block and row of a record of the chunk."""
+
+    def __init__(self, held: Sequence[_Held]) -> None:
+        self._held = held
+        self._before = [each.records_before for each in held]
+
+    def of(self, record: int) -> tuple[_Held, int]:
+        each = self._held[bisect_left(self._before, record) - 1]
+        return each, int(np.searchsorted(each.numbers, record))
+
+
+class _Process:
+    def __init__(self, task: Task, plan: Plan, records: Records, transform: Transform | None, repeats: Repeats) -> None:
+        if plan.contract is None:
+            raise ValueError("rows cannot be processed before there is a contract")
+        self._task, self._plan, self._records = task, plan, records
+        self._checker = Checker(plan.contract, plan.binding)
+        self._keys = uniqueness.keys_of(plan.contract)
+        self._repeats = repeats
+        self._delivery = Delivery(plan, plan.contract, task.index, transform)
+        self._rejects: list[bytes] = []
+        self._findings = 0
+        self._rows = Rows()
+
+    def run(self) -> Result:
+        held: Iterable[_Held] = self._checked()
+        keys: list[bytes] = []
+        if self._keys:
+            held = list(held)
+            keys = [self._settle(position, held) for position in range(len(self._keys))]
+        for each in held:
+            self._deliver(each)
+        delivered = self._delivery.finish()
+        report = self._records.report(self._task) | {
+            "rows": self._rows.to_json(),
+            "delivered": delivered.rows,
+            "findings": self._findings,
+            "schema": delivered.schema,
+        }
+        return Result(report, delivered.parts, b"".join(self._rejects), keys, delivered.aggregates, delivered.profile)
+
+    def _checked(self) -> Iterator[_Held]:
+        tape = self._records.tape
+        for block in self._records:
+            parsed = parse(tape.data, tape.base, block, self._plan.layout)
+            checked = self._checker.check(parsed)
+            before, lines = self._records.read, self._records.lines
+            yield _Held(block, parsed.records, parsed.blank, checked, before, lines)
+
+    def _settle(self, position: int, held: list[_Held]) -> bytes:
+        """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
+        key = self._keys[position]
+        owners = _Owners(held)
+        if key.code == "primary-key":
+            for each in held:
+                for row in uniqueness.null_keys(key, each.checked.table):
+                    each.checked.note(row, key.absent())
+        for record, found in self._repeats.items():
+            for of_key, chunk, first in found:
+                if of_key == position:
+                    each, row = owners.of(record)
+                    each.checked.note(row, key.repeated(chunk, first))
+        if not held:
+            return b""
+        all_ = Occurrences.concat([Occurrences.of(key, each.checked.table, each.numbers) for each in held])
+        repeats = all_.repeats()
+        for later, first in repeats.items():
+            each, row = owners.of(int(all_.records[later]))
+            each.checked.note(row, key.repeated(self._task.index, int(all_.records[first])))
+        return all_.without(repeats).dump()
+
+    def _deliver(self, held: _Held) -> None:
+        notes = held.checked.notes
+        self._rows += Rows(held.block.count, len(held.records) - len(notes), len(notes), held.blank)
+        if notes:
+            self._reject(held)
+            kept = np.ones(len(held.records), np.bool_)
+            kept[list(notes)] = False
+            self._delivery.add(held.checked.rows(kept), held.numbers[kept])
+        else:
+            self._delivery.add(held.checked.table, held.numbers)
+
+    def _reject(self, held: _Held) -> None:
+        data, base = self._records.tape.data, self._records.tape.base
+        position, line = int(held.block.starts[0]), held.lines_before
+        for row in sorted(held.checked.notes):
+            at = int(held.records[row])
+            start, end = int(held.block.starts[at]), int(held.block.starts[at + 1])
+            line += count_line_breaks(data, position, start)
+            position = start
+            notes = tuple(held.checked.notes[row])
+            self._findings += len(notes)
+            rejected = Rejected(int(held.numbers[row]), line, base + start, notes, record_bytes(data, start, end))
+            self._rejects.append(rejected.to_line())

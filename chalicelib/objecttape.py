@@ -1,0 +1,33 @@
+"""A chunk's bytes, read from the object itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.engine import chunk
+from chalicelib.engine.plan import Task
+from chalicelib.model import Source
+from chalicelib.ports import Objects
+from chalicelib.settings import KIB
+
+READ_ON_BYTES: Final = 64 * KIB
+"""How much is read beyond a chunk at first, to finish its last record; doubled as long as that is not enough."""
+
+
+class ObjectTape:
+    """Satisfies ``chunk.ChunkTape``: begins where the task's chunk needs it to and grows as its last record does."""
+
+    def __init__(self, objects: Objects, source: Source, task: Task) -> None:
+        self._objects, self._source = objects, source
+        self._step = READ_ON_BYTES
+        self.base = chunk.first_byte(task)
+        end = min(task.end + self._step, source.size_bytes)
+        self.data = objects.read_range(source, self.base, end) if end > self.base else b""
+        self.at_end = end >= source.size_bytes
+
+    def extend(self) -> None:
+        start = self.base + len(self.data)
+        self._step *= 2
+        end = min(start + self._step, self._source.size_bytes)
+        self.data += self._objects.read_range(self._source, start, end)
+        self.at_end = end >= self._source.size_bytes

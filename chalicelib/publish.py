@@ -1,0 +1,239 @@
+"""StoreResults: from a settled job's partial results to its outputs under ``jobs/<job_id>/``.
+
+Nothing is published by halves: readers go by ``datasets/<dataset>/current.json``, which is switched by one conditional
+put, and only after the manifest, which is written after everything that it lists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from chalicelib import errors, workspace
+from chalicelib.engine import contract as contracts
+from chalicelib.engine import ledger, report
+from chalicelib.engine.check import Checker
+from chalicelib.engine.contract import Tolerance
+from chalicelib.engine.deliver import decode_schema, parquet
+from chalicelib.engine.findings import Writer
+from chalicelib.model import JSON, Reason, Rows, Status, timestamp
+from chalicelib.ports import Ports, Stored
+from chalicelib.settling import State
+
+REASONS_ON_JOB: Final = 10
+_SWITCH_ATTEMPTS: Final = 5
+_CSV_TYPE: Final = "text/csv; charset=utf-8"
+_JSONL_TYPE: Final = "application/jsonl"
+_HTML_TYPE: Final = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    job_id: str
+    dataset: str
+    execution: str
+    timeline: list[JSON]
+    """``{"stage", "start", "end"}`` of each stage so far; StoreResults' own comes last and has no end yet."""
+
+
+def publish(ports: Ports, job: Job, state: State) -> None:
+    """Write every output, the manifest last, and make the job the dataset's current one.
+
+    Errors: ``Terminal("tolerance-exceeded")`` where too many rows were rejected: then the rejects, the summary, the
+    contract and the report are written and stand on the job, and nothing else is.
+    """
+    merged = state.workspace.get_json("merged.json")
+    rows = Rows(**merged["ledger"]["rows"])
+    outputs = _Outputs(ports, state.workspace.bucket, job.job_id)
+    summary = _write_rejects(outputs, state)
+    summary |= _summary(job, state, merged)
+    reasons = tuple(
+        Reason(each["code"], each["field"], each["count"]) for each in summary["findings"]["reasons"][:REASONS_ON_JOB]
+    )
+    outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
+    outputs.put_json("summary", "summary.json", summary)
+    excess = beyond(state.contract.tolerance, rows)
+    if excess is None:
+        _copy_data(outputs, state)
+    _write_report(ports, outputs, job, state, merged, summary, excess)
+    if excess is not None:
+        ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+        raise errors.Terminal("tolerance-exceeded", excess)
+    finished = timestamp(ports.clock())
+    _write_manifest(outputs, job, state, merged["ledger"], finished)
+    ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+    _switch(ports, state, job, rows, finished)
+    ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=finished)
+
+
+def beyond(tolerance: Tolerance, rows: Rows) -> str | None:
+    """What is said of a job with too many rejected rows; None where there are not too many."""
+    most = tolerance.max_rejected_rows
+    if most is not None and rows.rejected > most:
+        return f"{rows.rejected:,} of {rows.read:,} rows were rejected, at most {most:,} may be"
+    if rows.rejected > tolerance.max_rejected_ratio * rows.read:
+        share = rows.rejected / rows.read
+        return (
+            f"{rows.rejected:,} of {rows.read:,} rows ({share:.2%}) were rejected, at most"
+            f" {tolerance.max_rejected_ratio:.2%} may be"
+        )
+    return None
+
+
+class _Outputs:
+    """Writes a job's outputs and remembers them for the manifest."""
+
+    def __init__(self, ports: Ports, bucket: str, job_id: str) -> None:
+        self.objects, self.bucket, self._prefix = ports.objects, bucket, f"jobs/{job_id}/"
+        self.entries: list[JSON] = []
+        self.uris: dict[str, str] = {}
+
+    def key(self, path: str) -> str:
+        return self._prefix + path
+
+    def put_json(self, name: str, path: str, document: Any) -> None:
+        body = json.dumps(document, indent=2, ensure_ascii=False).encode()
+        self.add(name, path, self.objects.put(self.bucket, self.key(path), body, workspace.JSON_TYPE))
+
+    def add(self, name: str, path: str, stored: Stored, rows: int | None = None, sha256: str = "") -> None:
+        """Remember an output; the data's parts share one name, whose URI is their folder's."""
+        folder = f"s3://{self.bucket}/{self._prefix}"
+        self.uris[name] = folder + ("data/" if name == "data" else path)
+        entry: JSON = {"name": name, "key": stored.key, "size_bytes": stored.size_bytes, "rows": rows}
+        self.entries.append(entry | {"sha256": stored.checksum_sha256 or sha256})
+
+
+def _write_rejects(outputs: _Outputs, state: State) -> JSON:
+    """rejects.csv and rejects.jsonl, streamed; gives the summary's ``findings``."""
+    rejected = state.rows.rejected
+    bases = ledger.bases(state.reports, state.plan.header_lines)
+    writer = Writer(state.plan.labels, state.plan.dialect, bases)
+
+    def lines(renderer: Writer, form: int) -> Iterator[bytes]:
+        for each in state.reports:
+            if "rejects" in each.outputs:
+                body = state.workspace.body(each.outputs["rejects"])
+                for rendered in renderer.render(each.index, body.splitlines()):
+                    yield rendered[form]
+
+    def csv() -> Iterator[bytes]:
+        yield writer.csv_header()
+        yield from lines(writer, 0)
+
+    for name, path, pieces, kind in (
+        ("rejects", "rejects.csv", csv(), _CSV_TYPE),
+        ("rejects_jsonl", "rejects.jsonl", lines(Writer(state.plan.labels, state.plan.dialect, bases), 1), _JSONL_TYPE),
+    ):
+        stored = outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
+        outputs.add(name, path, stored, rejected)
+    reasons = writer.reasons
+    return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
+
+
+def _summary(job: Job, state: State, merged: JSON) -> JSON:
+    plan = state.plan
+    return {
+        "job_id": job.job_id,
+        "dataset": job.dataset,
+        "contract": "inferred" if state.contract.inferred else "given",
+        "encoding": plan.encoding,
+        "dialect": contracts.dialect_document(plan.dialect),
+        "dialect_confidence": plan.dialect_confidence,
+        "dialect_detected": list(plan.dialect_chosen),
+        "rows": merged["ledger"]["rows"],
+        "delivered": merged["ledger"]["delivered"],
+        "chunks": {"planned": state.chunks.planned, "repaired": state.chunks.repaired},
+        "aggregates": merged["aggregates"],
+        "profile": merged["profile"],
+    }
+
+
+def _copy_data(outputs: _Outputs, state: State) -> None:
+    """Each chunk's Parquet files to their place, on S3's side; one empty file where no row was delivered."""
+    parts = [(each.index, part) for each in state.reports for part in each.outputs["data"]]
+
+    def copy(numbered: tuple[int, JSON]) -> tuple[str, Stored]:
+        index, part = numbered
+        path = f"data/{part['folder']}part-{index:05}.parquet"
+        return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
+
+    for (path, stored), (_, part) in zip(workspace.parallel(copy, parts), parts, strict=True):
+        outputs.add("data", path, stored, part["rows"], part["sha256"])
+    if not parts:
+        path = "data/part-00000.parquet"
+        body = parquet(_schema(state).empty_table())
+        outputs.add(
+            "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
+        )
+
+
+def _schema(state: State) -> pa.Schema:
+    if state.plan.schema is not None:
+        return decode_schema(state.plan.schema)
+    return Checker(state.contract, state.plan.binding).schema
+
+
+def _write_report(
+    ports: Ports, outputs: _Outputs, job: Job, state: State, merged: JSON, summary: JSON, excess: str | None
+) -> None:
+    record = ports.jobs.get(job.job_id)
+    if record is None:
+        raise errors.Terminal("stale-execution", f"job {job.job_id} has no record any more")
+    now = timestamp(ports.clock())
+    shown = record.with_(
+        status=Status.SUCCEEDED if excess is None else Status.FAILED, finished_at=now, outputs=outputs.uris
+    ).to_json()
+    if excess is not None:
+        shown["error"] = {"code": "tolerance-exceeded", "message": excess}
+    document = {
+        "job": shown,
+        "contract": contracts.to_document(state.contract),
+        "summary": summary,
+        "ledger": merged["ledger"],
+        "timeline": [*job.timeline[:-1], {**job.timeline[-1], "end": now}],
+    }
+    body = report.render(document).encode()
+    outputs.add(
+        "report", "report.html", outputs.objects.put(outputs.bucket, outputs.key("report.html"), body, _HTML_TYPE)
+    )
+
+
+def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, finished: str) -> None:
+    document = {
+        "job_id": job.job_id,
+        "dataset": job.dataset,
+        "source": state.plan.source.to_json(),
+        "finished_at": finished,
+        "ledger": balanced | {"repaired": state.chunks.repaired},
+        "outputs": outputs.entries,
+    }
+    outputs.put_json("manifest", "manifest.json", document)
+
+
+def _switch(ports: Ports, state: State, job: Job, rows: Rows, finished: str) -> None:
+    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``)."""
+    bucket, key = state.workspace.bucket, f"datasets/{job.dataset}/current.json"
+    entry = {
+        "job_id": job.job_id,
+        "manifest": f"jobs/{job.job_id}/manifest.json",
+        "data": f"jobs/{job.job_id}/data/",
+        "rows": rows.valid,
+        "finished_at": finished,
+    }
+    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
+        found = ports.objects.get_with_etag(bucket, key)
+        current = json.loads(found[0])["jobs"] if found else []
+        if any(each["job_id"] == job.job_id for each in current):
+            return
+        jobs = [*current, entry] if state.contract.mode == "append" else [entry]
+        body = json.dumps({"dataset": job.dataset, "mode": state.contract.mode, "jobs": jobs}, indent=2).encode()
+        try:
+            ports.objects.put(bucket, key, body, workspace.JSON_TYPE, if_match=found[1] if found else "")
+            return
+        except errors.Transient as error:
+            if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
+                raise

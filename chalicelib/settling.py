@@ -1,0 +1,165 @@
+"""AggregateData's decisions: which chunks have to be done again, told what; and, once all stand, what they add up to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from chalicelib import errors
+from chalicelib.engine import infer, ledger, uniqueness
+from chalicelib.engine import transform as transforms
+from chalicelib.engine.aggregate import Aggregates
+from chalicelib.engine.contract import Contract
+from chalicelib.engine.deliver import decode_schema, encode_schema, unify
+from chalicelib.engine.ledger import Report
+from chalicelib.engine.plan import Plan, Task
+from chalicelib.engine.profile import Profile
+from chalicelib.engine.split import blocks
+from chalicelib.engine.uniqueness import Occurrences
+from chalicelib.engine.worker import Repeats
+from chalicelib.model import JSON, Chunks, Rows
+from chalicelib.objecttape import ObjectTape
+from chalicelib.ports import Objects
+from chalicelib.workspace import Workspace, parallel
+
+MAX_ROUNDS: Final = 6
+"""Survey and processing, each with a repair of wrong guesses, and one more for repeated keys, are five at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A job after a round: every chunk's last task and report."""
+
+    workspace: Workspace
+    number: int
+    plan_key: str
+    plan: Plan
+    tasks: list[Task]
+    reports: list[Report]
+
+    @classmethod
+    def load(cls, workspace: Workspace, number: int) -> State:
+        tasks = workspace.latest_tasks(number)
+        plan_key = max(task.plan for task in tasks)
+        return cls(workspace, number, plan_key, workspace.plan(plan_key), tasks, workspace.reports(tasks))
+
+    @property
+    def contract(self) -> Contract:
+        if self.plan.contract is None:
+            raise ValueError("the job has no contract yet")
+        return self.plan.contract
+
+    @property
+    def surveying(self) -> bool:
+        return self.plan.contract is None
+
+    @property
+    def rows(self) -> Rows:
+        return sum((report.rows for report in self.reports), Rows())
+
+    @property
+    def chunks(self) -> Chunks:
+        first = min(task.round for task in self.tasks)
+        again = sum(task.round > first for task in self.tasks)
+        return Chunks(planned=len(self.tasks), done=len(self.reports), repaired=again)
+
+
+def next_round(state: State, objects: Objects) -> JSON | None:
+    """The reference to the next round's tasks; None where every chunk stands."""
+    if state.number >= MAX_ROUNDS:
+        raise errors.Terminal("not-settled", f"the chunks do not agree after {state.number} rounds")
+    number = state.number + 1
+    firsts = ledger.first_records(state.reports, state.plan.data_start, _reader(state, objects))
+    proven = [replace(task, round=number, first_record=first) for task, first in zip(state.tasks, firsts, strict=False)]
+    wrong = set(ledger.unproven(state.reports, firsts))
+    if wrong:
+        return state.workspace.put_round(number, [task for task in proven if task.index in wrong])
+    if state.surveying:
+        return _typed_round(state, number, proven)
+    return _agreeing_round(state, number, proven)
+
+
+def _reader(state: State, objects: Objects) -> ledger.Resolve:
+    """Finds the first record after a chunk by reading the chunk's records from the given one on."""
+
+    def read(report: Report, first: int) -> int:
+        plan = state.plan
+        task = replace(state.tasks[report.index], first_record=first)
+        tape = ObjectTape(objects, plan.source, task)
+        after = 0
+        for block in blocks(tape, 0, task.end - tape.base, plan.grammar, plan.block_size_bytes):
+            after = int(block.starts[-1])
+        return tape.base + after
+
+    return read
+
+
+def _typed_round(state: State, number: int, proven: Sequence[Task]) -> JSON:
+    """Every chunk once more, with the contract that the survey of all of them gives."""
+    plan = state.plan
+    surveys = infer.Surveys(len(plan.labels))
+    for report in state.reports:
+        surveys.merge(infer.Surveys.from_json(report.surveys))
+    contract = infer.draft(plan.source.dataset, plan.labels, surveys, plan.dialect, plan.encoding)
+    key = state.workspace.put_plan(number, plan.with_contract(contract))
+    return state.workspace.put_round(number, [replace(task, plan=key, mode="process") for task in proven])
+
+
+def _agreeing_round(state: State, number: int, proven: Sequence[Task]) -> JSON | None:
+    """The chunks that repeat an earlier chunk's key, or whose rows have other types than the others'."""
+    repeats = _repeats(state)
+    schemas = [report.schema for report in state.reports if report.schema is not None]
+    agreed = encode_schema(unify([decode_schema(schema) for schema in sorted(set(schemas))])) if schemas else None
+    differing = {report.index for report in state.reports if report.schema not in (None, agreed)}
+    again = differing | repeats.keys()
+    if not again:
+        return None
+    key = state.plan_key
+    if differing:
+        key = state.workspace.put_plan(number, replace(state.plan, schema=agreed))
+    tasks = []
+    for task in proven:
+        if task.index in again:
+            told = repeats.get(task.index)
+            known = task.repeats if told is None else state.workspace.put_repeats(number, task.index, told)
+            tasks.append(replace(task, plan=key, repeats=known))
+    return state.workspace.put_round(number, tasks)
+
+
+def _repeats(state: State) -> Mapping[int, Repeats]:
+    """Chunk → its records whose key stands in an earlier chunk."""
+    found: dict[int, dict[int, list[tuple[int, int, int]]]] = defaultdict(dict)
+    for position in range(len(uniqueness.keys_of(state.contract))):
+        holders = [report for report in state.reports if report.outputs["keys"]]
+        references = [report.outputs["keys"][position] for report in holders]
+        parts = parallel(lambda reference: Occurrences.load(state.workspace.body(reference)), references)
+        if len(parts) < 2:
+            continue
+        whole = Occurrences.concat(parts)
+        chunks = np.repeat([report.index for report in holders], [len(part.hashes) for part in parts])
+        for later, first in whole.repeats().items():
+            entry = (position, int(chunks[first]), int(whole.records[first]))
+            found[int(chunks[later])].setdefault(int(whole.records[later]), []).append(entry)
+    return found
+
+
+def merge(state: State) -> None:
+    """Reconcile the ledger and merge the partial aggregates and profiles into ``work/<job_id>/merged.json``.
+
+    Errors: ``Terminal("ledger-unbalanced")``.
+    """
+    plan = state.plan
+    transformed = transforms.find(plan.source.dataset) is not None
+    balanced = ledger.balance(state.reports, plan.data_start, plan.source.size_bytes, transformed=transformed)
+    aggregates, profile = Aggregates(state.contract.aggregates), Profile()
+    for report in state.reports:
+        if report.delivered:
+            body = state.workspace.body
+            aggregates.merge(Aggregates.load(state.contract.aggregates, body(report.outputs["aggregates"])))
+            profile.merge(Profile.load(body(report.outputs["profile"])))
+    document = {"ledger": balanced, "aggregates": aggregates.result(), "profile": profile.result()}
+    state.workspace.put_json("merged.json", document)

@@ -1,0 +1,172 @@
+"""One function per state of the workflow: read through the ports, call the engine, write through the ports.
+
+Every function may be called again with the same payload (a lost reply, a retry) and then does the same thing again, to
+the same effect. What travels between states is a reference to a round of tasks, never a row.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from chalicelib import errors, publish, settling
+from chalicelib.engine import contract as contracts
+from chalicelib.engine import transform as transforms
+from chalicelib.engine import worker
+from chalicelib.engine.contract import Contract
+from chalicelib.engine.dialect import sniff
+from chalicelib.engine.plan import Plan, Task, draw, first_tasks
+from chalicelib.model import (
+    CONTRACTS_PREFIX,
+    JSON,
+    NO_DATASET,
+    Chunks,
+    Failure,
+    Source,
+    Status,
+    source_from_event,
+    timestamp,
+)  # fmt: skip
+from chalicelib.objecttape import ObjectTape
+from chalicelib.ports import Objects, Ports
+from chalicelib.settings import BLOCK_SIZE_BYTES, HEAD_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES, Settings  # fmt: skip
+from chalicelib.workspace import Workspace
+
+
+def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
+    """Claim the job, read its contract, find out what the file is, and cut it into the first round's tasks.
+
+    ``payload``: ``{"execution": ARN, "event": the workflow's input}``. Gives ``{"job_id", "dataset", "action":
+    "process" | "skip", "round": {"number", "bucket", "key", "chunks"}, "timeline": [...]}``.
+    """
+    started = timestamp(ports.clock())
+    source, execution = source_from_event(payload["event"]), payload["execution"]
+    told: JSON = {"job_id": source.job_id, "dataset": source.dataset}
+    if source.key.endswith("/") and source.size_bytes == 0:
+        return told | {"action": "skip"}  # a folder made in the console
+    if ports.jobs.claim(source, execution, started) is None:
+        return told | {"action": "skip"}
+    plan = _plan(ports, settings, source)
+    mode = "survey" if plan.contract is None else "process"
+    workspace = Workspace(ports.objects, settings.results_bucket, source.job_id)
+    tasks = first_tasks(plan, workspace.put_plan(1, plan), "survey" if plan.contract is None else "process", MAX_CHUNKS)
+    reference = workspace.put_round(1, tasks)
+    ports.jobs.advance(
+        source.job_id,
+        execution,
+        Status.PROCESSING,
+        chunks=Chunks(planned=len(tasks)),
+        contract="given" if mode == "process" else "inferred",
+    )
+    timeline = [{"stage": "ValidateData", "start": started, "end": timestamp(ports.clock())}]
+    return told | {"action": "process", "round": reference, "timeline": timeline}
+
+
+def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
+    if source.dataset == NO_DATASET:
+        raise errors.Terminal("no-dataset", "the object is not in a folder incoming/<dataset>/ of the inbox")
+    found = ports.objects.head(source.bucket, source.key, source.version_id)
+    source = Source(source.bucket, source.key, source.version_id, found.size_bytes, found.etag)
+    contract = _contract(ports.objects, settings, source.dataset)
+    transforms.find(source.dataset)
+    head = ports.objects.read_range(source, 0, min(found.size_bytes, HEAD_SIZE_BYTES))
+    sniffed = sniff(head, contract, whole=len(head) == found.size_bytes)
+    return draw(
+        source,
+        head,
+        sniffed,
+        contract,
+        chunk_size_bytes=settings.chunk_size_bytes,
+        record_limit_bytes=RECORD_LIMIT_BYTES,
+        block_size_bytes=BLOCK_SIZE_BYTES,
+    )
+
+
+def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | None:
+    found = objects.get_with_etag(settings.inbox_bucket, f"{CONTRACTS_PREFIX}{dataset}.json")
+    return None if found is None else contracts.parse(found[0])
+
+
+def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
+    """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks}``. Gives ``{}``: a Map's results count
+    against the limit on a state's output, however many there are.
+    """
+    task = Task.from_json(payload["task"])
+    plan = _cached_plan(ports.objects, settings.results_bucket, task.plan)
+    workspace = Workspace(ports.objects, settings.results_bucket, plan.source.job_id)
+    transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
+    repeats = workspace.repeats(task.repeats)
+    workspace.put_result(task, worker.run(task, plan, ObjectTape(ports.objects, plan.source, task), transform, repeats))
+    return {}
+
+
+@lru_cache(maxsize=4)
+def _cached_plan(objects: Objects, bucket: str, key: str) -> Plan:
+    """A plan is never written twice under one key with another content, so a warm worker need not read it again."""
+    return Plan.from_json(json.loads(objects.get(bucket, key)))
+
+
+def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
+    """Prove the chunks against each other: either order another round for those that have to be done again, or, once
+    all stand, reconcile the ledger and merge their partial results.
+
+    ``payload``: ``{"job": what ValidateData or the previous AggregateData gave, "execution": ARN}``; gives the same
+    shape, ``action`` being ``process`` (one more round) or ``store``.
+    """
+    job, execution = payload["job"], payload["execution"]
+    started = timestamp(ports.clock())
+    workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
+    state = settling.State.load(workspace, job["round"]["number"])
+    following = settling.next_round(state, ports.objects)
+    timeline = [*job["timeline"], {"stage": "ProcessData", "start": job["timeline"][-1]["end"], "end": started}]
+    if following is not None:
+        ports.jobs.advance(job["job_id"], execution, Status.PROCESSING, chunks=state.chunks)
+        timeline.append({"stage": "AggregateData", "start": started, "end": timestamp(ports.clock())})
+        return job | {"action": "process", "round": following, "timeline": timeline}
+    ports.jobs.advance(job["job_id"], execution, Status.AGGREGATING, chunks=state.chunks, rows=state.rows)
+    settling.merge(state)
+    timeline.append({"stage": "AggregateData", "start": started, "end": timestamp(ports.clock())})
+    return job | {"action": "store", "timeline": timeline}
+
+
+def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
+    """Publish what AggregateData merged: the manifest is the last object written, then the dataset's current jobs are
+    switched by one put. Takes what ``aggregate_data`` takes; gives ``{"job_id", "dataset"}``.
+
+    Errors: ``Terminal("tolerance-exceeded")``, after the rejects and the report have been written.
+    """
+    job, execution = payload["job"], payload["execution"]
+    ports.jobs.advance(job["job_id"], execution, Status.STORING)
+    started = timestamp(ports.clock())
+    workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
+    state = settling.State.load(workspace, job["round"]["number"])
+    timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
+    publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
+    return {"job_id": job["job_id"], "dataset": job["dataset"]}
+
+
+def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
+    """Write to the job why its execution failed: ``payload`` is ``{"execution": ARN, "event": the workflow's input,
+    "failure": {"Error", "Cause"}}``. Gives ``{"job_id", "dataset"}``.
+    """
+    source, execution = source_from_event(payload["event"]), payload["execution"]
+    now = timestamp(ports.clock())
+    ports.jobs.claim(source, execution, now)
+    ports.jobs.fail(source.job_id, execution, failure_of(payload.get("failure") or {}), now)
+    return {"job_id": source.job_id, "dataset": source.dataset}
+
+
+def failure_of(caught: JSON) -> Failure:
+    """The failure behind what a state's Catch was given. A Lambda function's cause is JSON with an ``errorMessage``
+    (``"code: message"`` where the pipeline raised it); a state's own error has a plain text or nothing.
+    """
+    error, cause = str(caught.get("Error", "")), str(caught.get("Cause") or "")
+    if error == "States.Timeout":
+        return Failure("timed-out", "a step took longer than it may")
+    try:
+        message = str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        message = cause
+    if error in ("Terminal", "Transient"):
+        return Failure(*errors.from_text(message))
+    return Failure("internal-error", f"{error or 'unknown error'}: {message[:500]}")
