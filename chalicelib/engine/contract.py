@@ -1,51 +1,49 @@
-"""What the file should be: a dataset's contract, read from its descriptor."""
+"""What the file should be: a dataset's contract, read from its descriptor.
+
+The descriptor is a Data Package Tabular Data Resource (https://datapackage.org/standard/data-resource/, versions 1 and
+2) with Sluice's own keys under ``sluice``; docs/contract.md is its reference. Whatever is refused is refused by
+``errors.InvalidContract``, whose message names the key. This module and all that it imports are plain Python: the
+functions that check an uploaded contract start without Arrow.
+"""
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, cast
 
-from chalicelib.engine.dialect import Dialect
-from chalicelib.engine.fields import FALSE_VALUES, TRUE_VALUES, Constraints, Field
+from chalicelib.engine import sluice_keys
+from chalicelib.engine.binding import Binding, bind, bind_positions
+from chalicelib.engine.descriptor import Node, load, shown
+from chalicelib.engine.dialect import Dialect, read_dialect
+from chalicelib.engine.fields import FALSE_VALUES, SUPPORTED_TYPES, TRUE_VALUES, Constraints, Field
+from chalicelib.engine.schema import RESERVED_LABELS, read_schema
+from chalicelib.engine.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Measure, Tolerance
 
-__all__ = ["FALSE_VALUES", "TRUE_VALUES", "Aggregate", "Constraints", "Contract", "Dialect", "Field", "Measure", "Tolerance"]
+__all__ = [
+    "FALSE_VALUES",
+    "RESERVED_LABELS",
+    "SUPPORTED_ENCODINGS",
+    "SUPPORTED_TYPES",
+    "TRUE_VALUES",
+    "Aggregate",
+    "Binding",
+    "Constraints",
+    "Contract",
+    "Dialect",
+    "Field",
+    "Measure",
+    "Tolerance",
+    "bind",
+    "bind_positions",
+    "parse",
+    "to_document",
+]
 
-SUPPORTED_TYPES: Final = (
-    "string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth", "any",
-)
+SUPPORTED_ENCODINGS: Final = ("utf-8",)
+"""Encodings whose files are processed, by Python's names of their codecs."""
 
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One number per group of an aggregate."""
-
-    name: str
-    function: str
-    """One of count, sum, min, max, mean, approxDistinct, quantile."""
-    column: str
-    """A column of the transformed rows; ``*`` (count only) counts rows."""
-    q: float | None = None
-    """Which quantile, 0 to 1; None for every other function."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """One table of ``sluice.aggregates``."""
-
-    name: str
-    group_by: tuple[str, ...]
-    """Columns of the transformed rows; none: one group of all rows."""
-    measures: tuple[Measure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How many rejected rows a job may have and still succeed; beyond either limit it fails."""
-
-    max_rejected_rows: int | None = None
-    """None: no absolute limit."""
-    max_rejected_ratio: float = 0.05
-    """Rejected rows / rows read, 0 to 1."""
+_SCHEMA_PROPERTIES: Final = ("missingValues", "primaryKey", "fieldsMatch", "fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +54,180 @@ class Contract:
     fields: tuple[Field, ...]
     primary_key: tuple[str, ...] = ()
     fields_match: str = "exact"
+    """exact, equal, subset, superset or partial."""
     missing_values: tuple[str, ...] = ("",)
+    """The schema's; a field's own stand in the field."""
     dialect: Dialect | None = None
+    """None: to be detected."""
     encoding: str | None = None
-    tolerance: Tolerance = Tolerance()
+    """One of ``SUPPORTED_ENCODINGS``; None: to be detected."""
+    tolerance: Tolerance = DEFAULT_TOLERANCE
     aggregates: tuple[Aggregate, ...] = ()
     partition_by: tuple[str, ...] = ()
     mode: Literal["append", "replace"] = "append"
     inferred: bool = False
     """True for a draft made from the data itself."""
+
+
+def parse(document: bytes | str | dict[str, Any]) -> Contract:
+    """The contract that a descriptor states: its bytes, its text, or the object that was read from it.
+
+    Errors: ``errors.InvalidContract``, whose message starts with the JSON path of the offending key, such as
+    ``schema.fields[2].constraints.minimum``, or with ``(document)``.
+    """
+    root = load(document)
+    _check_kind(root)
+    name = root.require("name").text()
+    schema_node = root.require("schema")
+    sluice_node = root.get("sluice")
+    keys = sluice_keys.read(Node({}, "sluice") if sluice_node is None else sluice_node)
+    schema = read_schema(schema_node, {name: size for name, (_, size) in keys.decimals.items()})
+    by_name = {field.name: field for field in schema.fields}
+    for column, (node, _) in keys.decimals.items():
+        if column not in by_name:
+            raise node.refusal("is not the name of a field")
+        if by_name[column].type != "number":
+            raise node.refusal(f"is a field of type {by_name[column].type}, expected number")
+    dialect_node, encoding_node = root.get("dialect"), root.get("encoding")
+    return Contract(
+        name=name,
+        fields=schema.fields,
+        primary_key=schema.primary_key,
+        fields_match=schema.fields_match,
+        missing_values=schema.missing_values,
+        dialect=None if dialect_node is None else read_dialect(dialect_node),
+        encoding=None if encoding_node is None else _encoding(encoding_node),
+        tolerance=keys.tolerance,
+        aggregates=keys.aggregates,
+        partition_by=keys.partition_by,
+        mode=cast('Literal["append", "replace"]', keys.mode),
+        inferred=keys.inferred,
+    )
+
+
+def _check_kind(root: Node) -> None:
+    """Refuse the neighbours of a Tabular Data Resource that are easily taken for one."""
+    if "resources" in root.members():
+        raise root.child("resources").refusal("belongs to a Data Package; a contract is one of its resources")
+    if "schema" not in root.members() and "fields" in root.members():
+        raise root.child("fields").refusal('belongs to a Table Schema; put the schema under the key "schema"')
+    for key in _SCHEMA_PROPERTIES:
+        if key in root.members():
+            raise root.child(key).refusal('belongs under "schema"')
+    if "data" in root.members():
+        raise root.child("data").refusal("is data in the descriptor itself; a contract describes files")
+    root.no_typos(("schema", "dialect", "encoding", "sluice"))
+    kind, profile = root.get("type"), root.get("profile")
+    if kind is not None:
+        kind.one_of(("table",))
+    if profile is not None:
+        text = profile.text()
+        if "/" not in text:  # else it is the address of somebody's own profile
+            profile.one_of(("tabular-data-resource", "data-resource"))
+
+
+def _encoding(node: Node) -> str:
+    text = node.text()
+    supported = ", ".join(SUPPORTED_ENCODINGS)
+    try:
+        name = codecs.lookup(text).name
+    except (LookupError, ValueError):
+        raise node.refusal(f"{shown(text)} is not the name of an encoding; supported: {supported}") from None
+    if name == "utf-8-sig":  # a byte order mark is always looked for
+        return "utf-8"
+    if name not in SUPPORTED_ENCODINGS:
+        raise node.refusal(f"{shown(text)} is not supported yet; supported: {supported}")
+    return name
+
+
+def to_document(contract: Contract) -> dict[str, Any]:
+    """The descriptor of a contract, in version 2 of the standard: ``parse(to_document(c)) == c``."""
+    document: dict[str, Any] = {
+        "$schema": "https://datapackage.org/profiles/2.0/dataresource.json",
+        "name": contract.name,
+        "type": "table",
+        "path": f"{contract.name}.csv",
+    }
+    if contract.encoding is not None:
+        document["encoding"] = contract.encoding
+    if contract.dialect is not None:
+        document["dialect"] = _dialect_document(contract.dialect)
+    schema: dict[str, Any] = {
+        "fields": [_field_document(field, contract.missing_values) for field in contract.fields],
+        "fieldsMatch": contract.fields_match,
+        "missingValues": list(contract.missing_values),
+    }
+    if contract.primary_key:
+        schema["primaryKey"] = list(contract.primary_key)
+    document["schema"] = schema
+    document["sluice"] = _sluice_document(contract)
+    return document
+
+
+def _dialect_document(dialect: Dialect) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "delimiter": dialect.delimiter,
+        "quoteChar": dialect.quote_char,
+        "doubleQuote": dialect.double_quote,
+        "header": dialect.header,
+        "skipInitialSpace": dialect.skip_initial_space,
+    }
+    for key, value in (("escapeChar", dialect.escape_char), ("commentChar", dialect.comment_char)):
+        if value is not None:
+            document[key] = value
+    return document
+
+
+def _field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, Any]:
+    default = Field(field.name, field.type)
+    document: dict[str, Any] = {"name": field.name, "type": field.type}
+    pairs = (
+        ("format", field.format, default.format),
+        ("missingValues", field.missing_values, missing_values),
+        ("decimalChar", field.decimal_char, default.decimal_char),
+        ("groupChar", field.group_char, default.group_char),
+        ("bareNumber", field.bare_number, default.bare_number),
+        ("trueValues", field.true_values, default.true_values),
+        ("falseValues", field.false_values, default.false_values),
+    )
+    document |= {key: _plain(value) for key, value, usual in pairs if value != usual}
+    given = field.constraints
+    constraints = (
+        ("required", given.required or None),
+        ("unique", given.unique or None),
+        ("enum", given.enum),
+        ("pattern", given.pattern),
+        ("minimum", given.minimum),
+        ("maximum", given.maximum),
+        ("exclusiveMinimum", given.exclusive_minimum),
+        ("exclusiveMaximum", given.exclusive_maximum),
+        ("minLength", given.min_length),
+        ("maxLength", given.max_length),
+    )
+    found = {key: _plain(value) for key, value in constraints if value is not None}
+    return document | ({"constraints": found} if found else {})
+
+
+def _sluice_document(contract: Contract) -> dict[str, Any]:
+    tolerance: dict[str, Any] = {"maxRejectedRatio": contract.tolerance.max_rejected_ratio}
+    if contract.tolerance.max_rejected_rows is not None:
+        tolerance["maxRejectedRows"] = contract.tolerance.max_rejected_rows
+    decimals = {
+        field.name: {"precision": field.precision, "scale": field.scale}
+        for field in contract.fields
+        if field.precision is not None
+    }
+    document: dict[str, Any] = {"tolerance": tolerance, "mode": contract.mode}
+    if contract.aggregates:
+        document["aggregates"] = [sluice_keys.aggregate_document(aggregate) for aggregate in contract.aggregates]
+    if contract.partition_by:
+        document["partitionBy"] = list(contract.partition_by)
+    if decimals:
+        document["decimals"] = decimals
+    if contract.inferred:
+        document["inferred"] = True
+    return document
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

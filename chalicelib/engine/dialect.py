@@ -1,16 +1,48 @@
-"""What the file is: its encoding and its CSV dialect, given by the contract or found in the object's head."""
+"""What the file is: its encoding and its CSV dialect, given by the contract or found in the object's head.
+
+What the contract gives is taken as it is. A ``dialect`` in the contract gives all of it: by Table Dialect, a property
+that it leaves out has the standard's default. Without one, the delimiter and the header are detected.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.engine import detect, signatures
+from chalicelib.engine.descriptor import Node, shown
+from chalicelib.errors import Terminal
+
+if TYPE_CHECKING:
+    from chalicelib.engine.contract import Contract
+
+UTF8_BOM: Final = b"\xef\xbb\xbf"
+
+NOT_YET: Final = ("escapeChar", "commentChar", "skipInitialSpace")
+"""Properties of ``Dialect`` that files are not read by yet: in a contract only their defaults are accepted."""
+
+_NOT_DELIMITED: Final = ("property", "itemType", "itemKeys", "sheetNumber", "sheetName", "table")
+"""Properties of other formats; Table Dialect has them ignored."""
+_HARMLESS: Final = ("$schema", "profile", "title", "description", "name", "csvddfVersion", "headerJoin")
+_ONLY: Final = {
+    "headerRows": ([1],),
+    "commentRows": ([],),
+    "nullSequence": (),
+    "caseSensitiveHeader": (True,),
+    "lineTerminator": ("\r\n", "\n", "\r"),
+}
+"""Properties that change nothing where they have one of these values, and are not supported otherwise."""
+_CHARACTERS: Final = ("delimiter", "quoteChar", "escapeChar", "commentChar")
+_FLAGS: Final = ("doubleQuote", "header", "skipInitialSpace")
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The properties of Table Dialect (https://datapackage.org/standard/table-dialect/) that Sluice honours."""
+    """The properties of Table Dialect (https://datapackage.org/standard/table-dialect/) that Sluice knows."""
 
     delimiter: str = ","
     quote_char: str | None = '"'
+    """None: a quote is a character like any other."""
     double_quote: bool = True
     escape_char: str | None = None
     header: bool = True
@@ -29,4 +61,81 @@ class Sniffed:
     confidence: float
     """0 to 1: how sure the detected properties are; 1 where nothing had to be detected."""
     chosen: tuple[str, ...]
-    """Names of the properties that were detected rather than given."""
+    """Names of the properties that were detected rather than given: ``encoding``, ``delimiter``, ``header``."""
+
+
+def read_dialect(node: Node) -> Dialect:
+    """A Table Dialect descriptor. Errors: ``InvalidContract`` for what is wrong, unknown or not supported."""
+    if isinstance(node.value, str):
+        raise node.refusal("refers to another document; write the dialect here")
+    node.only((*_CHARACTERS, *_FLAGS, *_ONLY, *_HARMLESS, *_NOT_DELIMITED))
+    for key, harmless in _ONLY.items():
+        child = node.get(key)
+        if child is not None and child.value not in harmless:
+            hint = "; add it to schema.missingValues instead" if key == "nullSequence" else ""
+            raise child.refusal(f"is not supported with this value{hint}")
+    characters = {key: _character(child) for key in _CHARACTERS if (child := node.get(key)) is not None}
+    flags = {key: child.flag() for key in _FLAGS if (child := node.get(key)) is not None}
+    for key in NOT_YET:
+        if characters.get(key) or flags.get(key):
+            raise node.child(key).refusal("is not supported yet; leave it out")
+    dialect = Dialect(
+        delimiter=characters.get("delimiter", ",") or "",
+        quote_char=characters.get("quoteChar", '"'),
+        double_quote=flags.get("doubleQuote", True),
+        header=flags.get("header", True),
+    )
+    if not dialect.delimiter:
+        raise node.child("delimiter").refusal("is null, expected one ASCII character")
+    if dialect.delimiter == dialect.quote_char:
+        raise node.child("delimiter").refusal(f"is the quote character as well ({shown(dialect.delimiter)})")
+    return dialect
+
+
+def _character(node: Node) -> str | None:
+    """One ASCII character, or null for none."""
+    if node.value is None:
+        return None
+    text = node.text(empty=True)
+    # Records are found by bytes; a line break ends one, whatever the dialect.
+    if len(text) != 1 or not text.isascii() or text in "\r\n\0":
+        raise node.refusal(f"is {shown(text)}, expected one ASCII character that is no line break")
+    return text
+
+
+def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
+    """Find out what is needed to read a file.
+
+    ``head``: the object's first bytes; ``whole``: whether they are all of it.
+
+    Errors: ``Terminal("empty-file")``; ``Terminal("not-csv")``, whose message names what the file is;
+    ``Terminal("unsupported-encoding")``, whose message names the encoding.
+    """
+    if not head:
+        raise Terminal("empty-file", "the object has no bytes")
+    encoding = signatures.foreign_encoding(head)
+    if encoding:
+        raise Terminal("unsupported-encoding", f"the file is in {encoding}; supported: utf-8")
+    foreign = signatures.foreign_format(head)
+    if foreign:
+        raise Terminal("not-csv", f"the file is {foreign}")
+    if signatures.is_binary(head):
+        raise Terminal("not-csv", "the file is binary data: it has NUL bytes")
+    bom_bytes = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+    body = head[bom_bytes:]
+    if not body and whole:
+        raise Terminal("empty-file", "the object has nothing but a byte order mark")
+    chosen: list[str] = []
+    if contract is None or contract.encoding is None:
+        chosen.append("encoding")
+    if contract is not None and contract.dialect is not None:
+        return Sniffed("utf-8", bom_bytes, contract.dialect, 1.0, tuple(chosen))
+    names = None if contract is None else [field.name for field in contract.fields]
+    typed = () if contract is None else tuple(field.type not in ("string", "any") for field in contract.fields)
+    text = body.decode("utf-8", errors="replace")
+    delimiter = detect.delimiter(text, names, whole=whole)
+    records = detect.records(text, delimiter.value, whole=whole)
+    header = detect.header(records, names, typed)
+    dialect = replace(Dialect(), delimiter=delimiter.value, header=header.value)
+    confidence = round(min(delimiter.confidence, header.confidence), 3)
+    return Sniffed("utf-8", bom_bytes, dialect, confidence, (*chosen, "delimiter", "header"))

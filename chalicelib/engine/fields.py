@@ -5,6 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+SUPPORTED_TYPES: Final = (
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "datetime",
+    "time",
+    "year",
+    "yearmonth",
+    "any",
+)
+"""The types whose values Sluice reads. Table Schema knows more (``TYPES``): a type moves here with its reader."""
+
+TYPES: Final = (*SUPPORTED_TYPES, "duration", "object", "array", "list", "geopoint", "geojson")
+
 TRUE_VALUES: Final = ("true", "True", "TRUE", "1")
 FALSE_VALUES: Final = ("false", "False", "FALSE", "0")
 """Table Schema's defaults: https://datapackage.org/standard/table-schema/#boolean"""

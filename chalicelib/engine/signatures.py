@@ -1,0 +1,105 @@
+"""What a file is that is not a CSV: told by the bytes that its format starts with, or by what no text has."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+_BINARY: Final = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data"),
+    (b"\xfd7zXZ\x00", "xz data"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document (such as .xls)"),
+    (b"\x7fELF", "an ELF program"),
+    (b"Obj\x01", "an Avro file"),
+    (b"ARROW1\x00\x00", "an Arrow file"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+)
+"""Signatures with a byte that no CSV starts with."""
+
+_LETTERS: Final = (
+    (b"PAR1", "a Parquet file"),
+    (b"ORC", "an ORC file"),
+    (b"BZh", "bzip2 data"),
+    (b"GIF8", "a GIF image"),
+    (b"RIFF", "a RIFF file (such as WebP or WAV)"),
+)
+"""Signatures that could be the start of a label: they count where binary data follows."""
+
+_WORKBOOK = re.compile(rb"xl/|\[Content_Types\]\.xml")
+_HTML = re.compile(rb"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\x1b\x1c\x1d\x1e\x1f\x1a\x08")
+_PEEK_BYTES = 4096
+_MARKS: Final = (
+    (b"\x00\x00\xfe\xff", "UTF-32 (big endian)"),
+    (b"\xff\xfe\x00\x00", "UTF-32 (little endian)"),
+    (b"\xfe\xff", "UTF-16 (big endian)"),
+    (b"\xff\xfe", "UTF-16 (little endian)"),
+)
+"""Byte order marks, the longer ones first."""
+
+_NULS_PER_BYTE_LIMIT = 1 / 1000
+"""A text with a stray NUL is still a text; binary data has one in some 256 bytes or fewer."""
+
+
+def foreign_format(head: bytes) -> str:
+    """The format of a file that is not a CSV, for people; an empty text where it may be one."""
+    for signature, name in _BINARY:
+        if head.startswith(signature):
+            return name
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "an Excel workbook or another Office document" if _WORKBOOK.search(head) else "a zip archive"
+    for signature, name in _LETTERS:
+        if head.startswith(signature) and not _CONTROL.isdisjoint(head[:_PEEK_BYTES]):
+            return name
+    if re.match(rb"%PDF-\d", head):
+        return "a PDF document"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _HTML.match(text):
+        return "an HTML page"
+    if text.startswith((b"<?xml", b"<svg")):
+        return "an XML document"
+    return "JSON" if _is_json(text) else ""
+
+
+def foreign_encoding(head: bytes) -> str:
+    """The name of an encoding whose line ends are not single bytes; an empty text where there is no sign of one."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    sample = head[:_PEEK_BYTES]
+    sample = sample[: len(sample) // 4 * 4]
+    if not sample:
+        return ""
+    # Of a text in a Western script nearly every high byte is NUL, and no low byte.
+    shares = [sample[lane::4].count(0) / (len(sample) / 4) for lane in range(4)]
+    empty = (shares[0] > 0.6, shares[1] > 0.6, shares[2] > 0.6, shares[3] > 0.6)
+    return {
+        (True, True, True, False): "UTF-32 (big endian) without a byte order mark",
+        (False, True, True, True): "UTF-32 (little endian) without a byte order mark",
+        (True, False, True, False): "UTF-16 (big endian) without a byte order mark",
+        (False, True, False, True): "UTF-16 (little endian) without a byte order mark",
+    }.get(empty, "")
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether there are more NUL bytes than a text could have by accident."""
+    return head.count(0) > len(head) * _NULS_PER_BYTE_LIMIT
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether the text starts with a JSON array or object, on one line (JSON Lines) or laid out over several."""
+    if not text.startswith((b"{", b"[")):
+        return False
+    first_line = text.split(b"\n", 1)[0].strip()
+    try:
+        return isinstance(json.loads(first_line), dict | list)
+    except (ValueError, RecursionError):
+        # Cut by the head's end, or laid out over lines: an object's first token is a key and a colon.
+        return re.match(rb'(?:\[\s*)?\{\s*(?:\}|"(?:[^"\\\n]|\\.)*"\s*:)|\[\s*\n\s*["\d\[{]', text) is not None
