@@ -113,7 +113,7 @@ def _offset_buffer(texts: pa.StringArray) -> pa.Buffer:
 
 def booleans(flags: Mask) -> pa.BooleanArray:
     """A boolean array without nulls from a numpy mask."""
-    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, bitmap(flags)])
+    return cast("pa.BooleanArray", pa.Array.from_buffers(pa.bool_(), len(flags), [None, bitmap(flags)]))
 
 
 def offsets(texts: pa.StringArray) -> NDArray[np.int32]:
