@@ -113,8 +113,10 @@ def _with_live_progress(ports: Ports, job: Job) -> Job:
         return job
     if progress is None:
         return job
+    # A later round does only the chunks that have to be done again: what it has not done yet is what is missing.
     planned = job.chunks.planned or progress.total
-    return job.with_(chunks=replace(job.chunks, planned=planned, done=min(planned, progress.succeeded)))
+    done = max(0, planned - (progress.total - progress.succeeded))
+    return job.with_(chunks=replace(job.chunks, planned=planned, done=done))
 
 
 def _query(request: Request) -> Query:

@@ -24,29 +24,48 @@ STUCK: Final = "STUCK"
 """The values of the attribute ``status`` beside a job's own SUCCEEDED and FAILED."""
 
 _UPLOAD_AGAIN: Final = "Upload the file again: that makes a new job."
+_CONTRACT: Final = "Correct what is named in {contract}. {again}"
+_FILE: Final = "Have the file exported as delimited text (CSV) in UTF-8. {again}"
+_TRANSFORM: Final = "Correct the dataset's transform, and deploy it. {again}"
+_FAULT: Final = "This is a fault in Sluice or in its set-up: look at the logs of the function. {again}"
 _ADVICE: Final[dict[str, str]] = {
-    "invalid-contract": "Correct the key that is named and upload the contract to {contract}. {again}",
+    # the contract
+    "invalid-contract": _CONTRACT,
+    "unknown-column": _CONTRACT,
+    "bad-measure": _CONTRACT,
     "header-mismatch": "Rename the columns that are named, or change the fields of {contract}. {again}",
     "tolerance-exceeded": (
         "Open the rejects, which name every finding, correct the file, and upload it again. "
         "If so many rejected rows are to be expected, raise sluice.tolerance in {contract}."
     ),
+    # the file
     "empty-file": "Look why the sender's file has no bytes. {again}",
-    "not-csv": "Have the file exported as delimited text (CSV). {again}",
+    "not-csv": _FILE,
+    "unsupported-encoding": _FILE,
+    "header-too-long": _FILE,
     "no-dataset": "Upload the file into a dataset's folder: s3://{bucket}/incoming/<dataset>/.",
     "object-not-found": "The file was deleted before it was read. {again}",
     "object-replaced": (
         "The file was replaced while it was read. The newer version has a job of its own: there is nothing to do,"
         " unless that one fails."
     ),
-    "transform-failed": "Correct the dataset's transform, and deploy it. {again}",
+    # the transform
+    "bad-transform": _TRANSFORM,
+    "transform-failed": _TRANSFORM,
+    "transform-schema": _TRANSFORM,
+    # the execution
     "timed-out": "Look at the execution's history for the slow state; a larger file may need a longer timeout. {again}",
     "aborted": "Someone stopped the execution. {again}",
     "execution-failed": "Look at the execution's history and the logs of the function that failed. {again}",
     "execution-lost": "The execution ended without a trace in the job. Look at the logs. {again}",
-    "internal-error": "This is a fault in Sluice or in its set-up: look at the logs of the function. {again}",
+    # the set-up
+    "access-denied": "Grant the function's role the permission that is named (`deploy.py up` does). {again}",
+    "aws-unavailable": "AWS did not answer in spite of retries. {again}",
+    "internal-error": _FAULT,
+    "ledger-unbalanced": _FAULT,
+    "not-settled": _FAULT,
 }
-"""Code of a failed job → what its reader can do. Unknown codes: ``_UPLOAD_AGAIN``, once the message's cause is gone."""
+"""Code of a failed job → what its reader can do. Of other codes, the message says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from chalice.app import AuthRequest, AuthResponse
+from chalice.config import Config
+from chalice.local import LocalDevServer
 from chalice.test import Client, HTTPResponse
 
 import app
@@ -129,6 +135,28 @@ def test_odd_tokens_are_refused_without_an_error(token: FixedToken, text: str):
     answer = api.authorize(AuthRequest("TOKEN", text, "arn:aws:execute-api:us-east-1:0:a/api/GET/jobs"))
     assert isinstance(answer, AuthResponse)
     assert answer.routes == []
+
+
+def test_chalice_local_serves_it_closed_as_well(token: FixedToken, ports: MemoryPorts):
+    """Over HTTP, by the server of ``chalice local``."""
+    server = LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.server.serve_forever, daemon=True)
+    thread.start()
+    host, port = server.server.server_address[:2]
+    try:
+        answers = []
+        for headers in ({}, {"Authorization": "Bearer no"}, BEARER):
+            connection = HTTPConnection(str(host), int(port), timeout=10)
+            connection.request("GET", "/jobs?limit=1", headers=headers)
+            response = connection.getresponse()
+            answers.append((response.status, json.loads(response.read())))
+            connection.close()
+    finally:
+        server.server.shutdown()
+        server.server.server_close()
+        thread.join()
+    assert [status for status, _ in answers] == [401, 403, 200]
+    assert answers[2][1] == {"jobs": [], "cursor": None}
 
 
 # The list of jobs.
@@ -253,9 +281,12 @@ def processing(ports: MemoryPorts, planned: int = 8) -> Job:
         (8, MapProgress(8, 3, 4, 0), {"planned": 8, "done": 3, "repaired": 0}),
         (8, MapProgress(8, 8, 0, 0), {"planned": 8, "done": 8, "repaired": 0}),
         (0, MapProgress(8, 3, 4, 0), {"planned": 8, "done": 3, "repaired": 0}),
+        (8, MapProgress(2, 0, 2, 0), {"planned": 8, "done": 6, "repaired": 0}),
+        (8, MapProgress(2, 1, 0, 1), {"planned": 8, "done": 7, "repaired": 0}),
+        (2, MapProgress(8, 1, 0, 0), {"planned": 2, "done": 0, "repaired": 0}),
         (8, None, {"planned": 8, "done": 0, "repaired": 0}),
     ],
-    ids=["running", "all done", "plan not yet recorded", "not begun"],
+    ids=["running", "all done", "no plan yet", "a repair begins", "a repair runs", "more than planned", "not begun"],
 )
 def test_progress_is_live_while_processing(
     client: Client, ports: MemoryPorts, planned: int, progress: MapProgress | None, chunks: dict[str, int]
@@ -277,6 +308,22 @@ def test_other_jobs_are_answered_from_the_record_alone(client: Client, ports: Me
     job = ports.jobs.add(add(ports, 1, status=status).with_(execution=execution_arn("e1"), chunks=Chunks(8, 5, 0)))
     ports.executions.running = MapProgress(8, 1, 0, 0)
     assert get(client, f"/jobs/{job.job_id}").json_body["chunks"]["done"] == 5
+
+
+# The documentation.
+
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_record_is_the_record():
+    documented = json.loads(DOCUMENTATION.partition("## GET /jobs/{job_id}")[2].split("```")[1].removeprefix("json"))
+    assert Job.from_json(documented).to_json() == documented
+
+
+def test_the_documentation_names_every_route_status_and_parameter():
+    routes = {f"`{method} {path}`" for path, methods in app.app.routes.items() for method in methods}
+    named = {*routes, *(f"`{status}`" for status in Status), *(f"`{p}`" for p in ("dataset", "limit", "cursor"))}
+    assert {name for name in named if name not in DOCUMENTATION} == set()
 
 
 # What goes wrong behind it.

@@ -114,8 +114,8 @@ def test_failure_names_code_reason_and_next_step():
     assert "  invalid-contract: schema.fields[2].type: no such type\n" in message.text
     assert "Nothing of it was published." in message.text
     assert message.text.endswith(
-        "What to do next: Correct the key that is named and upload the contract to"
-        " s3://sluice-dev-inbox/contracts/orders.json. Upload the file again: that makes a new job.\n"
+        "What to do next: Correct what is named in s3://sluice-dev-inbox/contracts/orders.json."
+        " Upload the file again: that makes a new job.\n"
     )
 
 
