@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -141,7 +141,7 @@ def _summary(job: Job, state: State, merged: JSON) -> JSON:
         "dataset": job.dataset,
         "contract": "inferred" if state.contract.inferred else "given",
         "encoding": plan.encoding,
-        "dialect": contracts.dialect_document(plan.dialect),
+        "dialect": contracts.to_document(replace(state.contract, dialect=plan.dialect))["dialect"],
         "dialect_confidence": plan.dialect_confidence,
         "dialect_detected": list(plan.dialect_chosen),
         "rows": merged["ledger"]["rows"],

@@ -1,4 +1,4 @@
-"""AggregateData's decisions: which chunks have to be done again, told what; and, once all stand, what they add up to."""
+"""AggregateData's decisions: which chunks are to be done again, told what; once all stand, what they add up to."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _typed_round(state: State, number: int, proven: Sequence[Task]) -> JSON:
     surveys = infer.Surveys(len(plan.labels))
     for report in state.reports:
         surveys.merge(infer.Surveys.from_json(report.surveys))
-    contract = infer.draft(plan.source.dataset, plan.labels, surveys, plan.dialect, plan.encoding)
+    contract = infer.draft(plan.source.dataset, plan.labels, surveys.columns, plan.dialect, plan.encoding)
     key = state.workspace.put_plan(number, plan.with_contract(contract))
     return state.workspace.put_round(number, [replace(task, plan=key, mode="process") for task in proven])
 

@@ -92,7 +92,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     against the limit on a state's output, however many there are.
     """
     task = Task.from_json(payload["task"])
-    plan = _cached_plan(ports.objects, settings.results_bucket, task.plan)
+    plan = _parsed_plan(ports.objects.get(settings.results_bucket, task.plan))
     workspace = Workspace(ports.objects, settings.results_bucket, plan.source.job_id)
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
@@ -101,9 +101,9 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
 
 @lru_cache(maxsize=4)
-def _cached_plan(objects: Objects, bucket: str, key: str) -> Plan:
-    """A plan is never written twice under one key with another content, so a warm worker need not read it again."""
-    return Plan.from_json(json.loads(objects.get(bucket, key)))
+def _parsed_plan(body: bytes) -> Plan:
+    """A warm worker does many chunks of one job."""
+    return Plan.from_json(json.loads(body))
 
 
 def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
@@ -113,7 +113,8 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     ``payload``: ``{"job": what ValidateData or the previous AggregateData gave, "execution": ARN}``; gives the same
     shape, ``action`` being ``process`` (one more round) or ``store``.
     """
-    job, execution = payload["job"], payload["execution"]
+    job: JSON = payload["job"]
+    execution = payload["execution"]
     started = timestamp(ports.clock())
     workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
     state = settling.State.load(workspace, job["round"]["number"])
@@ -135,7 +136,8 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
     Errors: ``Terminal("tolerance-exceeded")``, after the rejects and the report have been written.
     """
-    job, execution = payload["job"], payload["execution"]
+    job: JSON = payload["job"]
+    execution = payload["execution"]
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
     workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])

@@ -1,7 +1,7 @@
 """From columns of text to typed columns, and every finding on the way.
 
-A cell is checked in this order: is it missing, is it of the field's type, does it keep each constraint. The verdict on a
-cell depends on its text and its field alone. Uniqueness depends on the whole file: see ``uniqueness``.
+A cell is checked in this order: is it missing, is it of the field's type, does it keep each constraint. The verdict on
+a cell depends on its text and its field alone. Uniqueness depends on the whole file: see ``uniqueness``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from chalicelib import errors
 from chalicelib.engine import arrays, types
 from chalicelib.engine.arrays import Mask
-from chalicelib.engine.contract import Binding, Contract
+from chalicelib.engine.binding import Binding
+from chalicelib.engine.contract import Contract
 from chalicelib.engine.fields import Field
 from chalicelib.engine.parse import Note, Parsed
 
@@ -70,10 +71,10 @@ class Checker:
             exempt.setdefault(column, set()).add(row)
         values: list[pa.Array] = []
         for position, checker in enumerate(self._fields):
-            column = self._columns.get(position)
-            if column is None:
+            if position not in self._columns:
                 values.append(pa.nulls(rows, self.schema.field(position).type))
                 continue
+            column = self._columns[position]
             typed, found = checker.check(parsed.columns[column])
             values.append(typed)
             for row, note in found:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chalicelib import errors
+from chalicelib.engine import arrays
 from chalicelib.engine import transform as transforms
 from chalicelib.engine.aggregate import Aggregates
+from chalicelib.engine.columns import Block
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.profile import Profile
@@ -66,8 +69,9 @@ class Delivery:
         if self._schema is not None:
             table = conform(table, self._schema)
         if table.num_rows:
-            self._aggregates.add(table)
-            self._profile.add(table)
+            block = Block(table)
+            self._aggregates.add(block)
+            self._profile.add(block)
             self._tables.append(table)
 
     def finish(self) -> Delivered:
@@ -125,25 +129,33 @@ def _parts(table: pa.Table, partition_by: tuple[str, ...]) -> list[Part]:
     absent = [name for name in partition_by if name not in table.column_names]
     if absent:
         raise errors.Terminal("unknown-column", f"sluice.partitionBy: the rows have no column {', '.join(absent)}")
-    texts = [table.column(name).cast(pa.string()).combine_chunks() for name in partition_by]
-    keys = pa.table(dict(zip(partition_by, texts, strict=True))).group_by(list(partition_by)).aggregate([])
-    if keys.num_rows > MAX_PARTITIONS:
-        raise errors.Terminal(
-            "too-many-partitions", f"sluice.partitionBy gives {keys.num_rows} partitions in one chunk, the limit is"
-            f" {MAX_PARTITIONS}"
-        )  # fmt: skip
     rest = table.drop_columns(list(partition_by))
     parts = []
-    for key in keys.to_pylist():
-        chosen = None
-        for name, column in zip(partition_by, texts, strict=True):
-            same = pc.is_null(column) if key[name] is None else pc.equal(column, key[name])
-            same = pc.fill_null(same, False)
-            chosen = same if chosen is None else pc.and_(chosen, same)
-        rows = rest.filter(chosen)
-        folder = "".join(f"{quote(name, safe='')}={_value(key[name])}/" for name in partition_by)
-        parts.append(Part(folder, parquet(rows), rows.num_rows))
+    for values, rows in _partitions(table, partition_by):
+        folder = "".join(
+            f"{quote(name, safe='')}={_value(value)}/" for name, value in zip(partition_by, values, strict=True)
+        )
+        chosen = rest.take(arrays.from_values(rows, pa.int64()))
+        parts.append(Part(folder, parquet(chosen), chosen.num_rows))
     return sorted(parts, key=lambda part: part.folder)
+
+
+def _partitions(table: pa.Table, partition_by: tuple[str, ...]) -> Iterator[tuple[list[str | None], Offsets]]:
+    """Each combination of the partition columns' values, as texts, with its rows in order."""
+    encoded = [table.column(name).cast(pa.string()).combine_chunks().dictionary_encode() for name in partition_by]
+    codes = np.zeros(table.num_rows, np.int64)
+    for column in encoded:
+        indices = np.where(arrays.valid(column.indices), arrays.values_of(column.indices, np.int32), -1)
+        codes = codes * (len(column.dictionary) + 1) + indices + 1
+    order = np.argsort(codes, kind="stable")
+    edges = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    if len(edges) > MAX_PARTITIONS:
+        raise errors.Terminal(
+            "too-many-partitions",
+            f"sluice.partitionBy gives {len(edges)} partitions in one chunk, the limit is {MAX_PARTITIONS}",
+        )
+    for rows in np.split(order, edges[1:]):
+        yield [column[int(rows[0])].as_py() for column in encoded], rows
 
 
 def _value(text: str | None) -> str:

@@ -1,8 +1,8 @@
 """From a block's records to columns of text.
 
 Well-formed records go to Arrow's CSV reader as one buffer; the few that it cannot be given (bytes that are not UTF-8,
-text after a closing quote, an unclosed quote, too many or too few cells, a leading byte order mark, which it would drop)
-are read one by one, leniently, so that all their other cells can still be checked. Both read a cell alike.
+text after a closing quote, an unclosed quote, too many or too few cells, a leading byte order mark, which it would
+drop) are read one by one, leniently, so that all their other cells can still be checked. Both read a cell alike.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Note:
     """Empty where the finding is about the record as a whole."""
     note: str
     first: tuple[int, int] | None = None
-    """For a repeated key: chunk and record in it that hold the key first. ``note`` then has a place ``{first}`` for that
-    record's number in the file, known once all chunks are."""
+    """For a repeated key: the chunk, and the record in it, that hold the key first. ``note`` then has a place
+    ``{first}`` for that record's number in the file, known once all chunks are."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ def parse(data: bytes, base: int, block: Block, layout: Layout) -> Parsed:
         kept[list(apart)] = False
     records = np.flatnonzero(kept)
     table, ragged = _read(_joined(data, starts, sorted(apart)), layout)
-    columns = [arrays_of(column) for column in table.columns]
+    columns = [column.combine_chunks() for column in table.columns]
     if len(ragged):
         apart |= set(records[ragged].tolist())
         records = np.delete(records, ragged)
@@ -98,10 +98,6 @@ def parse(data: bytes, base: int, block: Block, layout: Layout) -> Parsed:
         )
     parsed = Parsed(columns, records, int(blank.sum()))
     return _with_apart(parsed, data, base, block, sorted(apart), layout) if apart else parsed
-
-
-def arrays_of(column: pa.ChunkedArray) -> pa.StringArray:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def cells(text: str, dialect: Dialect) -> list[str]:
@@ -190,6 +186,11 @@ def _read(buffer: pa.Buffer, layout: Layout) -> tuple[pa.Table, list[int]]:
         ),
     )
     return table, ragged
+
+
+def _is_blank(buffer: pa.Buffer) -> bool:
+    text = memoryview(buffer)
+    return not bytes(text[:64]).strip(b"\r\n") and not bytes(text).strip(b"\r\n")
 
 
 def _with_apart(parsed: Parsed, data: bytes, base: int, block: Block, apart: Sequence[int], layout: Layout) -> Parsed:

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from chalicelib import errors
+from chalicelib.engine import binding
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.contract import Binding, Contract
+from chalicelib.engine.binding import Binding
+from chalicelib.engine.contract import Contract
 from chalicelib.engine.dialect import Dialect, Sniffed
 from chalicelib.engine.parse import Layout, cells, record_bytes
 from chalicelib.engine.split import Grammar, NeedMore, Shape, count_line_breaks, scan_record
@@ -80,8 +82,8 @@ class Plan:
 def bind(contract: Contract, labels: Sequence[str], dialect: Dialect) -> Binding:
     """Which column holds which field. Errors: ``Terminal("header-mismatch")``."""
     if dialect.header:
-        return contracts.bind(contract, labels)
-    return contracts.bind_positions(contract, len(labels))
+        return binding.bind(contract, labels)
+    return binding.bind_positions(contract, len(labels))
 
 
 @dataclass(frozen=True, slots=True)

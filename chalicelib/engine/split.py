@@ -82,8 +82,8 @@ class Block:
     odd: dict[int, Shape]
     """Position in the block → shape, for the records that are not ``REGULAR``."""
     fresh: Offsets
-    """``starts`` without the lines recovered out of an unclosed stretch: where two runs meet in one of these, they agree
-    from there on."""
+    """``starts`` without the lines recovered out of an unclosed stretch: where two runs meet in one of these, they
+    agree from there on."""
 
     @property
     def count(self) -> int:

@@ -1,7 +1,7 @@
 """A dataset's own pandas function: ``chalicelib/transforms/<dataset>.py``, ``transform(df) -> df``, found by name.
 
-It is given valid rows, typed, some thousand at a time, in file order, and may add, change or drop columns and rows; it must
-treat each row by itself, for how many rows a call sees depends on the chunk size.
+It is given valid rows, typed, some thousand at a time, in file order, and may add, change or drop columns and rows; it
+must treat each row by itself, for how many rows a call sees depends on the chunk size.
 """
 
 from __future__ import annotations

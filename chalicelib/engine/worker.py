@@ -44,7 +44,7 @@ class Result:
     profile: bytes = b""
 
 
-def run(task: Task, plan: Plan, tape: ChunkTape, transform: Transform | None = None, repeats: Repeats = {}) -> Result:
+def run(task: Task, plan: Plan, tape: ChunkTape, transform: Transform | None, repeats: Repeats) -> Result:
     """Do one chunk. Errors: ``Terminal`` where the transform or an aggregate cannot be applied."""
     records = Records(plan, tape, locate(task, plan, tape))
     if task.mode == "survey":
