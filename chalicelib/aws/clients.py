@@ -60,6 +60,7 @@ TRANSIENT_CODES: Final = frozenset(
         "RequestThrottled",
         "RequestThrottledException",
         "SlowDown",
+        "Throttled",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",
@@ -175,7 +176,8 @@ def _from_response(action: str, error: ClientError, known: Mapping[str, SluiceEr
         return known[code]
     metadata = error.response.get("ResponseMetadata", {})
     request = f", request {metadata['RequestId']}" if metadata.get("RequestId") else ""
-    if code in TRANSIENT_CODES or metadata.get("HTTPStatusCode", 0) >= 500:
+    status = metadata.get("HTTPStatusCode", 0)
+    if code in TRANSIENT_CODES or status == 429 or status >= 500:
         return Transient("aws-unavailable", f"{action} was not answered ({code}{request})")
     if code in _DENIED_CODES:
         return Terminal("access-denied", f"{action} is not allowed ({code}{request})")

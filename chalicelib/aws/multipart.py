@@ -46,9 +46,14 @@ def stored(
     last_modified: datetime | None = None,
     checksum_sha256: str = "",
 ) -> Stored:
-    """``Stored`` from a response with ``ETag`` and perhaps ``VersionId``; without one, the ETag stands in."""
+    """``Stored`` from a response with ``ETag`` and perhaps ``VersionId``; without one, the ETag stands in.
+
+    It does so for ``null`` too: where versioning is suspended, every version of a key has that id.
+    """
     etag = response["ETag"].strip('"')
-    version_id = response.get("VersionId") or etag
+    version_id = response.get("VersionId")
+    if version_id in (None, "", "null"):
+        version_id = etag
     return Stored(bucket, key, size_bytes, etag, version_id, last_modified, checksum_sha256)
 
 

@@ -1,0 +1,58 @@
+"""Every implementation of each port, as fixtures: the shared suite runs over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib.aws.jobs import DynamoJobs
+from chalicelib.aws.multipart import PART_SIZE_BYTES
+from chalicelib.aws.objects import S3Objects
+from chalicelib.ports import Jobs, Objects
+from ops.disk import DiskJobs, DiskObjects
+from tests.adapters.support import Faulty, table_definition
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def s3(aws: None) -> Faulty:
+    """S3 with the buckets ``inbox`` (versioned) and ``plain`` (not)."""
+    client = boto3.client("s3")
+    for bucket in ("inbox", "plain"):
+        client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
+    return Faulty(client)
+
+
+@pytest.fixture
+def dynamodb(aws: None) -> Faulty:
+    client = boto3.client("dynamodb")
+    client.create_table(TableName="jobs", **table_definition())
+    return Faulty(client)
+
+
+@pytest.fixture(params=["s3-versioned", "s3-plain", "disk"])
+def place(request: Any, tmp_path: Path) -> tuple[Objects, str]:
+    """An implementation of ``Objects`` and a bucket of it."""
+    if request.param == "disk":
+        return DiskObjects(tmp_path / "objects"), "plain"
+    faulty: Any = request.getfixturevalue("s3")
+    bucket = "inbox" if request.param == "s3-versioned" else "plain"
+    return S3Objects(faulty, part_size_bytes=PART_SIZE_BYTES), bucket
+
+
+@pytest.fixture(params=["dynamodb", "disk"])
+def jobs(request: Any, tmp_path: Path) -> Jobs:
+    if request.param == "disk":
+        return DiskJobs(tmp_path / "jobs")
+    return DynamoJobs("jobs", request.getfixturevalue("dynamodb"))

@@ -1,0 +1,210 @@
+"""The job record against a small model: any order of calls by the workflow, the sweeper and the status handler, with
+lost replies, retries, duplicates that arrive late, and writers that slip in between another's read and its write.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from moto import mock_aws
+
+from chalicelib.aws.jobs import DynamoJobs
+from chalicelib.errors import Terminal, Transient
+from chalicelib.model import Failure, Job, Rows, Status
+from chalicelib.ports import Jobs
+from ops.disk import DiskJobs
+from tests.adapters.support import Faulty, source, table_definition
+
+SOURCE = source()
+AT = "2026-11-24T10:00:00Z"
+MOVES: list[Status] = [status for status in Status if status is not Status.FAILED]
+FAULTS = ["before", "lost", "retried"]
+
+Operation = tuple[Any, ...]
+
+
+@dataclass
+class Model:
+    """The contract of ``ports.Jobs`` in a few plain words, written without looking at ``transitions``."""
+
+    status: str | None = None
+    owner: str | None = None
+    error: str | None = None
+    rows_read: int = 0
+
+    def apply(self, operation: Operation) -> str:
+        """What the caller should see: ``job``, ``None`` or ``stale``."""
+        return str(getattr(self, operation[0])(*operation[1:]))
+
+    def register(self) -> str:
+        self.status = self.status or "RECEIVED"
+        return "job"
+
+    def claim(self, execution: str) -> str:
+        if self.status in (None, "RECEIVED"):
+            self.status, self.owner = "VALIDATING", execution
+        return "job" if self.owner == execution else "None"
+
+    def advance(self, execution: str, status: Status, rows_read: int) -> str:
+        if self.status is None or self.owner != execution:
+            return "stale"
+        if self.status in ("SUCCEEDED", "FAILED"):
+            return "job" if self.status == status else "stale"
+        if MOVES.index(status) < MOVES.index(Status(self.status)):
+            return "stale"
+        self.status, self.rows_read = str(status), rows_read
+        return "job"
+
+    def fail(self, execution: str | None, error: str) -> str:
+        if self.status in (None, "SUCCEEDED"):
+            return "None"
+        if self.status == "FAILED":
+            return "job" if (self.owner, self.error) == (execution, error) else "None"
+        if self.owner not in (None, execution):
+            return "None"
+        self.status, self.owner, self.error = "FAILED", execution, error
+        return "job"
+
+
+def call(jobs: Jobs, operation: Operation) -> str:
+    """Do it; after a lost or broken call do it once more, as the workflow's Retry does."""
+    try:
+        return once(jobs, operation)
+    except Transient:
+        return once(jobs, operation)
+
+
+def once(jobs: Jobs, operation: Operation) -> str:
+    name, *arguments = operation
+    steps: dict[str, Callable[..., Job | None]] = {
+        "register": lambda: jobs.register(SOURCE, AT),
+        "claim": lambda execution: jobs.claim(SOURCE, execution, AT),
+        "advance": lambda execution, status, read: jobs.advance(SOURCE.job_id, execution, status, rows=Rows(read)),
+        "fail": lambda execution, error: jobs.fail(SOURCE.job_id, execution, Failure(error, ""), AT),
+    }
+    try:
+        return "job" if steps[name](*arguments) else "None"
+    except Terminal as error:
+        return error.code.removesuffix("-execution")
+
+
+executions = st.sampled_from(["e1", "e2"])
+operations: st.SearchStrategy[Operation] = st.one_of(
+    st.just(("register",)),
+    st.tuples(st.just("claim"), executions),
+    st.tuples(st.just("advance"), executions, st.sampled_from(MOVES), st.integers(0, 2)),
+    st.tuples(st.just("fail"), executions | st.none(), st.sampled_from(["timed-out", "not-csv"])),
+)
+
+
+class JobRecord(RuleBasedStateMachine):
+    """What holds for every implementation."""
+
+    jobs: Jobs
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+
+    @rule(operation=operations)
+    def plainly(self, operation: Operation) -> None:
+        assert call(self.jobs, operation) == self.model.apply(operation)
+
+    @rule(operation=operations)
+    def twice(self, operation: Operation) -> None:
+        first = self.model.apply(operation)
+        assert call(self.jobs, operation) == first
+        kept = self.jobs.get(SOURCE.job_id)
+        assert call(self.jobs, operation) == first == self.model.apply(operation)
+        assert self.jobs.get(SOURCE.job_id) == kept
+
+    @invariant()
+    def the_record_is_as_the_model(self) -> None:
+        job = self.jobs.get(SOURCE.job_id)
+        if job is None:
+            assert self.model.status is None
+            return
+        error = job.error.code if job.error else None
+        assert (job.status, job.execution, error, job.rows.read) == (
+            self.model.status,
+            self.model.owner,
+            self.model.error,
+            self.model.rows_read,
+        )
+
+
+class DiskRecord(JobRecord):
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self.jobs = DiskJobs(Path(self._folder.name))
+
+    def teardown(self) -> None:
+        self._folder.cleanup()
+
+
+class DynamoRecord(JobRecord):
+    """DynamoDB over a bad network."""
+
+    _table: ClassVar[dict[str, Any]] = table_definition()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mock = mock_aws()
+        self._mock.start()
+        client = boto3.client("dynamodb")
+        client.create_table(TableName="jobs", **self._table)
+        self.network = Faulty(client)
+        self.real = client
+        self.jobs = DynamoJobs("jobs", self.network)  # type: ignore[arg-type]
+
+    @rule(operation=operations, fault=st.sampled_from(FAULTS), what=st.sampled_from(["get_item", "update_item"]))
+    def over_a_bad_network(self, operation: Operation, fault: str, what: str) -> None:
+        self.network.fail(what, fault)
+        assert call(self.jobs, operation) == self.model.apply(operation)
+        self.network.plan.clear()
+
+    @rule(operation=operations, other=operations)
+    def while_another_slips_in(self, operation: Operation, other: Operation) -> None:
+        """``other`` happens whole between the read and the write of ``operation``."""
+        answers: list[str] = []
+
+        def slip_in(write: Callable[[], Any]) -> Any:
+            answers.append(call(DynamoJobs("jobs", self.real), other))
+            return write()
+
+        self.network.fail("update_item", slip_in)
+        answer = call(self.jobs, operation)
+        self.network.plan.clear()
+        if answers:
+            assert answers == [self.model.apply(other)]
+        assert answer == self.model.apply(operation)
+
+    @rule(data=st.data())
+    def a_duplicate_arrives_late(self, data: st.DataObject) -> None:
+        sent = self.network.sent("update_item")
+        if not sent:
+            return
+        request = data.draw(st.sampled_from(sent))
+        # Only a write that never arrived could still succeed; each of ours was tried again, and won or was refused.
+        with pytest.raises(ClientError, match="ConditionalCheckFailedException"):
+            self.real.update_item(**request)
+
+    def teardown(self) -> None:
+        self._mock.stop()
+
+
+TestDiskRecord = DiskRecord.TestCase
+TestDiskRecord.settings = settings(stateful_step_count=15)
+TestDynamoRecord = DynamoRecord.TestCase
+TestDynamoRecord.settings = settings(stateful_step_count=15)
