@@ -122,18 +122,21 @@ def end_job(
 
 
 def job_of_execution(ports: Ports, detail: JSON, at: str) -> Job | None:
-    """The job that an execution works on, by its input; by its name, where the sweeper started it; else by the records.
+    """The job that an execution works on, by its input; by its name, where the sweeper started it; else by the records;
+    and where its upload was never registered, it is now.
 
     The event carries no input where it would be longer than 248 KB:
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
     source = _source_of_input(detail.get("input"))
-    if source is not None:
-        return ports.jobs.register(source, at)
-    named = ports.jobs.get(detail["name"])
-    if named is not None:
-        return named
-    return next((job for job in ports.jobs.unfinished(at) if job.execution == detail["executionArn"]), None)
+    for job_id in [detail["name"]] if source is None else [source.job_id, detail["name"]]:
+        job = ports.jobs.get(job_id)
+        if job is not None:
+            return job
+    for job in ports.jobs.unfinished(at):
+        if job.execution == detail["executionArn"]:
+            return job
+    return None if source is None else ports.jobs.register(source, at)
 
 
 def source_from_notification(record: JSON) -> Source:
