@@ -9,7 +9,7 @@ compared in ``unique``; a primary key that is null in all its fields is itself a
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,11 +99,11 @@ class Occurrences:
                 found[position] = held
         return found
 
-    def without(self, positions: Mapping[int, int]) -> Occurrences:
-        if not positions:
+    def without(self, dropped: NDArray[np.bool_]) -> Occurrences:
+        """The occurrences that are not marked."""
+        if not dropped.any():
             return self
-        kept = np.ones(len(self.hashes), np.bool_)
-        kept[list(positions)] = False
+        kept = ~dropped
         return Occurrences(self.hashes[kept], self.records[kept], self.values.filter(arrays.booleans(kept)))
 
     def dump(self) -> bytes:

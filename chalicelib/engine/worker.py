@@ -135,25 +135,29 @@ class _Process:
 
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
-        key = self._keys[position]
-        owners = _Owners(held)
+        key, owners = self._keys[position], _Owners(held)
+        if not held:
+            return b""
         if key.code == "primary-key":
             for each in held:
                 for row in uniqueness.null_keys(key, each.checked.table):
                     each.checked.note(row, key.absent())
-        for record, found in self._repeats.items():
-            for of_key, chunk, first in found:
-                if of_key == position:
-                    each, row = owners.of(record)
-                    each.checked.note(row, key.repeated(chunk, first))
-        if not held:
-            return b""
-        all_ = Occurrences.concat([Occurrences.of(key, each.checked.table, each.numbers) for each in held])
-        repeats = all_.repeats()
+        every = Occurrences.concat([Occurrences.of(key, each.checked.table, each.numbers) for each in held])
+        told = {
+            record: (chunk, first)
+            for record, found in self._repeats.items()
+            for of_key, chunk, first in found
+            if of_key == position
+        }
+        repeats = every.repeats()
+        known = dict(told)
         for later, first in repeats.items():
-            each, row = owners.of(int(all_.records[later]))
-            each.checked.note(row, key.repeated(self._task.index, int(all_.records[first])))
-        return all_.without(repeats).dump()
+            record = int(every.records[first])
+            known[int(every.records[later])] = told.get(record, (self._task.index, record))
+        for record in sorted(known):
+            each, row = owners.of(record)
+            each.checked.note(row, key.repeated(*known[record]))
+        return every.without(np.isin(every.records, list(known))).dump()
 
     def _deliver(self, held: _Held) -> None:
         notes = held.checked.notes
