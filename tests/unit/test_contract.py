@@ -1,0 +1,458 @@
+"""Contracts: what is read, what is refused and under which path, and how fields are bound to a header."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.engine import contract as contracts
+from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, Measure, Tolerance
+from chalicelib.errors import InvalidContract, Terminal
+
+ROOT = Path(__file__).parents[2]
+
+BASE: dict[str, Any] = {
+    "name": "orders",
+    "schema": {
+        "fields": [
+            {"name": "id", "type": "integer"},
+            {"name": "country", "type": "string"},
+            {"name": "price", "type": "number"},
+            {"name": "at", "type": "datetime"},
+            {"name": "paid", "type": "boolean"},
+        ]
+    },
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """BASE with the value at a path such as ``schema.fields.0.type``; the keys on the way are made."""
+    document: Any = copy.deepcopy(BASE)
+    here = document
+    *steps, last = path.split(".")
+    for step in steps:
+        here = here[int(step)] if step.isdigit() else here.setdefault(step, {})
+    here[int(last) if last.isdigit() else last] = value
+    return document
+
+
+def constrained(index: int, **constraints: Any) -> contracts.Constraints:
+    return contracts.parse(changed(f"schema.fields.{index}.constraints", constraints)).fields[index].constraints
+
+
+def test_the_defaults_are_the_standards() -> None:
+    contract = contracts.parse(BASE)
+    assert contract == Contract("orders", tuple(Field(f["name"], f["type"]) for f in BASE["schema"]["fields"]))
+    assert contract.fields_match == "exact"
+    assert contract.missing_values == ("",)
+    assert contract.dialect is None
+    assert contract.encoding is None
+    assert contract.tolerance == Tolerance(None, 0.05)
+    assert contract.mode == "append"
+    assert contract.fields[4].true_values == ("true", "True", "TRUE", "1")
+
+
+def test_a_field_without_a_type_is_of_any() -> None:
+    assert contracts.parse(changed("schema.fields.0", {"name": "x"})).fields[0].type == "any"
+
+
+@pytest.mark.parametrize("name", ["orders", "flights"])
+def test_the_samples_contracts_are_read(name: str) -> None:
+    contract = contracts.parse((ROOT / "contracts" / f"{name}.json").read_bytes())
+    assert contract.name == name
+    assert contracts.parse(contracts.to_document(contract)) == contract
+
+
+@pytest.mark.parametrize(
+    "encode", [json.dumps, lambda d: json.dumps(d).encode(), lambda d: json.dumps(d).encode("utf-8-sig")]
+)
+def test_text_bytes_and_a_byte_order_mark_read_alike(encode: Any) -> None:
+    assert contracts.parse(encode(BASE)) == contracts.parse(BASE)
+
+
+def test_version_one_and_two_profiles_are_accepted() -> None:
+    for extra in (
+        {"profile": "tabular-data-resource"},
+        {"profile": "https://specs.frictionlessdata.io/schemas/tabular-data-resource.json"},
+        {"$schema": "https://datapackage.org/profiles/2.0/dataresource.json", "type": "table"},
+        {"title": "Orders", "description": "…", "sources": [{"title": "shop"}], "x-owner": {"team": ["a"]}},
+    ):
+        assert contracts.parse(BASE | extra) == contracts.parse(BASE)
+
+
+@pytest.mark.parametrize("value", ["subset", ["subset"]])
+def test_fields_match_is_a_text_or_an_array_of_one(value: Any) -> None:
+    assert contracts.parse(changed("schema.fieldsMatch", value)).fields_match == "subset"
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (["", "NA"], ("", "NA")),
+        ([], ()),
+        ([{"value": "", "label": "omitted"}, {"value": "-99"}], ("", "-99")),
+    ],
+)
+def test_missing_values_are_texts_or_objects(value: Any, expected: tuple[str, ...]) -> None:
+    contract = contracts.parse(changed("schema.missingValues", value))
+    assert contract.missing_values == expected
+    assert all(field.missing_values == expected for field in contract.fields)
+
+
+def test_a_fields_missing_values_replace_the_schemas() -> None:
+    document = changed("schema.fields.0.missingValues", ["-"])
+    document["schema"]["missingValues"] = ["", "NA"]
+    contract = contracts.parse(document)
+    assert contract.fields[0].missing_values == ("-",)
+    assert contract.fields[1].missing_values == ("", "NA")
+
+
+def test_constraint_values_become_the_texts_of_cells() -> None:
+    assert constrained(0, minimum=1, maximum=5.0) == contracts.Constraints(minimum="1", maximum="5")
+    assert constrained(2, minimum=0.10, exclusiveMaximum="1e3").exclusive_maximum == "1e3"
+    assert constrained(4, enum=[True]).enum == ("true",)
+    assert constrained(3, minimum="2020-01-01T00:00:00Z").minimum == "2020-01-01T00:00:00Z"
+    document = changed(
+        "schema.fields.2", {"name": "p", "type": "number", "decimalChar": ",", "constraints": {"minimum": 0.5}}
+    )
+    assert contracts.parse(document).fields[2].constraints.minimum == "0,5"
+
+
+def test_a_number_in_json_keeps_its_digits() -> None:
+    text = json.dumps(changed("schema.fields.2.constraints", {"minimum": 12345})).replace(
+        "12345", "0.1234567890123456789012345678"
+    )
+    assert contracts.parse(text).fields[2].constraints.minimum == "0.1234567890123456789012345678"
+
+
+def test_categories_restrict_like_an_enum() -> None:
+    document = changed("schema.fields.1.categories", [{"value": "a", "label": "A"}, {"value": "b"}])
+    assert contracts.parse(document).fields[1].constraints.enum == ("a", "b")
+
+
+def test_a_unique_key_of_one_field_is_its_constraint() -> None:
+    fields = contracts.parse(changed("schema.uniqueKeys", [["country"]])).fields
+    assert [field.constraints.unique for field in fields] == [False, True, False, False, False]
+
+
+def test_sluices_own_keys() -> None:
+    contract = contracts.parse(
+        BASE
+        | {
+            "sluice": {
+                "tolerance": {"maxRejectedRows": 10, "maxRejectedRatio": 1},
+                "aggregates": [
+                    {
+                        "name": "a",
+                        "groupBy": ["made_later"],
+                        "measures": {"n": {"count": "*"}, "q": {"quantile": "x", "q": 0.5}},
+                    }
+                ],
+                "partitionBy": ["made_later"],
+                "mode": "replace",
+                "decimals": {"price": {"precision": 12, "scale": 2}},
+            }
+        }
+    )
+    assert contract.tolerance == Tolerance(10, 1.0)
+    assert contract.aggregates == (
+        Aggregate("a", ("made_later",), (Measure("n", "count", "*"), Measure("q", "quantile", "x", 0.5))),
+    )
+    assert (contract.partition_by, contract.mode) == (("made_later",), "replace")
+    assert (contract.fields[2].precision, contract.fields[2].scale) == (12, 2)
+
+
+def test_a_dialect_has_the_standards_defaults_for_what_it_leaves_out() -> None:
+    assert contracts.parse(changed("dialect", {})).dialect == Dialect()
+    assert contracts.parse(
+        changed("dialect", {"delimiter": ";", "quoteChar": None, "lineTerminator": "\n"})
+    ).dialect == Dialect(";", None)
+
+
+@pytest.mark.parametrize("name", ["UTF-8", "utf8", "utf-8-sig", "U8"])
+def test_an_encoding_is_normalised(name: str) -> None:
+    assert contracts.parse(changed("encoding", name)).encoding == "utf-8"
+
+
+F0 = "schema.fields.0"
+C1 = "schema.fields.1.constraints"
+AGGREGATE: dict[str, Any] = {"name": "a", "groupBy": ["country"], "measures": {"n": {"count": "*"}}}
+
+REFUSED: list[tuple[str, Any, str, str]] = [
+    # key that is changed, its value, path in the message, part of the message
+    ("name", 5, "name", "is 5, expected a text"),
+    ("name", "", "name", "is empty"),
+    ("name", "\ud800", "name", "surrogate"),
+    ("schema", "schema.json", "schema", "write the schema here"),
+    ("schema", None, "schema", "is null, expected an object"),
+    ("schema", {}, "schema.fields", "is missing"),
+    ("schema.fields", [], "schema.fields", "is empty"),
+    ("schema.fields", {"id": "integer"}, "schema.fields", "is an object, expected an array"),
+    ("schema.field", [], "schema.field", 'did you mean "fields"?'),
+    ("schema.primary_key", "id", "schema.primary_key", 'did you mean "primaryKey"?'),
+    ("schema.fieldsMatch", "exakt", "schema.fieldsMatch", 'did you mean "exact"?'),
+    ("schema.fieldsMatch", ["exact", "subset"], "schema.fieldsMatch", "has 2 values"),
+    ("schema.missingValues", "NA", "schema.missingValues", "expected an array"),
+    ("schema.missingValues", ["", ""], "schema.missingValues[1]", "listed twice"),
+    ("schema.missingValues", [0], "schema.missingValues[0]", "is 0, expected a text"),
+    ("schema.missingValues", [{"label": "x"}], "schema.missingValues[0].value", "is missing"),
+    ("schema.primaryKey", ["id", "nope"], "schema.primaryKey[1]", '"nope" is not the name of a field'),
+    ("schema.primaryKey", "nope", "schema.primaryKey", '"nope" is not the name of a field'),
+    ("schema.uniqueKeys", [["id", "country"]], "schema.uniqueKeys[0]", "several fields"),
+    ("schema.foreignKeys", [{"fields": "id"}], "schema.foreignKeys", "cannot be checked"),
+    ("resources", [], "resources", "belongs to a Data Package"),
+    ("primaryKey", "id", "primaryKey", 'belongs under "schema"'),
+    ("data", [], "data", "describes files"),
+    ("sluce", {}, "sluce", 'did you mean "sluice"?'),
+    ("profile", "data-package", "profile", "tabular-data-resource"),
+    ("type", "file", "type", "expected one of table"),
+    ("encoding", "latin-1", "encoding", "supported: utf-8"),
+    ("encoding", "utf-9", "encoding", "not the name of an encoding"),
+    # fields
+    (f"{F0}.name", "country", "schema.fields[1].name", "is the name of fields[0] already"),
+    (f"{F0}.name", " ", "schema.fields[0].name", "is blank"),
+    (f"{F0}.name", "_errors", "schema.fields[0].name", "rejects.csv"),
+    (F0, {"type": "integer"}, "schema.fields[0].name", "is missing"),
+    (F0, "id", "schema.fields[0]", 'is "id", expected an object'),
+    (f"{F0}.type", "int", "schema.fields[0].type", "expected one of"),
+    (f"{F0}.type", "intger", "schema.fields[0].type", 'did you mean "integer"?'),
+    (f"{F0}.type", "geopoint", "schema.fields[0].type", "not supported yet"),
+    (f"{F0}.constrains", {}, "schema.fields[0].constrains", 'did you mean "constraints"?'),
+    (f"{F0}.format", "hex", "schema.fields[0].format", "expected one of default"),
+    ("schema.fields.1.format", "emial", "schema.fields[1].format", 'did you mean "email"?'),
+    ("schema.fields.3.format", "YYYY", "schema.fields[3].format", "such as %Y-%m-%d"),
+    ("schema.fields.3.format", "%Y-%Q", "schema.fields[3].format", '"%Q"'),
+    ("schema.fields.3.format", "%Y %Y", "schema.fields[3].format", "twice"),
+    ("schema.fields.3.format", "%Y %I", "schema.fields[3].format", "need each other"),
+    ("schema.fields.3.format", "%H:%M", "schema.fields[3].format", "has no %Y or %y"),
+    (f"{F0}.trueValues", ["y"], "schema.fields[0].trueValues", "does not apply to the type integer"),
+    ("schema.fields.4.trueValues", ["0"], "schema.fields[4].trueValues", "both true and false"),
+    ("schema.fields.4.trueValues", [], "schema.fields[4].trueValues", "is empty"),
+    ("schema.fields.2.decimalChar", "..", "schema.fields[2].decimalChar", "one character"),
+    ("schema.fields.2.groupChar", ".", "schema.fields[2].groupChar", "decimal point as well"),
+    ("schema.fields.2.bareNumber", "no", "schema.fields[2].bareNumber", "true or false"),
+    # constraints
+    (C1, {"requird": True}, "schema.fields[1].constraints.requird", 'did you mean "required"?'),
+    (C1, {"required": "true"}, "schema.fields[1].constraints.required", "true or false"),
+    (C1, {"minimum": 1}, "schema.fields[1].constraints.minimum", "does not apply to the type string"),
+    (C1, {"minLength": 3, "maxLength": 2}, "schema.fields[1].constraints.minLength", "greater than maxLength (2)"),
+    (C1, {"minLength": -1}, "schema.fields[1].constraints.minLength", "whole number from 0"),
+    (C1, {"minLength": True}, "schema.fields[1].constraints.minLength", "is true, expected a number"),
+    (C1, {"minLength": 10**5000}, "schema.fields[1].constraints.minLength", "digits"),
+    (C1, {"enum": []}, "schema.fields[1].constraints.enum", "is empty"),
+    (C1, {"enum": ["a", "a"]}, "schema.fields[1].constraints.enum[1]", "listed twice"),
+    (C1, {"enum": [5]}, "schema.fields[1].constraints.enum[0]", "written as a text"),
+    (C1, {"enum": [None]}, "schema.fields[1].constraints.enum[0]", "is null"),
+    (C1, {"pattern": "(a"}, "schema.fields[1].constraints.pattern", "is not a regular expression"),
+    (C1, {"pattern": "(?=a)"}, "schema.fields[1].constraints.pattern", "look-around, (?="),
+    (C1, {"pattern": "(?<!a)b"}, "schema.fields[1].constraints.pattern", "look-around, (?<!"),
+    (C1, {"pattern": r"(a)\1"}, "schema.fields[1].constraints.pattern", r"back-reference, \1"),
+    (C1, {"pattern": r"(?P<n>a)(?P=n)"}, "schema.fields[1].constraints.pattern", "back-reference"),
+    (C1, {"pattern": r"\p{Klingon}"}, "schema.fields[1].constraints.pattern", "no class of characters"),
+    (C1, {"pattern": "((a{40}){40})"}, "schema.fields[1].constraints.pattern", "more than 1000 times"),
+    (C1, {"pattern": "(" * 4000}, "schema.fields[1].constraints.pattern", "is not a regular expression"),
+    (f"{F0}.constraints", {"minimum": "a"}, "schema.fields[0].constraints.minimum", "not of type integer/default"),
+    (f"{F0}.constraints", {"minimum": 1.5}, "schema.fields[0].constraints.minimum", "expected a value of type integer"),
+    (f"{F0}.constraints", {"minimum": 2**63}, "schema.fields[0].constraints.minimum", "not of type integer"),
+    (f"{F0}.constraints", {"minimum": 2, "maximum": "1"}, "schema.fields[0].constraints.minimum", "no value"),
+    (f"{F0}.constraints", {"exclusiveMinimum": 2, "maximum": 2}, "schema.fields[0].constraints.exclusiveMinimum", "no value"),
+    (f"{F0}.constraints", {"maximum": float("inf")}, "schema.fields[0].constraints.maximum", "number"),
+    ("schema.fields.3.constraints", {"minimum": "2020-02-30T00:00:00"}, "schema.fields[3].constraints.minimum", "not of"),
+    ("schema.fields.4.constraints", {"enum": ["maybe"]}, "schema.fields[4].constraints.enum[0]", "not of type boolean"),
+    # dialect
+    ("dialect", "dialect.json", "dialect", "write the dialect here"),
+    ("dialect.delimeter", ";", "dialect.delimeter", 'did you mean "delimiter"?'),
+    ("dialect.delimiter", ";;", "dialect.delimiter", "one ASCII character"),
+    ("dialect.delimiter", "¦", "dialect.delimiter", "one ASCII character"),
+    ("dialect.delimiter", '"', "dialect.delimiter", "quote character as well"),
+    ("dialect.delimiter", "\n", "dialect.delimiter", "no line break"),
+    ("dialect.delimiter", None, "dialect.delimiter", "is null"),
+    ("dialect.header", "yes", "dialect.header", "true or false"),
+    ("dialect.headerRows", [1, 2], "dialect.headerRows", "not supported"),
+    ("dialect.nullSequence", "NA", "dialect.nullSequence", "missingValues"),
+    ("dialect.escapeChar", "\\", "dialect.escapeChar", "not supported yet"),
+    ("dialect.lineTerminator", ";", "dialect.lineTerminator", "not supported"),
+    # sluice
+    ("sluice", [], "sluice", "expected an object"),
+    ("sluice.tolerence", {}, "sluice.tolerence", 'did you mean "tolerance"?'),
+    ("sluice.tolerance", {"maxRejectedRatio": 5}, "sluice.tolerance.maxRejectedRatio", "number from 0 to 1"),
+    ("sluice.tolerance", {"maxRejectedRatio": "0.1"}, "sluice.tolerance.maxRejectedRatio", "expected a number"),
+    ("sluice.tolerance", {"maxRejectedRows": 1.5}, "sluice.tolerance.maxRejectedRows", "whole number"),
+    ("sluice.mode", "overwrite", "sluice.mode", "append, replace"),
+    ("sluice.partitionBy", "country", "sluice.partitionBy", "expected an array"),
+    ("sluice.partitionBy", ["a", "a"], "sluice.partitionBy[1]", "listed twice"),
+    ("sluice.decimals", {"price": {"precision": 39, "scale": 2}}, "sluice.decimals.price.precision", "from 1 to 38"),
+    ("sluice.decimals", {"price": {"precision": 2, "scale": 3}}, "sluice.decimals.price.scale", "from 0 to 2"),
+    ("sluice.decimals", {"unit price": {"precision": 2, "scale": 1}}, 'sluice.decimals["unit price"]', "name of a field"),
+    ("sluice.decimals", {"id": {"precision": 2, "scale": 1}}, "sluice.decimals.id", "type integer, expected number"),
+    ("sluice.aggregates", {}, "sluice.aggregates", "expected an array"),
+    ("sluice.aggregates", [AGGREGATE, AGGREGATE], "sluice.aggregates[1].name", "another aggregate"),
+    ("sluice.aggregates", [AGGREGATE | {"measures": {}}], "sluice.aggregates[0].measures", "is empty"),
+    ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {"sum": "*"}}}], "sluice.aggregates[0].measures.n.sum", "only count"),
+    ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {"avg": "x"}}}], "sluice.aggregates[0].measures.n.avg", "known key"),
+    ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {}}}], "sluice.aggregates[0].measures.n", "has 0 functions"),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"quantile": "x"}}}],
+        "sluice.aggregates[0].measures.n.q",
+        "is missing",
+    ),
+    ("sluice.aggregates", [AGGREGATE | {"measures": {"country": {"count": "*"}}}], "sluice.aggregates[0].measures.country", "groupBy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key, value, path, problem", REFUSED)
+def test_what_is_refused_is_named(key: str, value: Any, path: str, problem: str) -> None:
+    with pytest.raises(InvalidContract) as caught:
+        contracts.parse(changed(key, value))
+    assert caught.value.path == path
+    assert problem in caught.value.message
+    assert caught.value.code == "invalid-contract"
+
+
+@pytest.mark.parametrize(
+    "document, problem",
+    [
+        ("", "line 1, column 1"),
+        ('{"name": "a",\n "schema": }', "line 2, column 12"),
+        ("[]", "is an array, expected an object"),
+        ("null", "is null, expected an object"),
+        (b'{"name": "\xff"}', "is not UTF-8 (byte 10)"),
+        ('{"name": NaN}', "NaN is not a JSON number"),
+        ('{"a": 1, "a": 2}', 'the key "a" stands twice'),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": 1e99999999999999999999}', "out of range"),
+        ('{"a": ' + "9" * 5000 + "}", "has more than 400 digits"),
+        (b" " * (1 << 20) + b"{}", "larger than 1 MiB"),
+        ('{"fields": []}', None),
+    ],
+)
+def test_a_document_that_cannot_be_read(document: bytes | str, problem: str | None) -> None:
+    with pytest.raises(InvalidContract) as caught:
+        contracts.parse(document)
+    if problem is None:
+        assert caught.value.path == "fields"
+    else:
+        assert caught.value.path == "(document)"
+        assert problem in caught.value.message
+
+
+def test_reading_a_contract_needs_no_arrow() -> None:
+    code = "import sys, chalicelib.engine.contract; print({'pyarrow', 'numpy', 'pandas'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout == "set()\n"
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```json\n(.*?)```", (ROOT / "docs/contract.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_reference_has_examples() -> None:
+    assert len(blocks()) >= 6
+
+
+@pytest.mark.parametrize("block", blocks())
+def test_the_examples_of_the_reference_are_contracts(block: str) -> None:
+    contract = contracts.parse(block)
+    assert contracts.parse(contracts.to_document(contract)) == contract
+
+
+# Binding
+
+
+def made(fields_match: str, *names: str, required: tuple[str, ...] = (), key: tuple[str, ...] = ()) -> Contract:
+    fields = tuple(Field(n, "string", constraints=contracts.Constraints(required=n in required)) for n in names)
+    return Contract("c", fields, primary_key=key, fields_match=fields_match)
+
+
+@pytest.mark.parametrize(
+    "fields_match, labels, places, absent",
+    [
+        ("exact", "a b c", (0, 1, 2), ()),
+        ("equal", "c a b", (2, 0, 1), ()),
+        ("subset", "x c a b", (None, 2, 0, 1), ()),
+        ("superset", "c a", (2, 0), (1,)),
+        ("partial", "x c", (None, 2), (0, 1)),
+        ("exact", "_record _line _errors a b c", (None, None, None, 0, 1, 2), ()),
+        ("equal", "_record _line _errors b a c", (None, None, None, 1, 0, 2), ()),
+    ],
+)
+def test_labels_are_bound(
+    fields_match: str, labels: str, places: tuple[int | None, ...], absent: tuple[int, ...]
+) -> None:
+    bound = contracts.bind(made(fields_match, "a", "b", "c"), labels.split())
+    assert bound == contracts.Binding(places, absent)
+
+
+@pytest.mark.parametrize(
+    "fields_match, labels, findings",
+    [
+        ("exact", ["a", "x", "c"], ['label in position 2 is "x", expected "b"']),
+        ("exact", ["a", "", "c"], ["label in position 2 is blank"]),
+        ("exact", ["a", "b", "c", "d"], ['the label "d" in position 4 is not in the contract']),
+        ("exact", ["a"], ['the field "b" is missing from the header', 'the field "c" is missing from the header']),
+        ("exact", ["a", "a", "c"], ['label "a" in position 2 is the same as in position 1']),
+        ("equal", ["b", "a"], ['the field "c" is missing from the header']),
+        ("equal", ["b", "a", "c", "x"], ['the label "x" in position 4 is not in the contract']),
+        ("subset", ["a", "b", "x"], ['the field "c" is missing from the header']),
+        ("subset", ["a", "b", "c", "a"], ['label "a" in position 4 is the same as in position 1']),
+        ("superset", ["a", "x"], ['the label "x" in position 2 is not in the contract']),
+        ("partial", ["x"], [f'the field "{name}" is missing from the header' for name in "abc"]),
+        ("exact", ["_record", "a", "x", "c"], ['label in position 3 is "x", expected "b"']),
+    ],
+)
+def test_every_label_that_does_not_match_is_named(fields_match: str, labels: list[str], findings: list[str]) -> None:
+    with pytest.raises(Terminal) as caught:
+        contracts.bind(made(fields_match, "a", "b", "c"), labels)
+    assert caught.value.code == "header-mismatch"
+    assert caught.value.message == "; ".join(findings)
+
+
+@pytest.mark.parametrize("fields_match", ["superset", "partial"])
+def test_a_required_field_needs_its_column(fields_match: str) -> None:
+    for contract in (made(fields_match, "a", "b", required=("b",)), made(fields_match, "a", "b", key=("b",))):
+        with pytest.raises(Terminal, match='"b" is missing'):
+            contracts.bind(contract, ["a"])
+
+
+def test_white_space_around_a_label_does_not_count() -> None:
+    assert contracts.bind(made("exact", "a", "b"), ["a", " b "]).fields == (0, 1)
+    assert contracts.bind(made("equal", "a", " a"), [" a", "a"]).fields == (1, 0)
+
+
+def test_a_column_without_a_label_is_an_extra_one_where_these_are_allowed() -> None:
+    assert contracts.bind(made("subset", "a"), ["a", "", ""]).fields == (0, None, None)
+
+
+def test_a_long_list_of_findings_is_cut_and_says_so() -> None:
+    with pytest.raises(Terminal) as caught:
+        contracts.bind(made("equal", "a"), ["a", *(f"x{i}" for i in range(1000))])
+    assert caught.value.message.endswith("; and 900 more")
+
+
+@pytest.mark.parametrize(
+    "fields_match, width, places, absent",
+    [
+        ("exact", 3, (0, 1, 2), ()),
+        ("exact", 5, (0, 1, 2), ()),
+        ("exact", 1, (0, 1, 2), ()),
+        ("subset", 4, (0, 1, 2, None), ()),
+        ("superset", 2, (0, 1), (2,)),
+        ("partial", 5, (0, 1, 2, None, None), ()),
+    ],
+)
+def test_positions_are_bound(
+    fields_match: str, width: int, places: tuple[int | None, ...], absent: tuple[int, ...]
+) -> None:
+    assert contracts.bind_positions(made(fields_match, "a", "b", "c"), width) == contracts.Binding(places, absent)
+
+
+def test_a_required_field_is_not_left_out_by_position() -> None:
+    assert contracts.bind_positions(made("superset", "a", "b", required=("b",)), 1).absent == ()
