@@ -14,7 +14,7 @@ ARGS    ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-e2e test-pythons lint format samples clean
+.PHONY: help install demo serve test test-unit test-e2e test-pythons lint format lock samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ lint: $(STAMP) ## ruff, mypy --strict, cfn-lint
 format: $(STAMP) ## put the sources into ruff's format
 	$(BIN)/ruff check --fix-only --exit-zero .
 	$(BIN)/ruff format .
+
+lock: $(STAMP) ## pin the hashes of what is deployed (after changing requirements.txt or requirements-layer.txt)
+	$(BIN)/python -m ops.wheels
 
 samples: $(STAMP) ## write samples/orders.csv anew (always the same bytes)
 	$(BIN)/python samples/make_orders.py
