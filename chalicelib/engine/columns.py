@@ -126,6 +126,7 @@ def concat(arrays: Sequence[Any]) -> Any:
     first = arrays[0].type
     if all(array.type == first for array in arrays):
         return pa.concat_arrays(list(arrays)) if len(arrays) > 1 else arrays[0]
+    arrays = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in arrays]
     tables = [pa.Table.from_arrays([array], names=["_"]) for array in arrays]
     return combined(pa.concat_tables(tables, promote_options="permissive").column(0))
 
@@ -203,16 +204,21 @@ class Block:
     def __init__(self, table: Any) -> None:
         self.table = table
         self.rows: int = table.num_rows
-        self._columns: dict[str, Column] = {}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.table.column_names
+        self._columns: dict[int, Column] = {}
 
     def column(self, name: str) -> Column:
         """Errors: ``KeyError`` where the table has no such column, or several."""
-        known = self._columns.get(name)
+        position = self.table.schema.get_field_index(name)
+        if position < 0:
+            raise KeyError(name)
+        return self.at(position)
+
+    def at(self, position: int) -> Column:
+        """The column at a position; a table may have several of one name."""
+        known = self._columns.get(position)
         if known is None:
-            known = self._columns[name] = Column(name, combined(self.table.column(name)))
+            name = self.table.column_names[position]
+            known = self._columns[position] = Column(name, combined(self.table.column(position)))
         return known
 
     def slices(self, rows: int) -> list[Block]:

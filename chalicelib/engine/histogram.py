@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 CELLS: Final = 4096
-"""At least 2,048 cells across the range, unless it is fewer integers: a cell that a bin's edge divides is 0.05 % of it."""
+"""At least 2,048 cells across the range, unless it is fewer integers: an edge divides a cell of 0.05 % of it at most."""
 BINS: Final = 20
 _KEY_BITS: Final = 62
 
@@ -87,8 +87,9 @@ class Grid:
         elif low == high:
             edges = [low, high]
         else:
-            half = high / 2 - low / 2  # the whole could overflow
-            edges = [low, *(low + half * (2 * position / BINS) for position in range(1, BINS)), high]
+            # in fractions: nothing overflows, and rounded edges still ascend
+            span_of_all = Fraction(high) - Fraction(low)
+            edges = [low, *(float(Fraction(low) + span_of_all * each / BINS) for each in range(1, BINS)), high]
         below = [0, *(self._below(edge) for edge in edges[1:-1]), int(self.counts.sum())]
         return edges, np.diff(below).tolist()
 

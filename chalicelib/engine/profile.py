@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from chalicelib.engine import packing, plain
-from chalicelib.engine.columns import Block, Column, combined
+from chalicelib.engine.columns import Block, Column, canonical, combined, concat
 from chalicelib.engine.exact import MAX_ROWS
 from chalicelib.engine.measured import Measured
 from chalicelib.engine.tally import Tally
@@ -49,15 +49,15 @@ class Profile:
     def __init__(self) -> None:
         self._names: list[str] | None = None
         self._columns: list[_ColumnProfile] = []
-        self._waiting: list[pa.Table] = []
+        self._waiting: list[Block] = []
         self._waiting_rows = 0
 
     def add(self, rows: pa.Table | Block) -> None:
         """Take valid rows in, as they are delivered. Give a ``Block`` where aggregates read it too.
 
         Errors: ``Terminal("unknown-column")`` where the columns are not those of the first table;
-        ``Terminal("bad-measure")`` where a column changes its kind (text, then numbers). The latter may come late: small
-        tables are gathered.
+        ``Terminal("bad-measure")`` where a column changes its kind (text, then numbers), which may be found out later:
+        small tables are gathered.
         """
         block = rows if isinstance(rows, Block) else Block(rows)
         self._agree(block.table.column_names)
@@ -65,7 +65,7 @@ class Profile:
         if large and not self._waiting:
             self._take(block)
             return
-        self._waiting.append(block.table)
+        self._waiting.append(block)
         self._waiting_rows += block.rows
         if self._waiting_rows >= BLOCK_ROWS or self._waiting_rows * block.table.num_columns >= BLOCK_CELLS:
             self._flush()
@@ -126,22 +126,28 @@ class Profile:
             )
 
     def _flush(self) -> None:
-        if not self._waiting:
+        """Take the gathered tables in, column by column as one."""
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        if len(waiting) < 2:
+            for block in waiting:
+                self._take(block)
             return
-        try:
-            table = pa.concat_tables(self._waiting, promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise Terminal("bad-measure", f"a column changes its type: {error}") from error
-        self._waiting, self._waiting_rows = [], 0
-        self._take(Block(table))
+        for position, column in enumerate(self._columns):
+            try:
+                array = concat([canonical(combined(block.table.column(position))) for block in waiting])
+            except pa.ArrowException as error:
+                raise changed(column.name, error) from error
+            column.add(Column(column.name, array))
 
     def _take(self, block: Block) -> None:
         for piece in block.slices(MAX_ROWS):
             for position, column in enumerate(self._columns):
-                # by position: a table may have two columns of one name
-                name = column.name
-                alone = piece.table.column_names.count(name) == 1
-                column.add(piece.column(name) if alone else Column(name, combined(piece.table.column(position))))
+                column.add(piece.at(position))
+
+
+def changed(column: str, error: Exception) -> Terminal:
+    """The error of a column that holds one kind of value here and another there."""
+    return Terminal("bad-measure", f'column "{column}" changes its type: {error}')
 
 
 class _ColumnProfile:
@@ -190,7 +196,7 @@ class _ColumnProfile:
         try:
             step()
         except (pa.ArrowException, ValueError) as error:
-            raise Terminal("bad-measure", f'column "{self.name}" changes its type: {error}') from error
+            raise changed(self.name, error) from error
 
     def _promote(self, kind: Any) -> None:
         if pa.types.is_null(self._type) or (pa.types.is_int64(self._type) and not pa.types.is_null(kind)):

@@ -66,7 +66,7 @@ def estimate(registers: NDArray[np.uint8]) -> int:
     for rank in range(rest_bits, 0, -1):
         z = 0.5 * (z + int(histogram[rank]))
     z += size * _sigma(int(histogram[0]) / size)
-    return round(size / (2 * math.log(2)) * size / z)
+    return int(round(size / (2 * math.log(2)) * size / z))
 
 
 def _precision(registers: NDArray[np.uint8]) -> int:
