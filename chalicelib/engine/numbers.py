@@ -24,6 +24,7 @@ MAX_PRECISION: Final = 38
 """Digits of Arrow's decimal128."""
 
 _INTEGER: Final = r"\A[+-]?[0-9]+\z"
+_PLAIN_INTEGER: Final = rf"\A-?[0-9]{{1,{INT64_DIGITS}}}\z"
 _SHORT_INTEGER: Final = rf"\A[+-]?0*[0-9]{{1,{INT64_DIGITS}}}\z"
 _EXPONENT: Final = "(?:[eE][+-]?[0-9]+)?"
 _NUMBER: Final = rf"\A[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+){_EXPONENT}\z"
@@ -103,14 +104,16 @@ def _fast_integers(texts: pa.StringArray) -> ArrowArray | None:
 
 def _slow_integers(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     good = arrays.matches(texts, _INTEGER)
-    for row in np.flatnonzero(good & ~arrays.matches(texts, _SHORT_INTEGER)):
+    # The cast knows no "+", nor more than 19 digits, be they zeros.
+    odd = good & ~arrays.matches(texts, _PLAIN_INTEGER)
+    if not odd.any():
+        return pc.cast(arrays.with_only(texts, good), pa.int64()), arrays.valid(texts) & ~good
+    for row in np.flatnonzero(odd & ~arrays.matches(texts, _SHORT_INTEGER)):
         good[row] = _fits_int64(texts[int(row)].as_py())
-    kept = arrays.with_only(texts, good)
-    values = arrays.cast_or_none(kept, pa.int64())
-    if values is None:  # the cast knows no "+", nor more than 19 digits, be they zeros
-        canonical = pc.replace_substring_regex(kept, pattern=r"\A\+?(-?)0*([0-9])", replacement=r"\1\2")
-        values = pc.cast(canonical, pa.int64())
-    return values, arrays.valid(texts) & ~good
+    canonical = pc.replace_substring_regex(
+        arrays.with_only(texts, good), pattern=r"\A\+?(-?)0*([0-9])", replacement=r"\1\2", max_replacements=1
+    )
+    return pc.cast(canonical, pa.int64()), arrays.valid(texts) & ~good
 
 
 def _fits_int64(text: str) -> bool:

@@ -96,9 +96,8 @@ def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
     # Any shorter form that the cast reads lacks the minutes or the seconds.
     if len(widths) == 0 or widths.min() < _SECONDS_WIDTH:
         return None
-    ends = edges[1:][present]
-    zoned = _all_zoned(arrays.data(texts), ends, widths)
-    values = arrays.cast_or_none(texts, UTC if zoned else NAIVE)
+    arrow_type = _zone(arrays.data(texts), edges[1:][present], widths)
+    values = None if arrow_type is None else arrays.cast_or_none(texts, arrow_type)
     if values is None or not _all_within(
         arrays.values_of(values, np.int64), present, FIRST_DAY * DAY_US, (LAST_DAY + 1) * DAY_US - 1
     ):
@@ -106,27 +105,29 @@ def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
     return arrays.retyped(values, UTC)
 
 
-def _all_zoned(text_bytes: NDArray[np.uint8], ends: NDArray[np.int32], widths: NDArray[np.int32]) -> bool:
-    """Whether every text ends in ``Z`` or every text in an offset that surely obeys the rule.
+def _zone(
+    text_bytes: NDArray[np.uint8], ends: NDArray[np.int32], widths: NDArray[np.int32]
+) -> pa.TimestampType[Any, Any] | None:
+    """What the texts can be cast to as a whole: all end in ``Z``, or all in a sure offset, or none has a zone.
 
-    False for a column without any zone, and for one that mixes them; the cast then refuses the texts with a zone.
+    None for a mixture, of which the cast would refuse a part, and where the cast might read too much.
     """
-    last = text_bytes[ends - 1]
-    if last[0] == ord("Z"):
-        return bool(np.all(last == ord("Z")) and widths.min() > _SECONDS_WIDTH)
-    offset_width = len("+00:00")
-    if widths.min() < _SECONDS_WIDTH + offset_width:
-        return False
-    sign, tens, ones, colon = (text_bytes[ends - back] for back in (6, 5, 4, 3))
+    sign, tens, ones, colon, last = (text_bytes[ends - back] for back in (6, 5, 4, 3, 1))
+    ends_in_z = last == ord("Z")
+    has_offset = ((sign == ord("+")) | (sign == ord("-"))) & (colon == ord(":"))
+    if not (ends_in_z | has_offset).any():
+        return NAIVE
+    if ends_in_z.all():
+        return UTC if widths.min() > _SECONDS_WIDTH else None
     hours = (tens - np.uint8(ord("0"))) * np.uint8(10) + (ones - np.uint8(ord("0")))
-    signed = (sign == ord("+")) | (sign == ord("-"))
-    return bool(np.all(signed & (colon == ord(":")) & (hours < 14)))
+    is_sure = has_offset.all() and widths.min() >= _SECONDS_WIDTH + len("+00:00") and (hours < 14).all()
+    return UTC if is_sure else None
 
 
 def _slow_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     present = arrays.valid(texts)
     naive = arrays.matches(texts, _NAIVE_TEXT)
-    zoned = arrays.matches(texts, _ZONED_TEXT)
+    zoned = arrays.matches(arrays.with_only(texts, ~naive), _ZONED_TEXT)
     good = naive | zoned
     moments = np.zeros(len(texts), np.int64)
     for rows, arrow_type in ((naive, NAIVE), (zoned, UTC)):

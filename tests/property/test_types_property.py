@@ -193,7 +193,11 @@ def test_a_column_is_read_as_each_of_its_texts_is(case, columns):
     for column in (texts, clean, [*clean, "", *clean], [None, *clean, None]):
         before, after = columns.draw(st.integers(0, 9)), columns.draw(st.integers(0, 2))
         whole = arrays.strings(["junk"] * before + column + [None] * after)
-        with mock.patch.object(arrays, "SEGMENT_ROWS", columns.draw(st.integers(1, 6))):
+        sizes = {
+            name: columns.draw(st.integers(least, 6))
+            for name, least in (("SEGMENT_ROWS", 1), ("GLANCE_ROWS", 1), ("PATIENCE", 0))
+        }
+        with mock.patch.multiple(arrays, **sizes):
             found = outcomes(field, whole.slice(before, len(column)))
         expected = [None if text is None else rule(text) for text in column]
         assert list(map(comparable, found)) == list(map(comparable, expected)), column
