@@ -11,6 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,9 @@ from chalicelib.ports import Stored
 from chalicelib.settings import MIB
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 COPY_LIMIT_BYTES: Final = 5 * 1024 * MIB
 """Largest object that one CopyObject takes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
@@ -76,12 +79,7 @@ class S3Objects:
         if start == end:
             return b""
         request = _pins(source) | {"Range": f"bytes={start}-{end - 1}"}
-        body, response = self._read(source.bucket, source.key, request)
-        # Not the length alone: an answer to another range may be as long.
-        if len(body) != end - start or not response.get("ContentRange", "").startswith(f"bytes {start}-{end - 1}/"):
-            uri = f"s3://{source.bucket}/{source.key}"
-            raise Transient("short-read", f"{uri}: {len(body)} bytes came for [{start}, {end})")
-        return body
+        return self._read(source.bucket, source.key, request, span=(start, end))[0]
 
     def stream(self, source: Source, piece_bytes: int) -> Iterator[bytes]:
         if piece_bytes < 1:
@@ -102,7 +100,7 @@ class S3Objects:
         """Errors: ``Terminal("access-denied")`` too: whether the object exists must not be guessed."""
         missing = Terminal("object-not-found", f"s3://{bucket}/{key} does not exist")
         try:
-            body, response = self._read(bucket, key, {}, {"NoSuchKey": missing})
+            body, response = self._read(bucket, key, {}, known={"NoSuchKey": missing})
         except Terminal as error:
             if error is missing:
                 return None
@@ -171,22 +169,56 @@ class S3Objects:
                     yield Stored(bucket, found["Key"], found["Size"], etag, "", found["LastModified"])
 
     def _read(
-        self, bucket: str, key: str, request: dict[str, Any], known: dict[str, SluiceError] | None = None
-    ) -> tuple[bytes, Any]:
-        """The body and the response; a body that breaks off is asked for again."""
+        self,
+        bucket: str,
+        key: str,
+        request: dict[str, Any],
+        known: dict[str, SluiceError] | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> tuple[bytes, GetObjectOutputTypeDef]:
+        """The body (or its bytes ``span``) and the response; a body that breaks off is asked for again."""
+        known = _reading(bucket, key) if known is None else known
         for attempt in range(1, _READ_ATTEMPTS + 1):
             try:
-                with aws_errors("s3:GetObject", _reading(bucket, key) if known is None else known):
+                with aws_errors("s3:GetObject", known):
                     response = self._s3.get_object(Bucket=bucket, Key=key, **request)
-                    body = response["Body"].read()
-                if len(body) != response["ContentLength"]:
-                    raise Transient("short-read", f"s3://{bucket}/{key}: the response was cut short")
+                    return _body(response, f"s3://{bucket}/{key}", span), response
             except Transient as error:
                 if error.code != "short-read" or attempt == _READ_ATTEMPTS:
                     raise
-            else:
-                return body, response
         raise AssertionError("the last attempt returns or raises")
+
+
+def _body(response: GetObjectOutputTypeDef, uri: str, span: tuple[int, int] | None) -> bytes:
+    """What was asked for, whole. Errors: ``Transient("short-read")``, ``Terminal("invalid-range")``."""
+    size_bytes = response["ContentLength"]
+    if span is None:
+        body = response["Body"].read()
+        wanted_bytes = size_bytes
+    elif found := response.get("ContentRange"):
+        start, end = span
+        body = response["Body"].read()
+        wanted_bytes = end - start
+        if not found.startswith(f"bytes {start}-{end - 1}/"):  # another range may have the same length
+            raise Transient("short-read", f"{uri}: {found} came for [{start}, {end})")
+    else:
+        # A server may ignore Range and send everything (RFC 9110, 14.2), as emulators of S3 do beside a version id.
+        start, end = span
+        if start >= size_bytes:
+            raise _past_the_end(uri)
+        body = _skipping(response["Body"], start, end - start)
+        wanted_bytes = end - start
+    if len(body) != wanted_bytes:
+        raise Transient("short-read", f"{uri}: {len(body)} of {wanted_bytes} bytes came")
+    return body
+
+
+def _skipping(stream: StreamingBody, skipped_bytes: int, wanted_bytes: int) -> bytes:
+    """Some bytes from the middle of a stream, in bounded memory; the rest is not read."""
+    with closing(stream):
+        while skipped_bytes and (piece := stream.read(min(skipped_bytes, MIB))):
+            skipped_bytes -= len(piece)
+        return stream.read(wanted_bytes)
 
 
 def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -210,12 +242,15 @@ def _reading(bucket: str, key: str) -> dict[str, SluiceError]:
     # A role that may not list the bucket is not told whether the object exists.
     hidden = Terminal("object-not-found", f"{uri} does not exist, or this role may not read it")
     replaced = Terminal("object-replaced", f"{uri} was replaced by another version")
-    past = Terminal("invalid-range", f"{uri} ends before the bytes that were asked for")
     return {
         **dict.fromkeys(("NoSuchKey", "NoSuchVersion", "404"), missing),
         **dict.fromkeys(("MethodNotAllowed", "405"), missing),  # the version is a delete marker
         "InvalidArgument": missing,  # the text cannot be a version id
         **dict.fromkeys(("AccessDenied", "403"), hidden),
         **dict.fromkeys(("PreconditionFailed", "412"), replaced),
-        **dict.fromkeys(("InvalidRange", "416"), past),
+        **dict.fromkeys(("InvalidRange", "416"), _past_the_end(uri)),
     }
+
+
+def _past_the_end(uri: str) -> Terminal:
+    return Terminal("invalid-range", f"{uri} ends before the bytes that were asked for")

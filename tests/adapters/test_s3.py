@@ -64,6 +64,25 @@ def test_a_body_that_stays_wrong_is_an_error(objects: S3Objects, s3: Faulty, fau
         objects.read_range(source, 0, 10)
 
 
+def test_a_server_that_ignores_ranges_is_understood(objects: S3Objects, s3: Faulty) -> None:
+    source = source_of(objects.put("inbox", "k", BODY, "text/csv"))
+
+    def everything(real: Any) -> Any:
+        return s3._client.get_object(Bucket="inbox", Key="k")
+
+    s3.fail("get_object", *[everything] * 3)
+    assert objects.read_range(source, 0, 100) == BODY
+    assert objects.read_range(source, 7, 13) == BODY[7:13]
+    with pytest.raises(Terminal, match="invalid-range"):
+        objects.read_range(source, 100, 101)
+    s3.fail("get_object", *[everything] * 3)
+    with pytest.raises(Transient, match="short-read"):
+        objects.read_range(source, 99, 101)
+    s3.fail("get_object", *[lambda real: cut_short(lambda: everything(real))] * 3)
+    with pytest.raises(Transient, match="short-read"):
+        objects.read_range(source, 90, 91)
+
+
 def test_an_empty_range_asks_nothing(objects: S3Objects, s3: Faulty) -> None:
     assert objects.read_range(Source("inbox", "none", "v", 1, "e"), 5, 5) == b""
     assert s3.calls == []
