@@ -23,6 +23,9 @@ from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
 from ops import uploads
 
+_PLAIN_WIDTH = 110
+"""Columns of what is printed where there is no terminal to ask: paths are not broken, logs stay readable."""
+
 SUCCEEDED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -124,7 +127,7 @@ def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
 
     from ops import table
 
-    table.show(jobs, Console())
+    table.show(jobs, Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
 
 
 def _status(jobs: Sequence[Job]) -> int:

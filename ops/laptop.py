@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import threading
@@ -32,7 +33,7 @@ class Stack:
     emulator: Emulator
     target: Target
     api_url: str
-    """Address of the REST API, without a slash at its end."""
+    """Of the REST API, without a slash at the end."""
     api_token: str
     objects: Objects
     jobs: Jobs
@@ -60,24 +61,35 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
     ``log``: where the emulator's own output goes; by default it is removed with the emulator.
     Errors: ``Terminal("deployment-failed")`` where the emulator does not start or the deployment fails.
     """
-    print("starting the AWS emulator and deploying into it ...", file=sys.stderr, flush=True)
+    _tell("the AWS emulator")
     with ExitStack() as stack:
         try:
             emulator = stack.enter_context(Emulator(log=log))
             target = emulator.target(STAGE)
-            deployed = deployment.up(target, deployment.Options(chunk_size_bytes=chunk_size_bytes))
+            options = deployment.Options(chunk_size_bytes=chunk_size_bytes, max_concurrency=_concurrency())
+            deployed = deployment.up(target, options, _tell)
         except OperatorError as error:
             raise Terminal("deployment-failed", str(error)) from error
         names = target.names
         yield Stack(
             emulator,
             target,
-            deployed.api_url.rstrip("/"),
-            deployed.api_token,
+            deployed.api_url,
+            deployment.api_token(target),
             S3Objects(target.s3),
             DynamoJobs(names.jobs_table, target.client("dynamodb")),
             StepFunctionsExecutions(names.state_machine_arn, target.client("stepfunctions")),
         )
+
+
+def _tell(step: str) -> None:
+    """What is being set up, for a person; standard output is the results' alone."""
+    print(f"setting up: {step}", file=sys.stderr, flush=True)
+
+
+def _concurrency() -> int:
+    """Chunks at the same time: each is a process of its own here, so as many as there are cores."""
+    return max(2, os.cpu_count() or 1)
 
 
 def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:

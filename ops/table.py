@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.console import Console, Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -28,23 +29,23 @@ def show(jobs: Sequence[Job], console: Console) -> None:
     for job in jobs:
         if job.error is not None:
             console.print(_failure(job))
-        details = [part for part in (_reasons(job), _paths(job)) if part is not None]
-        if details:
-            console.print(Group(*details))
+        if job.reasons:
+            console.print(_reasons(job))
+        console.print(_paths(job))
 
 
 def _counts(jobs: Sequence[Job]) -> Table:
-    table = Table(title_justify="left", header_style="bold")
-    table.add_column("job", overflow="fold")
-    table.add_column("status")
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("status", no_wrap=True)
     for name in ("rows read", "valid", "rejected", "blank", "chunks", "seconds"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for job in jobs:
         colour = "green" if job.status is Status.SUCCEEDED else "red"
         took = seconds(job)
         counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank)
         table.add_row(
-            escape(job.job_id),
+            escape(job.source.key.rpartition("/")[2]),
             f"[{colour}]{job.status}[/]",
             *(f"{count:,}" for count in counts),
             f"{job.chunks.done}/{job.chunks.planned}",
@@ -59,10 +60,8 @@ def _failure(job: Job) -> Panel:
     return Panel(text, title=f"{escape(job.source.key)} failed", title_align="left", border_style="red")
 
 
-def _reasons(job: Job) -> RenderableType | None:
-    if not job.reasons:
-        return None
-    table = Table(header_style="bold")
+def _reasons(job: Job) -> RenderableType:
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("why rows were rejected")
     table.add_column("field")
     table.add_column("findings", justify="right")
@@ -73,10 +72,9 @@ def _reasons(job: Job) -> RenderableType | None:
     return table
 
 
-def _paths(job: Job) -> RenderableType | None:
-    if not job.outputs:
-        return None
+def _paths(job: Job) -> RenderableType:
     table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]job[/]", escape(job.job_id))
     for name, path in job.outputs.items():
         table.add_row(f"[bold]{escape(name)}[/]", escape(path))
     return table
