@@ -39,6 +39,21 @@ def number(value: Any) -> str:
     return f"{value:,.{digits}f}".rstrip("0").rstrip(".")
 
 
+def digits(values: Iterable[Any]) -> int:
+    """Decimals that show a column of numbers one below the other as ``number`` would show the longest of them."""
+    floats = [value for value in values if isinstance(value, float)]
+    texts = [each for each in map(number, floats) if "e" not in each and each[-1].isdigit()]
+    most = 2 if any(abs(value) >= 1000 for value in floats) else 4
+    return max((min(most, len(each.partition(".")[2])) for each in texts), default=0)
+
+
+def aligned(value: Any, decimals: int) -> str:
+    """A float with so many decimals, the exact one as a tooltip; what that cannot show as ``shown`` does."""
+    if not isinstance(value, float) or not math.isfinite(value) or "e" in number(value):
+        return shown(value)
+    return f'<span title="{text(repr(value))}">{value:,.{decimals}f}</span>'
+
+
 def shown(value: Any) -> str:
     """A cell's content: null as a dash, empty text named, a float with its exact value as a tooltip."""
     if value is None:
@@ -73,14 +88,16 @@ def size(value: float) -> str:
     raise AssertionError("unreachable")
 
 
-def table(caption: str, heads: Sequence[tuple[str, str]], rows: Iterable[str]) -> str:
-    """``heads``: (label, CSS class) per column; ``rows``: finished ``<tr>`` elements. The caption is for screen readers."""
+def table(caption: str, heads: Sequence[tuple[str, str]], rows: Iterable[str], css: str = "") -> str:
+    """``heads``: (label, CSS class) per column; ``rows``: finished ``<tr>`` elements; ``css``: the table's class. The
+    caption is for screen readers.
+    """
     cells = "".join(f'<th scope="col"{_class(css)}>{text(label)}</th>' for label, css in heads)
     label = text(caption)
     body = "\n".join(rows)
     # a region that scrolls must be reachable with the keyboard
     return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table aria-label="{label}">'
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table{_class(css)} aria-label="{label}">'
         f"<thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
     )
 

@@ -9,7 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from chalicelib.engine.markup import NOTHING, bar, number, percent, row, shown, size, stacked, table, text
+from chalicelib.engine.markup import (
+    NOTHING,
+    aligned,
+    bar,
+    digits,
+    number,
+    percent,
+    row,
+    shown,
+    size,
+    stacked,
+    table,
+    text,
+)
 from chalicelib.engine.report_columns import columns
 from chalicelib.errors import FINDINGS
 
@@ -78,7 +91,8 @@ def _head(job: JSON) -> str:
 
 def _section(name: str, title: str, content: str, css: str = "") -> str:
     extra = f' class="{css}"' if css else ""
-    return f'<section id="{name}"{extra} aria-labelledby="{name}-title">\n<h2 id="{name}-title">{title}</h2>\n{content}\n</section>'
+    head = f'<h2 id="{name}-title">{title}</h2>'
+    return f'<section id="{name}"{extra} aria-labelledby="{name}-title">\n{head}\n{content}\n</section>'
 
 
 def _failure(error: JSON | None) -> str:
@@ -96,15 +110,16 @@ def _rows(job: JSON, summary: JSON) -> str:
         if job.get("error"):
             return ""
         return _section("rows", "Rows", '<p class="soft">The file has a header and no records.</p>')
-    cells = [f'<div class="plain"><dd>{number(read)}</dd><dt>read</dt></div>']
+    cells = [f'<div class="plain"><dt>read</dt><dd>{number(read)}</dd></div>']
     for kind in KINDS:
         count = rows.get(kind, 0)
         note = f" ({percent(count, read)})" if kind != "blank" or count else ""
-        cells.append(f'<div style="--key: var(--{kind})"><dd>{number(count)}</dd><dt>{kind}{note}</dt></div>')
+        cells.append(f'<div style="--key: var(--{kind})"><dt>{kind}{note}</dt><dd>{number(count)}</dd></div>')
     delivered = summary.get("delivered")
     after = ""
     if delivered is not None and delivered != rows.get("valid"):
-        after = f'<p class="soft small">The transform made {number(delivered)} rows of the {number(rows["valid"])} valid ones.</p>'
+        made = f"The transform made {number(delivered)} rows of the {number(rows.get('valid', 0))} valid ones."
+        after = f'<p class="soft small">{made}</p>'
     chart = stacked([(kind, rows.get(kind, 0)) for kind in KINDS], 1000, 14)
     return _section("rows", "Rows", f'<dl class="counts">{"".join(cells)}</dl>{chart}{after}')
 
@@ -112,7 +127,9 @@ def _rows(job: JSON, summary: JSON) -> str:
 def _findings(findings: JSON | None, job_reasons: list[JSON]) -> str:
     reasons = (findings or {}).get("reasons") or job_reasons
     if not reasons:
-        return _section("findings", "Findings", '<p class="soft">Every record passed every check.</p>') if findings else ""
+        return (
+            _section("findings", "Findings", '<p class="soft">Every record passed every check.</p>') if findings else ""
+        )
     most = max(reason["count"] for reason in reasons)
     total = (findings or {}).get("total", sum(reason["count"] for reason in reasons))
     intro = f"{number(total)} finding{'' if total == 1 else 's'}"
@@ -121,7 +138,7 @@ def _findings(findings: JSON | None, job_reasons: list[JSON]) -> str:
     hidden = total - sum(reason["count"] for reason in reasons)
     rest = f'<p class="soft small">{number(hidden)} further findings have other reasons.</p>' if hidden > 0 else ""
     rows = [_reason(reason, most) for reason in reasons]
-    heads = [("Field", ""), ("Check", ""), ("Count", "n"), ("", ""), ("For example", "")]
+    heads = [("Field", ""), ("Check", ""), ("Count", "n"), ("", "bars-head"), ("For example", "")]
     return _section(
         "findings", "Findings", f'<p class="soft">{intro}.</p>{table("Findings by reason", heads, rows)}{rest}'
     )
@@ -129,21 +146,29 @@ def _findings(findings: JSON | None, job_reasons: list[JSON]) -> str:
 
 def _reason(reason: JSON, most: int) -> str:
     code = reason["code"]
-    examples = []
+    places: dict[str, list[str]] = {}
     for example in reason.get("examples") or []:
-        place = f"record {number(example['record'])}" if example.get("record") else ""
-        if example.get("line"):
-            place += f"{', ' if place else ''}line {number(example['line'])}"
-        examples.append(f'<li><span class="at">{text(place)}</span> {text(example.get("note", ""))}</li>')
+        places.setdefault(example.get("note") or "", []).append(_place(example))
+    examples = [
+        f'<li>{text(note)} <span class="at">{text(", ".join(filter(None, found)))}</span></li>'
+        for note, found in places.items()
+    ]
     listed = f'<ul class="examples small">{"".join(examples)}</ul>' if examples else NOTHING
     known = f'<code title="{text(FINDINGS[code])}">' if code in FINDINGS else "<code>"
     return row(
         text(reason.get("field") or "whole record"),
-        (f"{known}{text(code)}</code>", ""),
+        (f"{known}{text(code)}</code>", "whole"),
         (number(reason["count"]), "n"),
-        (bar(reason["count"], most, "rejected"), ""),
+        (bar(reason["count"], most, "rejected"), "bars"),
         (listed, "value"),
     )
+
+
+def _place(example: JSON) -> str:
+    record, line = example.get("record"), example.get("line")
+    if not record:
+        return f"line {number(line)}" if line else ""
+    return f"record {number(record)}" + (f" (line {number(line)})" if line else "")
 
 
 def _aggregates(aggregates: JSON) -> str:
@@ -166,16 +191,19 @@ def _aggregate(name: str, rows: list[JSON], names: list[str]) -> str:
     numeric = {each for each in names if all(_is_number(line[each]) or line[each] is None for line in rows)}
     # a bar behind the number, where all share one zero
     most = {each: max((line[each] or 0 for line in rows), default=0) for each in numeric}
+    decimals = {each: digits(line[each] for line in rows) for each in numeric}
     bars = {each for each in numeric if most[each] > 0 and all((line[each] or 0) >= 0 for line in rows)}
 
     def cell(line: JSON, each: str) -> str:
         if each not in numeric:
             return f'<td class="value">{shown(line[each])}</td>'
         share = 100 * (line[each] or 0) / most[each] if each in bars and len(rows) > 1 else 0
-        return f'<td class="n measure" style="--share: {share:.1f}%">{shown(line[each])}</td>'
+        return f'<td class="n measure" style="--share: {share:.1f}%">{aligned(line[each], decimals[each])}</td>'
 
     lines = ["<tr>" + "".join(cell(line, each) for each in names) + "</tr>" for line in rows]
-    return table(f"Aggregate {name}", [(each, "n measure" if each in numeric else "") for each in names], lines)
+    return table(
+        f"Aggregate {name}", [(each, "n measure" if each in numeric else "") for each in names], lines, "dense"
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -199,7 +227,7 @@ def _ledger(ledger: JSON | None) -> str:
     rest = ""
     if len(chunks) > CHUNK_ROWS:
         rest = f'<p class="soft small">The other {number(len(chunks) - CHUNK_ROWS)} chunks are in manifest.json.</p>'
-    return _section("ledger", "Ledger", f"{intro}{table('Rows per chunk', heads, lines)}{rest}")
+    return _section("ledger", "Ledger", f"{intro}{table('Rows per chunk', heads, lines, 'dense')}{rest}")
 
 
 def _chunk(position: int, chunk: JSON) -> str:
