@@ -1,0 +1,170 @@
+"""The dependency layer: pandas, numpy and pyarrow for the functions' platform, without what the functions never use.
+
+As unpacked by pip they take more than the 250 MB that Lambda allows. What is left out is listed here by pattern; what
+must stay, though it looks superfluous: libarrow_substrait and libarrow_dataset (pyarrow.lib links to them), numpy's and
+pandas' ``testing`` modules (imported by others), every ``*.libs`` folder (bundled shared libraries).
+
+The archive is reproducible: same wheels, same bytes. A version's description is the hash of what decides its content
+(the hashed wheels, the platform, the patterns), so a layer is built, uploaded and published only when that changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+
+from ops import wheels
+from ops.stacks import Tell
+from ops.target import OperatorError, Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import LayerVersionsListItemTypeDef
+
+LIMIT_BYTES: Final = 250 * 1024 * 1024
+"""Function and layers together, unzipped. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+FUNCTION_ALLOWANCE_BYTES: Final = 10 * 1024 * 1024
+"""What is kept free for the functions' own package."""
+
+SUPERFLUOUS: Final = (
+    # tests, sources, headers, what only compilers and editors read
+    "**/tests",
+    "**/__pycache__",
+    "**/include",
+    "**/includes",
+    "**/*.pxd",
+    "**/*.pyx",
+    "**/*.pxi",
+    "**/*.pyi",
+    "**/*.h",
+    "**/*.a",
+    "pyarrow/src",
+    "pyarrow/conftest.py",
+    "pyarrow/_pyarrow_cpp_tests*",
+    # Arrow's own S3, Google, Azure and Hadoop clients: objects are read with boto3
+    "pyarrow/libarrow_s3.so*",
+    "pyarrow/_s3fs*",
+    "pyarrow/_gcsfs*",
+    "pyarrow/_azurefs*",
+    "pyarrow/_hdfs*",
+    # Flight and ORC
+    "pyarrow/*flight*",
+    "pyarrow/_orc*",
+    "pyarrow/orc.py",
+    "pyarrow/_dataset_orc*",
+    # a wheel cannot hold symbolic links: the same library under the two names that nothing loads
+    "pyarrow/libarrow_python*.so",
+    "pyarrow/libarrow_python*.so.*.*",
+)
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+LOCK: Final = ROOT / "requirements-layer.lock"
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip archive can hold; every file in it has this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    path: Path
+    digest: str
+    """SHA-256 of the archive."""
+    unzipped_bytes: int
+
+
+def publish(target: Target, architecture: str, tell: Tell) -> tuple[str, bool]:
+    """The ARN of the layer's version with today's content, and whether it had to be published.
+
+    Errors: ``OperatorError`` where the layer is too large, or pip cannot fetch a wheel.
+    """
+    existing = find(target, architecture)
+    if existing is not None:
+        return existing, False
+    tell("building the dependency layer")
+    with TemporaryDirectory(prefix="sluice-layer-") as scratch:
+        archive = build(Path(scratch), architecture)
+        bucket, key = target.names.bucket("artifacts"), f"layers/{archive.digest}.zip"
+        tell(f"uploading {archive.path.stat().st_size / 1e6:.0f} MB ({archive.unzipped_bytes / 1e6:.0f} MB unzipped)")
+        target.s3.upload_file(str(archive.path), bucket, key)
+    published = target.lambda_.publish_layer_version(
+        LayerName=target.names.layer,
+        Description=_name(architecture),
+        Content={"S3Bucket": bucket, "S3Key": key},
+        CompatibleRuntimes=["python3.13"],
+        CompatibleArchitectures=["arm64"] if architecture == "arm64" else ["x86_64"],
+    )
+    return published["LayerVersionArn"], True
+
+
+def find(target: Target, architecture: str) -> str | None:
+    """The ARN of the published version with today's content; None where there is none."""
+    name = _name(architecture)
+    return next((each["LayerVersionArn"] for each in _versions(target) if each.get("Description") == name), None)
+
+
+def delete(target: Target) -> int:
+    """Delete every version of the layer; how many there were."""
+    versions = list(_versions(target))
+    for version in versions:
+        target.lambda_.delete_layer_version(LayerName=target.names.layer, VersionNumber=version["Version"])
+    return len(versions)
+
+
+def build(scratch: Path, architecture: str, python: str = wheels.PYTHON) -> Archive:
+    """Build the archive in an empty folder. Errors: ``OperatorError`` (see ``publish``)."""
+    tree = scratch / "python"  # Lambda puts a layer's python/ on sys.path
+    wheels.install(LOCK, tree, architecture, python)
+    prune(tree)
+    unzipped_bytes = sum(path.stat().st_size for path in _files(tree))
+    if unzipped_bytes > LIMIT_BYTES - FUNCTION_ALLOWANCE_BYTES:
+        raise OperatorError(f"the layer takes {unzipped_bytes} bytes unzipped; see ops/layer.py for what may go")
+    path = scratch / "layer.zip"
+    pack(tree, path)
+    return Archive(path, hashlib.sha256(path.read_bytes()).hexdigest(), unzipped_bytes)
+
+
+def prune(tree: Path) -> None:
+    """Remove what ``SUPERFLUOUS`` names."""
+    for pattern in SUPERFLUOUS:
+        for path in list(tree.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.exists():  # not already gone with its folder
+                path.unlink()
+
+
+def pack(tree: Path, archive: Path) -> None:
+    """Zip a tree reproducibly: sorted, without times, and readable by everyone as Lambda wants it."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as zipped:
+        for path in _files(tree):
+            entry = zipfile.ZipInfo(path.relative_to(tree.parent).as_posix(), _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, whatever the operator's system: the attributes below are Unix'
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            zipped.writestr(entry, path.read_bytes())
+
+
+def _files(tree: Path) -> list[Path]:
+    return sorted(path for path in tree.rglob("*") if path.is_file())
+
+
+def _name(architecture: str) -> str:
+    """What decides the content: the pinned, hashed wheels, the platform, and what is left out of them."""
+    recipe = "\n".join((LOCK.read_text(), architecture, wheels.PYTHON, *SUPERFLUOUS))
+    return hashlib.sha256(recipe.encode()).hexdigest()
+
+
+def _versions(target: Target) -> Iterator[LayerVersionsListItemTypeDef]:
+    try:
+        for page in target.lambda_.get_paginator("list_layer_versions").paginate(LayerName=target.names.layer):
+            yield from page["LayerVersions"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
