@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 CELLS: Final = 4096
-"""At least 2,048 cells across the range, unless it is fewer integers: an edge divides a cell of 0.05 % of it at most."""
+"""2,048 cells or more across the range (fewer only of single integers): a bin edge divides 0.05 % of it at most."""
 BINS: Final = 20
 _KEY_BITS: Final = 62
 

@@ -66,7 +66,8 @@ def estimate(registers: NDArray[np.uint8]) -> int:
     for rank in range(rest_bits, 0, -1):
         z = 0.5 * (z + int(histogram[rank]))
     z += size * _sigma(int(histogram[0]) / size)
-    return int(round(size / (2 * math.log(2)) * size / z))
+    expected: float = size / (2 * math.log(2)) * size / z
+    return round(expected)
 
 
 def _precision(registers: NDArray[np.uint8]) -> int:
