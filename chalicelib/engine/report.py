@@ -39,9 +39,8 @@ def render(document: JSON) -> str:
     """The report of a job, finished or failed, as HTML.
 
     ``document``: ``job`` (``model.Job.to_json``); and, each of them left out or None where the job did not get so far,
-    ``contract`` (the descriptor that was applied), ``summary`` (summary.json), ``ledger`` (``{"rows": {...}, "chunks":
-    [{"number", "start", "end", "rows": {"read", "valid", "rejected", "blank"}}]}``, byte offsets) and ``timeline``
-    (``[{"stage", "start", "end"}]``, ISO 8601 times).
+    ``contract`` (the descriptor that was applied), ``summary`` (summary.json), ``ledger`` (what ``ledger.balance`` gives)
+    and ``timeline`` (``[{"stage", "start", "end"}]``, ISO 8601 times).
     """
     job: JSON = document["job"]
     summary: JSON = document.get("summary") or {}
@@ -127,9 +126,8 @@ def _rows(job: JSON, summary: JSON) -> str:
 def _findings(findings: JSON | None, job_reasons: list[JSON]) -> str:
     reasons = (findings or {}).get("reasons") or job_reasons
     if not reasons:
-        return (
-            _section("findings", "Findings", '<p class="soft">Every record passed every check.</p>') if findings else ""
-        )
+        clean = '<p class="soft">Every record passed every check.</p>'
+        return _section("findings", "Findings", clean) if findings else ""
     most = max(reason["count"] for reason in reasons)
     total = (findings or {}).get("total", sum(reason["count"] for reason in reasons))
     intro = f"{number(total)} finding{'' if total == 1 else 's'}"
@@ -214,30 +212,33 @@ def _ledger(ledger: JSON | None) -> str:
     chunks = (ledger or {}).get("chunks") or []
     if not ledger or not chunks:
         return ""
-    total = ledger.get("rows") or {}
-    parts = " + ".join(f"{number(total.get(kind, 0))} {kind}" for kind in KINDS)
-    balances = total.get("read", 0) == sum(total.get(kind, 0) for kind in KINDS)
+    total = ledger["rows"]
+    parts = " + ".join(f"{number(total[kind])} {kind}" for kind in KINDS)
+    balances = total["read"] == sum(total[kind] for kind in KINDS)
     verdict = "Every record read is accounted for" if balances else "The counts do not balance"
     intro = (
-        f'<p class="soft">{verdict}: {number(total.get("read", 0))} read {"=" if balances else "≠"} {parts}, '
-        f"in {number(len(chunks))} chunk{'' if len(chunks) == 1 else 's'}.</p>"
+        f'<p class="soft">{verdict}: {number(total["read"])} read {"=" if balances else "≠"} {parts}, '
+        f"in {number(len(chunks))} chunk{'' if len(chunks) == 1 else 's'} that cover all {size(ledger['size_bytes'])}.</p>"
     )
     heads = [("Chunk", ""), ("Bytes", "n"), ("Read", "n"), *((kind.capitalize(), "n") for kind in KINDS), ("", "")]
-    lines = [_chunk(position, chunk) for position, chunk in enumerate(chunks[:CHUNK_ROWS], 1)]
+    lines = [_chunk(chunk) for chunk in chunks[:CHUNK_ROWS]]
     rest = ""
     if len(chunks) > CHUNK_ROWS:
         rest = f'<p class="soft small">The other {number(len(chunks) - CHUNK_ROWS)} chunks are in manifest.json.</p>'
     return _section("ledger", "Ledger", f"{intro}{table('Rows per chunk', heads, lines, 'dense')}{rest}")
 
 
-def _chunk(position: int, chunk: JSON) -> str:
-    rows = chunk.get("rows") or chunk
-    span = NOTHING
-    if chunk.get("start") is not None and chunk.get("end") is not None:
-        span = f"{number(chunk['start'])} – {number(chunk['end'])}"
-    chart = stacked([(kind, rows.get(kind, 0)) for kind in KINDS], 160, 8)
-    counts = ((number(rows.get(kind, 0)), "n") for kind in ("read", *KINDS))
-    return row(text(chunk.get("number", position)), (span, "n"), *counts, (f'<div class="share">{chart}</div>', ""))
+def _chunk(chunk: JSON) -> str:
+    start, end = chunk["range"]
+    again = '<span class="kind">processed again</span>' if chunk.get("round", 1) > 1 else ""
+    chart = stacked([(kind, chunk[kind]) for kind in KINDS], 160, 8)
+    counts = ((number(chunk[kind]), "n") for kind in ("read", *KINDS))
+    return row(
+        f"{number(chunk['index'] + 1)}{again}",
+        (f"{number(start)} – {number(end)}", "n"),
+        *counts,
+        (f'<div class="share">{chart}</div>', ""),
+    )
 
 
 def _timeline(stages: list[JSON]) -> str:
