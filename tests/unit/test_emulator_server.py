@@ -1,0 +1,62 @@
+"""What is mended in the emulator becomes the answer of AWS."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import InvalidContract, Terminal, Transient
+from ops import emulator_server
+
+
+@pytest.mark.parametrize(
+    "raised, name",
+    [
+        (Terminal("not-csv", "it is a PNG"), "Terminal"),
+        (Transient("short-read", "9 of 10 bytes\nin two lines"), "Transient"),
+        (InvalidContract("schema", "is missing"), "InvalidContract"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError"),
+        (KeyError("a"), "KeyError"),
+        (AssertionError(), "AssertionError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+@pytest.mark.parametrize("printed", ["", "a line that the function printed\n"])
+def test_the_class_of_an_exception_is_named(raised: Exception, name: str, printed: str):
+    try:
+        raise raised
+    except Exception:  # noqa: BLE001 - whatever it is
+        log = printed + traceback.format_exc()
+    answer = {"body": {"errorMessage": str(raised), "errorType": "Runtime.HandlerError"}, "error": True, "log": log}
+    named = emulator_server._naming_the_class(lambda: answer)()
+    assert named["body"] == {"errorMessage": str(raised), "errorType": name}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"body": {"errorMessage": "x", "errorType": "Runtime.HandlerError"}, "error": True, "log": "worker died"},
+        {"body": {"errorMessage": "x", "errorType": "Sandbox.Timedout"}, "error": True, "log": ""},
+        {"body": {"errorType": "Runtime.HandlerError"}, "log": "Traceback (most recent call last):\nTerminal: x"},
+        {"body": "text"},
+    ],
+    ids=["no traceback", "time-out", "no error", "no document"],
+)
+def test_other_answers_stay_as_they_are(answer: dict[str, Any]):
+    assert emulator_server._naming_the_class(lambda: dict(answer))() == answer
+
+
+@pytest.mark.parametrize("version_id", ["v1", None])
+def test_an_upload_told_to_eventbridge_names_its_version(version_id: str | None):
+    dispatched: list[dict[str, Any]] = []
+    dispatch = emulator_server._telling_the_version(dispatched.append)
+    event = {"Source": "aws.s3", "Detail": json.dumps({"object": {"key": "a"}})}
+    fire = emulator_server._knowing_the_version(lambda *_, **__: dispatch(event))
+    fire("bucket", "a", version_id=version_id)
+    expected = {"key": "a"} | ({"version-id": version_id} if version_id else {})
+    assert [json.loads(told["Detail"])["object"] for told in dispatched] == [expected]
+    dispatch(event)
+    assert json.loads(dispatched[-1]["Detail"])["object"] == {"key": "a"}
