@@ -112,13 +112,13 @@ def _zone(
 
     None for a mixture, of which the cast would refuse a part, and where the cast might read too much.
     """
-    sign, tens, ones, colon, last = (text_bytes[ends - back] for back in (6, 5, 4, 3, 1))
+    sign, tens, ones, last = (text_bytes[ends - back] for back in (6, 5, 4, 1))
     ends_in_z = last == ord("Z")
-    has_offset = ((sign == ord("+")) | (sign == ord("-"))) & (colon == ord(":"))
+    has_offset = (sign == ord("+")) | (sign == ord("-"))
     if not (ends_in_z | has_offset).any():
         return NAIVE
     if ends_in_z.all():
-        return UTC if widths.min() > _SECONDS_WIDTH else None
+        return UTC
     hours = (tens - np.uint8(ord("0"))) * np.uint8(10) + (ones - np.uint8(ord("0")))
     is_sure = has_offset.all() and widths.min() >= _SECONDS_WIDTH + len("+00:00") and (hours < 14).all()
     return UTC if is_sure else None
