@@ -39,7 +39,7 @@ class Result:
     rejects: bytes = b""
     """One ``Rejected.to_line`` per rejected record."""
     keys: list[bytes] = field(default_factory=list)
-    """One ``Occurrences.dump`` per key of the contract."""
+    """One ``Occurrences.dump`` per key of the contract; none where the chunk has no record."""
     aggregates: bytes = b""
     profile: bytes = b""
 
@@ -113,7 +113,7 @@ class _Process:
         keys: list[bytes] = []
         if self._keys:
             held = list(held)
-            keys = [self._settle(position, held) for position in range(len(self._keys))]
+            keys = [self._settle(position, held) for position in range(len(self._keys))] if held else []
         for each in held:
             self._deliver(each)
         delivered = self._delivery.finish()
@@ -136,8 +136,6 @@ class _Process:
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
         key, owners = self._keys[position], _Owners(held)
-        if not held:
-            return b""
         if key.code == "primary-key":
             for each in held:
                 for row in uniqueness.null_keys(key, each.checked.table):

@@ -1,0 +1,102 @@
+"""The outputs do not depend on how the object was cut, nor on what stands beside a record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests import pipeline
+from tests.pipeline import Outcome, contract
+
+CELLS = st.sampled_from(
+    ["1", "2", "-3", "x", "", "1.5", "NA", '"a"', '"a\nb"', '"a""b"', '"', 'a"', '"a"b', "é", "2024-01-02", '","', "007"]
+)
+ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=12)
+BREAKS = st.sampled_from(["\n", "\r\n", "\r"])
+CHUNKS = st.integers(1, 64)
+
+THINGS = contract(
+    {"name": "id", "type": "integer", "constraints": {"required": True}},
+    {"name": "name", "type": "string", "constraints": {"unique": True}},
+    {"name": "size", "type": "number", "constraints": {"maximum": 1.5}},
+    schema={"primaryKey": ["id"]},
+    sluice={
+        "aggregates": [
+            {"name": "all", "groupBy": ["name"], "measures": {"n": {"count": "*"}, "total": {"sum": "size"}}},
+            {"name": "mid", "groupBy": [], "measures": {"half": {"quantile": "size", "q": 0.5}}},
+        ]
+    },
+)
+
+
+def file_of(rows: list[str], line_break: str, last: bool) -> bytes:
+    text = line_break.join(["id,name,size", *rows])
+    return (text + (line_break if last else "")).encode()
+
+
+def essence(outcome: Outcome) -> Any:
+    """Everything that a user is given, but for the number of chunks and of files."""
+    job = outcome.job
+    if job.error is not None:
+        return job.status, job.error, job.rows
+    summary = outcome.document("summary.json")
+    summary.pop("chunks")
+    return (
+        job.status,
+        job.rows,
+        job.reasons,
+        outcome.body("rejects.csv"),
+        outcome.body("rejects.jsonl"),
+        summary,
+        outcome.document("contract.json"),
+        outcome.table.to_pylist(),
+        outcome.table.schema,
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(ROWS, BREAKS, st.booleans(), CHUNKS)
+@example(["1,a,1", "1,b,1", "2,a,1", "3,a,2"], "\n", True, 5)
+@example(['1,"a', '2,b",1', "3,c,1"], "\n", True, 4)
+@example(['1,"a', "2,b,1", "3,c,1"], "\r\n", False, 1)
+def test_any_chunk_size_gives_the_same(rows: list[str], line_break: str, last: bool, chunk_size: int) -> None:
+    body = file_of(rows, line_break, last)
+    whole = pipeline.run(body, THINGS)
+    cut = pipeline.run(body, THINGS, chunk_size=chunk_size)
+    assert essence(cut) == essence(whole)
+    assert whole.job.rows.balances
+    assert cut.job.chunks.planned == -(-len(body) // chunk_size)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(ROWS, BREAKS, st.booleans(), CHUNKS)
+def test_inference_sees_the_whole_file(rows: list[str], line_break: str, last: bool, chunk_size: int) -> None:
+    body = file_of(rows, line_break, last)
+    whole = pipeline.run(body)
+    cut = pipeline.run(body, chunk_size=chunk_size)
+    assert essence(cut) == essence(whole)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=80), CHUNKS)
+@example(b"\xef\xbb\xbfid,name,size\n\xef\xbb\xbf1,a,1\n", 3)
+@example(b"id,name,size\n1,\xff,1\n2,b,1\n", 7)
+def test_any_bytes_give_the_same(tail: bytes, chunk_size: int) -> None:
+    body = b"id,name,size\n1,a,1\n" + tail
+    assert essence(pipeline.run(body, THINGS, chunk_size=chunk_size)) == essence(pipeline.run(body, THINGS))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(CELLS.filter(lambda cell: '"' not in cell), min_size=1, max_size=8))
+def test_the_verdict_on_a_record_does_not_depend_on_its_neighbours(cells: list[str]) -> None:
+    described = contract({"name": "id", "type": "integer"}, {"name": "value", "type": "number"})
+    rows = [f"{number},{cell}" for number, cell in enumerate(cells)]
+    together = pipeline.run("\n".join(["id,value", *rows]).encode(), described).findings
+    alone = {
+        (record + 1, field, code)
+        for record, row in enumerate(rows)
+        for _, field, code in pipeline.run(f"id,value\n{row}\n".encode(), described).findings
+    }
+    assert together == alone

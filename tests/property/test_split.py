@@ -1,0 +1,132 @@
+"""Records are found alike by the plain automaton, by the vectorised one and in parallel, for any bytes and any cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chalicelib.engine import speculate
+from chalicelib.engine.dialect import Dialect
+from chalicelib.engine.split import Grammar, Shape, blocks, count_line_breaks, line_of, line_starts
+from tests import reference
+
+HOSTILE = b'a,,"""\n\n\r\xc3\xa9\x00;'
+texts = st.lists(st.sampled_from([bytes((byte,)) for byte in HOSTILE] + [b'"\n"', b'","', b"\r\n", b'""']), max_size=60)
+data = texts.map(b"".join)
+grammars = st.builds(
+    lambda double, limit: Grammar.of(Dialect(double_quote=double), limit),
+    st.booleans(),
+    st.sampled_from([0, 1, 3, 8, 20, 1000]),
+)
+
+Found = list[tuple[int, Shape]]
+
+
+@dataclass
+class Tape:
+    """A part of the whole that grows a few bytes at a time."""
+
+    whole: bytes
+    base: int
+    size: int
+    step: int
+
+    @property
+    def data(self) -> bytes:
+        return self.whole[self.base : self.base + self.size]
+
+    @property
+    def at_end(self) -> bool:
+        return self.base + self.size >= len(self.whole)
+
+    def extend(self) -> None:
+        self.size += self.step
+
+
+def expected(whole: bytes, grammar: Grammar, start: int = 0) -> Found:
+    return reference.records(whole, start, grammar.delimiter, grammar.quote, grammar.double_quote, grammar.limit)
+
+
+def run(tape: Tape, first: int, stop: int, grammar: Grammar, block_bytes: int) -> tuple[Found, list[int], int]:
+    """Records in the object's offsets, fresh starts in the tape's, and where the next record begins in the object."""
+    found: Found = []
+    fresh: list[int] = []
+    after = first
+    for block in blocks(tape, first, stop, grammar, block_bytes):
+        shapes = [block.odd.get(at, Shape.REGULAR) for at in range(block.count)]
+        found += [(int(start) + tape.base, shape) for start, shape in zip(block.starts[:-1], shapes, strict=True)]
+        fresh += block.fresh[:-1].tolist()
+        after = int(block.starts[-1])
+    return found, fresh, after + tape.base
+
+
+@given(data, grammars, st.integers(1, 40), st.integers(0, 60), st.integers(1, 9))
+def test_vectorised_equals_plain(whole: bytes, grammar: Grammar, block_bytes: int, at_hand: int, step: int) -> None:
+    found, _, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes)
+    assert found == expected(whole, grammar)
+    assert after == len(whole)
+
+
+@given(data, grammars, st.integers(1, 40), st.integers(1, 30), st.integers(1, 7))
+@example(b'"a"a,a",\r"a,"\n,,",\n"a\n\n,a\r""\n,,a\n', Grammar.of(Dialect(), 1), 10, 10, 1)
+@example(b'1,"\n2,fake,row\n",x\n3,y\n', Grammar.of(Dialect(), 1000), 100, 5, 1)
+@example(b'1,5" pipe\n2,6" pipe\n3,"x\n"\n', Grammar.of(Dialect(), 1000), 100, 4, 1)
+@example(b'"a","b"\n"c","d"\n"e","f"\n', Grammar.of(Dialect(), 1000), 100, 4, 1)
+@example(b'"a\n","b\n"\n"c\n","d\n"\n', Grammar.of(Dialect(), 2), 100, 3, 1)
+def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: int, size: int, step: int) -> None:
+    """Each range guesses alone; the continuations, chained, give every range's true first record; wrong guesses are
+    done once more, and all together give what one read of the whole gives.
+    """
+    found: Found = []
+    first = 0
+    for start in range(0, len(whole), size):
+        end = min(start + size, len(whole))
+        if start == 0:
+            mine, _, first = run(Tape(whole, 0, end, step), 0, end, grammar, block_bytes)
+            found += mine
+            continue
+        tape = Tape(whole, start - 1, end - start + 1, step)
+        stop = end - tape.base
+        guess = speculate.guess(tape.data, 1, stop, grammar, tape.at_end)
+        guessed: Found = []
+        fresh, after = [], 0
+        if guess.first_record is not None:
+            guessed, fresh, after = run(tape, guess.first_record, stop, grammar, block_bytes)
+        told = speculate.continuations(
+            tape, guess, np.array([*fresh, after - tape.base], np.int64), stop, grammar
+        )  # fmt: skip
+        if first >= end:
+            continue
+        again = Tape(whole, first, end - first, step)
+        true, _, true_after = run(again, 0, end - first, grammar, block_bytes)
+        if guess.first_record is not None and guess.first_record + tape.base == first:
+            assert guessed == true
+        known = speculate.next_record(told, first - tape.base)
+        assert known is None or known + tape.base == true_after
+        found += true
+        first = true_after
+    assert found == expected(whole, grammar)
+    assert first == len(whole)
+
+
+@given(data)
+def test_lines_are_counted_and_found(whole: bytes) -> None:
+    starts = line_starts(whole, 0, len(whole))
+    assert len(starts) == count_line_breaks(whole, 0, len(whole))
+    for offset in range(len(whole)):
+        before = whole[:offset]
+        half = before.endswith(b"\r") and whole[offset : offset + 1] == b"\n"
+        assert line_of(starts, offset) == count_line_breaks(before, 0, offset) - half
+
+
+@given(st.lists(st.lists(st.text("ab,\"\n\r'é", max_size=6), min_size=2, max_size=3), max_size=8), st.integers(1, 50))
+def test_written_by_a_csv_writer_is_read_whole(rows: list[list[str]], block_bytes: int) -> None:
+    quoted = "".join(
+        ",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\r\n" for row in rows
+    ).encode()  # fmt: skip
+    found, _, _ = run(Tape(quoted, 0, len(quoted), 1), 0, len(quoted), Grammar.of(Dialect(), 1000), block_bytes)
+    assert len(found) == len(rows)
+    assert {shape for _, shape in found} <= {Shape.REGULAR}
