@@ -35,7 +35,7 @@ _SHARED = r"""
 _INSIDE = re.compile(rf"{_SHARED} | (?P<posix> \[: \^? (?:{_CLASSES}) :\] ) | (?P<end>\]) | (?P<other>.)", re.X | re.S)
 _OUTSIDE = re.compile(
     rf"""
-      (?P<literal>    \\Q (?: .*? \\E | .* ) )
+      (?P<literal>    \\Q .*? \\E )
     | {_SHARED}
     | (?P<class>      \[ \^? \]? )
     | (?P<lookaround> \( \? <? [=!] )
@@ -132,7 +132,7 @@ class _Walk:
 def _outside(kind: str, text: str) -> str:
     match kind:
         case "literal":
-            return re.escape(text[2:].removesuffix("\\E"))
+            return re.escape(text[2:-2])
         case "class":
             return text.replace("]", "\\]")
         case "lookaround":

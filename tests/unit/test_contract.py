@@ -262,9 +262,19 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{F0}.constraints", {"minimum": 1.5}, "schema.fields[0].constraints.minimum", "expected a value of type integer"),
     (f"{F0}.constraints", {"minimum": 2**63}, "schema.fields[0].constraints.minimum", "not of type integer"),
     (f"{F0}.constraints", {"minimum": 2, "maximum": "1"}, "schema.fields[0].constraints.minimum", "no value"),
-    (f"{F0}.constraints", {"exclusiveMinimum": 2, "maximum": 2}, "schema.fields[0].constraints.exclusiveMinimum", "no value"),
+    (
+        f"{F0}.constraints",
+        {"exclusiveMinimum": 2, "maximum": 2},
+        "schema.fields[0].constraints.exclusiveMinimum",
+        "no value",
+    ),
     (f"{F0}.constraints", {"maximum": float("inf")}, "schema.fields[0].constraints.maximum", "number"),
-    ("schema.fields.3.constraints", {"minimum": "2020-02-30T00:00:00"}, "schema.fields[3].constraints.minimum", "not of"),
+    (
+        "schema.fields.3.constraints",
+        {"minimum": "2020-02-30T00:00:00"},
+        "schema.fields[3].constraints.minimum",
+        "not of",
+    ),
     ("schema.fields.4.constraints", {"enum": ["maybe"]}, "schema.fields[4].constraints.enum[0]", "not of type boolean"),
     # dialect
     ("dialect", "dialect.json", "dialect", "write the dialect here"),
@@ -290,13 +300,28 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("sluice.partitionBy", ["a", "a"], "sluice.partitionBy[1]", "listed twice"),
     ("sluice.decimals", {"price": {"precision": 39, "scale": 2}}, "sluice.decimals.price.precision", "from 1 to 38"),
     ("sluice.decimals", {"price": {"precision": 2, "scale": 3}}, "sluice.decimals.price.scale", "from 0 to 2"),
-    ("sluice.decimals", {"unit price": {"precision": 2, "scale": 1}}, 'sluice.decimals["unit price"]', "name of a field"),
+    (
+        "sluice.decimals",
+        {"unit price": {"precision": 2, "scale": 1}},
+        'sluice.decimals["unit price"]',
+        "name of a field",
+    ),
     ("sluice.decimals", {"id": {"precision": 2, "scale": 1}}, "sluice.decimals.id", "type integer, expected number"),
     ("sluice.aggregates", {}, "sluice.aggregates", "expected an array"),
     ("sluice.aggregates", [AGGREGATE, AGGREGATE], "sluice.aggregates[1].name", "another aggregate"),
     ("sluice.aggregates", [AGGREGATE | {"measures": {}}], "sluice.aggregates[0].measures", "is empty"),
-    ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {"sum": "*"}}}], "sluice.aggregates[0].measures.n.sum", "only count"),
-    ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {"avg": "x"}}}], "sluice.aggregates[0].measures.n.avg", "known key"),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"sum": "*"}}}],
+        "sluice.aggregates[0].measures.n.sum",
+        "only count",
+    ),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"avg": "x"}}}],
+        "sluice.aggregates[0].measures.n.avg",
+        "known key",
+    ),
     ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {}}}], "sluice.aggregates[0].measures.n", "has 0 functions"),
     (
         "sluice.aggregates",
@@ -304,8 +329,13 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "sluice.aggregates[0].measures.n.q",
         "is missing",
     ),
-    ("sluice.aggregates", [AGGREGATE | {"measures": {"country": {"count": "*"}}}], "sluice.aggregates[0].measures.country", "groupBy"),
-]  # fmt: skip
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"country": {"count": "*"}}}],
+        "sluice.aggregates[0].measures.country",
+        "groupBy",
+    ),
+]
 
 
 @pytest.mark.parametrize("key, value, path, problem", REFUSED)
