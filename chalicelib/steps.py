@@ -138,13 +138,17 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """
     job: JSON = payload["job"]
     execution = payload["execution"]
+    told = {"job_id": job["job_id"], "dataset": job["dataset"]}
+    record = ports.jobs.get(job["job_id"])
+    if record is not None and record.status is Status.SUCCEEDED and record.execution == execution:
+        return told  # done before, and the reply was lost
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
     workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
     state = settling.State.load(workspace, job["round"]["number"])
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
     publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
-    return {"job_id": job["job_id"], "dataset": job["dataset"]}
+    return told
 
 
 def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:

@@ -27,7 +27,8 @@ class MemoryObjects:
     def add(self, bucket: str, key: str, body: bytes, last_modified: datetime = NOON) -> Stored:
         versions = self._versions.setdefault((bucket, key), [])
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        stored = Stored(bucket, key, len(body), etag, f"v{len(versions) + 1}", last_modified)
+        checksum = hashlib.sha256(body).hexdigest()
+        stored = Stored(bucket, key, len(body), etag, f"v{len(versions) + 1}", last_modified, checksum)
         versions.append((stored, body))
         return stored
 

@@ -1,0 +1,293 @@
+"""The workflow's steps over the ports in memory: what is published, what is refused and how it is said."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from chalicelib import steps
+from chalicelib.errors import Terminal
+from chalicelib.model import Rows, Status, event_from_source
+from tests import pipeline
+from tests.fakes import MemoryPorts
+from tests.pipeline import INBOX, RESULTS, Outcome, contract
+
+ID: Any = {"name": "id", "type": "integer", "constraints": {"required": True}}
+NAME: Any = {"name": "name", "type": "string"}
+THINGS = contract(ID, NAME)
+
+
+def run(body: bytes, described: Any = THINGS, **options: Any) -> Outcome:
+    return pipeline.run(body, described, **options)
+
+
+def error_of(outcome: Outcome) -> tuple[str, str]:
+    assert outcome.job.status is Status.FAILED
+    assert outcome.job.error is not None
+    return outcome.job.error.code, outcome.job.error.message
+
+
+def test_every_output_is_published_and_listed_in_the_manifest() -> None:
+    outcome = run(b"id,name\n1,a\nx,b\n\n3,c\n", chunk_size=5)
+    assert outcome.job.status is Status.SUCCEEDED
+    assert outcome.job.rows == Rows(read=4, valid=2, rejected=1, blank=1)
+    manifest = outcome.document("manifest.json")
+    listed = {each["key"].removeprefix(f"jobs/{outcome.job.job_id}/") for each in manifest["outputs"]}
+    assert listed == set(outcome.published) - {"manifest.json"}
+    assert all(len(each["sha256"]) == 64 for each in manifest["outputs"])
+    assert manifest["ledger"]["rows"] == {"read": 4, "valid": 2, "rejected": 1, "blank": 1}
+    assert outcome.current == [outcome.job.job_id]
+    assert outcome.table.to_pylist() == [{"id": 1, "name": "a"}, {"id": 3, "name": "c"}]
+
+
+def test_a_finding_names_record_line_byte_field_code_and_both_texts() -> None:
+    outcome = run(b'id,name\n1,"a\nb"\nx,"c"\n')
+    assert outcome.rejects == [
+        {
+            "record": 2,
+            "line": 4,
+            "byte": 16,
+            "errors": [{"field": "id", "code": "type-error", "note": 'type is "integer/default", found "x"'}],
+            "raw": 'x,"c"',
+        }
+    ]
+    assert outcome.body("rejects.csv").decode().splitlines() == [
+        "_record,_line,_errors,id,name",
+        '2,4,"id: type is ""integer/default"", found ""x""",x,c',
+    ]
+
+
+def test_all_findings_of_a_row_are_told() -> None:
+    outcome = run(b"id,name\nx\ny,b,c,d\n\xff,z\n")
+    assert outcome.findings == {
+        (1, "id", "type-error"),
+        (1, "name", "missing-cell"),
+        (2, "id", "type-error"),
+        (2, "", "extra-cell"),
+        (3, "", "encoding-error"),
+    }
+    assert [len(each["errors"]) for each in outcome.rejects] == [2, 3, 1]
+    assert outcome.rejects[2]["raw_base64"] == "/yx6"
+
+
+def test_corrected_rejects_can_be_uploaded_as_they_are() -> None:
+    rejects = run(b"id,name\n1,a\nx,b\n").body("rejects.csv")
+    corrected = run(rejects.replace(b",x,b", b",2,b"))
+    assert corrected.job.rows == Rows(read=1, valid=1)
+    assert corrected.table.to_pylist() == [{"id": 2, "name": "b"}]
+
+
+def test_beyond_tolerance_the_rejects_are_kept_and_nothing_becomes_current() -> None:
+    strict = contract(ID, NAME, sluice={"tolerance": {"maxRejectedRatio": 0.1}})
+    outcome = run(b"id,name\n1,a\nx,b\n", strict)
+    assert error_of(outcome) == (
+        "tolerance-exceeded", "1 of 2 rows (50.00%) were rejected, at most 10.00% may be"
+    )  # fmt: skip
+    assert set(outcome.published) == {"rejects.csv", "rejects.jsonl", "summary.json", "contract.json", "report.html"}
+    assert outcome.current == []
+    assert outcome.job.outputs["rejects"] == f"s3://{RESULTS}/jobs/{outcome.job.job_id}/rejects.csv"
+    assert outcome.job.reasons[0].count == 1
+
+
+def test_the_absolute_tolerance_is_named() -> None:
+    strict = contract(ID, NAME, sluice={"tolerance": {"maxRejectedRows": 0}})
+    assert error_of(run(b"id,name\nx,b\n", strict))[1] == "1 of 1 rows were rejected, at most 0 may be"
+
+
+def test_a_header_alone_succeeds_with_no_rows_and_typed_columns() -> None:
+    outcome = run(b"id,name\n")
+    assert outcome.job.status is Status.SUCCEEDED
+    assert outcome.job.rows == Rows()
+    assert outcome.table.schema == pa.schema([("id", pa.int64()), ("name", pa.string())])
+
+
+def _zip() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("a.csv", "id,name\n1,a\n")
+    return sink.getvalue()
+
+
+def _parquet() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"id": [1]}), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "body, code, said",
+    [
+        pytest.param(b"", "empty-file", "no bytes", id="empty"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\x00\x00", "not-csv", "PNG", id="PNG"),
+        pytest.param(_zip(), "not-csv", "zip", id="zip"),
+        pytest.param(_parquet(), "not-csv", "Parquet", id="Parquet"),
+        pytest.param(b"<!DOCTYPE html><html></html>", "not-csv", "HTML", id="HTML"),
+        pytest.param(b"id,nmae\n1,a\n", "header-mismatch", 'label in position 2 is "nmae", expected "name"', id="label"),
+        pytest.param(b"id,id\n1,a\n", "header-mismatch", "the same as in position 1", id="duplicate label"),
+    ],
+)
+def test_what_is_not_the_dataset_is_refused(body: bytes, code: str, said: str) -> None:
+    outcome = run(body)
+    assert error_of(outcome)[0] == code
+    assert said in error_of(outcome)[1]
+    assert outcome.published == []
+
+
+def test_an_upload_outside_any_dataset_is_refused() -> None:
+    assert error_of(run(b"id,name\n", None, key="incoming/a.csv"))[0] == "no-dataset"
+
+
+def test_an_invalid_contract_is_named_by_its_key() -> None:
+    outcome = run(b"id\n1\n", {"name": "things", "path": "a.csv", "schema": {"fields": [{"name": "id", "type": "int"}]}})
+    assert error_of(outcome)[0] == "invalid-contract"
+    assert "schema.fields[0].type" in error_of(outcome)[1]
+
+
+def test_a_deleted_object_is_told() -> None:
+    ports = MemoryPorts()
+    source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
+    ports.objects.remove(INBOX, source.key)
+    with pytest.raises(Terminal, match="object-not-found"):
+        steps.validate_data(
+            ports, pipeline.settings(10), {"execution": "arn:1", "event": event_from_source(source)}
+        )  # fmt: skip
+
+
+def test_a_second_execution_of_the_same_upload_is_skipped() -> None:
+    ports = MemoryPorts()
+    source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
+    payload = {"execution": "arn:1", "event": event_from_source(source)}
+    assert steps.validate_data(ports, pipeline.settings(10), payload)["action"] == "process"
+    assert steps.validate_data(ports, pipeline.settings(10), payload | {"execution": "arn:2"})["action"] == "skip"
+    assert steps.validate_data(ports, pipeline.settings(10), payload)["action"] == "process"
+
+
+def test_a_folder_marker_is_no_job() -> None:
+    ports = MemoryPorts()
+    source = pipeline.upload(ports, b"", "incoming/things/")
+    payload = {"execution": "arn:1", "event": event_from_source(source)}
+    assert steps.validate_data(ports, pipeline.settings(10), payload)["action"] == "skip"
+    assert ports.jobs.records == {}
+
+
+def test_two_versions_of_one_key_are_two_jobs() -> None:
+    ports = MemoryPorts()
+    first = run(b"id,name\n1,a\n", ports=ports)
+    second = run(b"id,name\n2,b\n", ports=ports)
+    assert first.job.job_id != second.job.job_id
+    assert second.current == [first.job.job_id, second.job.job_id]
+
+
+def test_in_replace_mode_the_newest_job_alone_is_current() -> None:
+    ports, replacing = MemoryPorts(), contract(ID, NAME, sluice={"mode": "replace"})
+    run(b"id,name\n1,a\n", replacing, ports=ports)
+    second = run(b"id,name\n2,b\n", replacing, ports=ports)
+    assert second.current == [second.job.job_id]
+
+
+def test_doing_every_step_twice_changes_nothing() -> None:
+    ports, configured = MemoryPorts(), pipeline.settings(6)
+    ports.objects.add(INBOX, "contracts/things.json", json.dumps(THINGS).encode())
+    source = pipeline.upload(ports, b"id,name\n1,a\nx,b\n3,c\n", "incoming/things/a.csv")
+    payload: Any = {"execution": "arn:1", "event": event_from_source(source)}
+    for _ in range(2):
+        state = steps.validate_data(ports, configured, payload)
+    while state["action"] == "process":
+        for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])) * 2:
+            steps.process_chunk(ports, configured, {"task": task})
+        for _ in range(2):
+            following = steps.aggregate_data(ports, configured, {"job": state, "execution": "arn:1"})
+        state = following
+    before = None
+    for _ in range(2):
+        steps.store_results(ports, configured, {"job": state, "execution": "arn:1"})
+        stored = {
+            each.key: ports.objects.get(RESULTS, each.key)
+            for each in ports.objects.list(RESULTS, "jobs/")
+            if not each.key.endswith("report.html")
+        }
+        assert before in (None, stored)
+        before = stored
+    current = json.loads(ports.objects.get(RESULTS, "datasets/things/current.json"))["jobs"]
+    assert [each["job_id"] for each in current] == [source.job_id]
+
+
+def test_repeated_keys_are_found_across_chunks_and_name_the_first_record() -> None:
+    keyed = contract(ID, {"name": "name", "type": "string", "constraints": {"unique": True}},
+                     schema={"primaryKey": ["id"]})  # fmt: skip
+    rows = ["1,a", "2,b", "x,c", "1,d", "5,b", "6,c", "1,e"]
+    outcome = run(("id,name\n" + "\n".join(rows) + "\n").encode(), keyed, chunk_size=9)
+    assert outcome.findings == {
+        (3, "id", "type-error"),
+        (3, "id", "primary-key"),
+        (4, "id", "primary-key"),
+        (5, "name", "unique-error"),
+        (6, "name", "unique-error"),
+        (7, "id", "primary-key"),
+    }
+    notes = [found["note"] for each in outcome.rejects for found in each["errors"] if found["code"] != "type-error"]
+    assert notes[1:] == [
+        "the primary key is the same as in record 1",
+        "the value is the same as in record 2",
+        "the value is the same as in record 3",
+        "the primary key is the same as in record 1",
+    ]
+    assert outcome.table.column("id").to_pylist() == [1, 2]
+
+
+def test_without_a_contract_types_come_from_the_whole_file_and_a_draft_is_published() -> None:
+    rows = "".join(f"{number},{number}\n" for number in range(50)) + "x,2.5\n"
+    outcome = run(b"id,size\n" + rows.encode(), None, chunk_size=40)
+    assert outcome.job.contract == "inferred"
+    assert outcome.job.rows == Rows(read=51, valid=51)
+    draft = outcome.document("contract.json")
+    assert [(field["name"], field["type"]) for field in draft["schema"]["fields"]] == [
+        ("id", "string"), ("size", "number")
+    ]  # fmt: skip
+    again = run(b"id,size\n" + rows.encode(), draft)
+    assert again.table == outcome.table.combine_chunks() or again.table.to_pylist() == outcome.table.to_pylist()
+
+
+def test_rows_are_partitioned_in_hives_style() -> None:
+    parted = contract(ID, NAME, sluice={"partitionBy": ["name"]})
+    outcome = run(b"id,name\n1,a\n2,\n3,a/b\n4,a\n", parted)
+    data = sorted(name for name in outcome.published if name.startswith("data/"))
+    assert data == [
+        "data/name=__HIVE_DEFAULT_PARTITION__/part-00000.parquet",
+        "data/name=a%2Fb/part-00000.parquet",
+        "data/name=a/part-00000.parquet",
+    ]
+    assert pq.read_table(io.BytesIO(outcome.body(data[2]))).to_pylist() == [{"id": 1}, {"id": 4}]
+
+
+@pytest.mark.parametrize(
+    "caught, code, message",
+    [
+        ({"Error": "Terminal", "Cause": '{"errorMessage": "empty-file: no bytes"}'}, "empty-file", "no bytes"),
+        ({"Error": "States.Timeout", "Cause": ""}, "timed-out", "a step took longer than it may"),
+        ({"Error": "KeyError", "Cause": '{"errorMessage": "\'x\'"}'}, "internal-error", "KeyError: 'x'"),
+        ({"Error": "States.Runtime", "Cause": "not JSON"}, "internal-error", "States.Runtime: not JSON"),
+        ({}, "internal-error", "unknown error: "),
+    ],
+)
+def test_the_failure_behind_a_cause(caught: Any, code: str, message: str) -> None:
+    failure = steps.failure_of(caught)
+    assert (failure.code, failure.message) == (code, message)
+
+
+def test_a_failure_before_the_job_had_a_record_is_recorded() -> None:
+    ports = MemoryPorts()
+    source = pipeline.upload(ports, b"", "incoming/things/a.csv")
+    payload = {"execution": "arn:1", "event": event_from_source(source), "failure": {"Error": "States.Timeout"}}
+    assert steps.record_failure(ports, pipeline.settings(10), payload) == {
+        "job_id": source.job_id, "dataset": "things"
+    }  # fmt: skip
+    job = ports.jobs.get(source.job_id)
+    assert job is not None
+    assert job.status is Status.FAILED
