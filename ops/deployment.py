@@ -163,6 +163,7 @@ def foundation(target: Target, options: Options) -> Stack:
             "Stage": names.stage,
             "Emails": None if options.notify is None else ",".join(options.notify),
             "FunctionNames": ",".join(functions.function_names(names)),
+            "RequireTls": "false" if target.is_emulated else "true",
         },
     )
 

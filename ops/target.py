@@ -139,8 +139,9 @@ class Target:
 
     @property
     def is_emulated(self) -> bool:
-        """On the emulator functions run in its own virtual environment: no layer is built and the package carries no
-        dependencies; and Chalice's client replays the API's document, which the emulator's import ignores.
+        """Where the emulator differs: functions run in its own virtual environment, so no layer is built and the package
+        carries no dependencies; Chalice's client replays the API's document, which the emulator's import ignores; and
+        its buckets do not insist on TLS, for it speaks HTTP on 127.0.0.1.
         """
         return self.endpoint_url is not None
 
