@@ -70,7 +70,7 @@ def _grouped(field: Field) -> str:
 def _rewritten(field: Field, number: str, plain: Slow) -> Slow:
     """A reader of numbers with marks of their own: those that match are rewritten plainly and read by ``plain``."""
     marks = field.decimal_char + (field.group_char or "")
-    # What surrounds a bare number holds no digit, sign or mark: "-$5" must not become 5, nor "No.5" a half.
+    # What surrounds a bare number holds no digit, sign or mark: "-$5" must not become 5.
     around = "" if field.bare_number else "[^0-9+\\-" + "".join(re.escape(mark) for mark in marks) + "]*"
     pattern = rf"\A(?s:{around})({number})(?s:{around})\z"
 
