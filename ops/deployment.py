@@ -86,9 +86,11 @@ def up(target: Target, options: Options, tell: Tell) -> Deployed:
             changes.append(f"layer: published {layer_arn}")
     tell("functions")
     chunk_size_bytes = options.chunk_size_bytes or _current_chunk_size(target)
-    build = functions.render(target, names.environment(chunk_size_bytes), layer_arn, options.architecture)
-    # A change to the inbox bucket may have replaced the notifications that Chalice had merged into it.
-    deployed = functions.deploy(target, build, tell, force=bool(changed))
+    with functions.build_folder(target) as folder:
+        environment = names.environment(chunk_size_bytes)
+        build = functions.render(target, environment, layer_arn, options.architecture, folder)
+        # A change to the inbox bucket may have replaced the notifications that Chalice had merged into it.
+        deployed = functions.deploy(target, build, tell, force=bool(changed))
     if deployed.changed:
         changes.append(f"functions: deployed {len(deployed.functions)}")
     tell("workflow")
@@ -108,7 +110,9 @@ def plan(target: Target, options: Options, tell: Tell) -> list[str]:
         changes.append("layer: a new version")
     tell("functions")
     chunk_size_bytes = options.chunk_size_bytes or _current_chunk_size(target)
-    build = functions.render(target, names.environment(chunk_size_bytes), published, options.architecture)
+    with functions.build_folder(target) as folder:
+        environment = names.environment(chunk_size_bytes)
+        build = functions.render(target, environment, published, options.architecture, folder)
     if functions.load_record(target).get("fingerprint") != build.fingerprint:
         changes.append("functions: code, configuration, environment or policies differ")
     tell("workflow")

@@ -15,8 +15,10 @@ import shutil
 import string
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -62,22 +64,30 @@ def template() -> dict[str, Any]:
     return document
 
 
+@contextmanager
+def build_folder(target: Target) -> Iterator[Path]:
+    """Where to render: under ``.build/``, where it stays to be looked at; for an emulator, which goes away itself, a
+    temporary folder.
+    """
+    if target.is_emulated:
+        with tempfile.TemporaryDirectory(prefix="sluice-build-") as folder:
+            yield Path(folder) / "build"
+    else:
+        yield ROOT / ".build" / f"{target.names.account}-{target.region}-{target.stage}"
+
+
 def render(
     target: Target,
     environment: Mapping[str, str],
     layer_arn: str | None,
     architecture: str,
+    folder: Path,
     *,
     with_dependencies: bool = True,
 ) -> Build:
     """Write the build folder anew. ``layer_arn`` None: the functions have no layer. The emulator's functions run in its
     own virtual environment and therefore get neither layer nor packaged dependencies.
     """
-    # The emulator's port is in the name: several of them may run in one checkout.
-    where = (
-        target.names.account if target.endpoint_url is None else f"emulator-{target.endpoint_url.rpartition(':')[2]}"
-    )
-    folder = ROOT / ".build" / f"{where}-{target.region}-{target.stage}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copy2(ROOT / "app.py", folder)
@@ -155,12 +165,13 @@ def delete(target: Target, tell: Tell) -> bool:
     record = load_record(target)
     if not record.get("chalice", {}).get("resources"):
         return False
-    # Chalice reads the application to delete it, too; nothing of the folder is uploaded.
-    build = render(target, target.names.environment(), None, "x86_64", with_dependencies=False)
-    deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
-    deployed.parent.mkdir(exist_ok=True)
-    deployed.write_text(json.dumps(record["chalice"]))
-    error = _run(target, "delete", build.folder, tell)
+    with build_folder(target) as folder:
+        # Chalice reads the application to delete it, too; nothing of the folder is uploaded.
+        render(target, target.names.environment(), None, "x86_64", folder, with_dependencies=False)
+        deployed = folder / ".chalice" / "deployed" / f"{target.stage}.json"
+        deployed.parent.mkdir(exist_ok=True)
+        deployed.write_text(json.dumps(record["chalice"]))
+        error = _run(target, "delete", folder, tell)
     if error:
         raise OperatorError(f"the functions are deleted in part:\n{error}")
     target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY)

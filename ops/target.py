@@ -139,8 +139,8 @@ class Target:
 
     @property
     def is_emulated(self) -> bool:
-        """Where the emulator differs: functions run in its own virtual environment, so no layer is built and the package
-        carries no dependencies; Chalice's client replays the API's document, which the emulator's import ignores; and
+        """Where the emulator differs: functions run in its own virtual environment, so no layer is built and their
+        package carries no dependencies; Chalice's client replays the API's document, which the emulator's import ignores; and
         its buckets do not insist on TLS, for it speaks HTTP on 127.0.0.1.
         """
         return self.endpoint_url is not None
@@ -192,10 +192,11 @@ class Target:
 
     def process_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """The environment of a child process that has to reach the same target."""
-        environment = {**inherited, **self.credentials}
+        environment = dict(inherited)
+        if self.credentials:  # nothing of the operator's own account goes where they are used
+            environment = {name: value for name, value in inherited.items() if not name.startswith("AWS_")}
+        environment |= self.credentials
         environment["AWS_DEFAULT_REGION"] = environment["AWS_REGION"] = self.region
         if self.endpoint_url is not None:
             environment["AWS_ENDPOINT_URL"] = self.endpoint_url
-            for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
-                environment.pop(name, None)
         return environment

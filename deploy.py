@@ -1,0 +1,194 @@
+"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``.
+
+Results go to standard output (``--json``: as JSON, and nothing else there), progress to standard error. Exit status: 0
+done, 1 something failed (what stands and what to do is said), 2 usage. Which account: the AWS credentials in use;
+which region: ``--region``, or the one that is configured. With AWS_ENDPOINT_URL set, it is an emulator there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from ops import deployment, leftovers, stacks
+from ops.deployment import Deployed, Options
+from ops.target import OperatorError, Target
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    out = Console(soft_wrap=True, highlight=False)
+    log = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        target = _target(options)
+        names = target.names
+        log.print(f"stage {names.stage} in account {names.account}, {names.region}", style="bold")
+        return {"plan": _plan, "up": _up, "status": _status, "down": _down}[options.command](target, options, out, log)
+    except OperatorError as error:
+        log.print(f"error: {error}", style="red", markup=False)
+    except (ClientError, BotoCoreError) as error:
+        log.print(f"error: AWS refused: {error}", style="red", markup=False)
+    except KeyboardInterrupt:
+        log.print("interrupted: what was done stands; run the same command again to go on", style="red")
+    return 1
+
+
+def _plan(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
+    with log.status("comparing") as shown:
+        changes = deployment.plan(target, _options(options), shown.update)
+    if options.json:
+        out.print_json(data={"stage": target.stage, "changes": changes})
+    else:
+        out.print("\n".join(changes) or "no changes", markup=False)
+    return 0
+
+
+def _up(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
+    with log.status("starting") as shown:
+
+        def tell(line: str) -> None:
+            shown.update(line)
+            if not log.is_terminal:
+                log.print(line, markup=False)
+
+        deployed = deployment.up(target, _options(options), tell)
+    if options.json:
+        out.print_json(data=deployed.to_json())
+        return 0
+    out.print("\n".join(deployed.changes) or "no changes", markup=False)
+    _print_endpoints(deployed, out)
+    return 0
+
+
+def _status(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
+    names = target.names
+    found = {
+        name: [
+            dict(zip(("name", "type", "id", "status"), each, strict=True)) for each in stacks.resources(target, name)
+        ]
+        for name in (names.foundation_stack, names.workflow_stack)
+    }
+    deployed = deployment.find(target)
+    existing = leftovers.find(target)
+    if options.json:
+        document: dict[str, Any] = {"stage": names.stage, "stacks": found, "existing": existing}
+        out.print_json(data=document | {"deployed": deployed.to_json() if deployed else None})
+        return 0
+    for each in existing:
+        out.print(each, markup=False)
+    if deployed is not None:
+        _print_endpoints(deployed, out)
+    else:
+        out.print("nothing is deployed" if not existing else "this is not a whole deployment: run up, or down")
+    return 0
+
+
+def _down(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
+    what = "and all its data (uploads, results, job records)" if options.delete_data else "but its data"
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise OperatorError("down asks before it removes anything: give --yes where nobody can answer")
+        if input(f'Remove stage "{target.stage}" {what}? Type the stage\'s name: ').strip() != target.stage:
+            raise OperatorError("nothing was removed")
+    with log.status("starting") as shown:
+        left = deployment.down(target, shown.update, delete_data=options.delete_data)
+    names = target.names
+    data = {f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"}
+    kept = [each for each in left if each in data and not options.delete_data]
+    forgotten = [each for each in left if each not in kept]
+    if options.json:
+        out.print_json(data={"stage": target.stage, "kept": kept, "left": forgotten})
+    else:
+        out.print("removed" + (", and kept:" if kept else ": nothing is left"))
+        out.print("\n".join(f"  {each}" for each in kept), markup=False)
+    if forgotten:
+        raise OperatorError("these are still there:\n" + "\n".join(f"  {each}" for each in forgotten))
+    return 0
+
+
+def _print_endpoints(deployed: Deployed, out: Console) -> None:
+    rows = {
+        "upload to": f"s3://{deployed.inbox_bucket}/incoming/<dataset>/",
+        "contracts": f"s3://{deployed.inbox_bucket}/contracts/<dataset>.json",
+        "results": f"s3://{deployed.results_bucket}/",
+        "API": deployed.api_url,
+        "API token": f"aws ssm get-parameter --with-decryption --name {deployed.api_token_parameter}"
+        " --query Parameter.Value --output text",
+        "workflow": deployed.state_machine_arn,
+        "notices": deployed.notices_topic_arn,
+    }
+    for name, value in rows.items():
+        out.print(f"{name:<10} {value}", markup=False)
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        notify=options.notify,
+        chunk_size_bytes=options.chunk_size,
+        max_concurrency=options.max_concurrency,
+        architecture=options.architecture,
+    )
+
+
+def _target(options: argparse.Namespace) -> Target:
+    region = options.region or boto3.Session().region_name or os.environ.get("AWS_REGION")
+    if not region:
+        raise OperatorError("no region: give --region, or configure one (aws configure, AWS_REGION)")
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint_url is None:
+        return Target(options.stage, region)
+    known = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return Target(options.stage, region, endpoint_url, {name: os.environ[name] for name in known if name in os.environ})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deploy.py", description="Deploy Sluice into an AWS account.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--stage", required=True, help='which deployment: lower-case letters and digits, such as "prod"'
+    )
+    common.add_argument("--region", help="AWS region (default: the configured one)")
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
+    wanted = argparse.ArgumentParser(add_help=False)
+    wanted.add_argument(
+        "--notify",
+        action="append",
+        metavar="EMAIL",
+        help="gets notices and alarms; repeat for more (default: as it is)",
+    )
+    wanted.add_argument("--chunk-size", type=_bytes, metavar="BYTES", help="of a file, for one Lambda invocation")
+    wanted.add_argument("--max-concurrency", type=_count, metavar="N", help="chunks of one file at the same time")
+    wanted.add_argument("--architecture", choices=("x86_64", "arm64"), default="x86_64", help="of the functions")
+    commands.add_parser("plan", parents=[common, wanted], help="print what up would change, and change nothing")
+    commands.add_parser("up", parents=[common, wanted], help="create or change the stage; twice changes nothing")
+    commands.add_parser("status", parents=[common], help="print what exists, and the endpoints")
+    down = commands.add_parser("down", parents=[common], help="remove the stage, but for its data")
+    down.add_argument("--delete-data", action="store_true", help="remove uploads, results and job records too")
+    down.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _bytes(text: str) -> int:
+    size = int(text)
+    if size < 1:
+        raise argparse.ArgumentTypeError("at least one byte")
+    return size
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 10_000:
+        raise argparse.ArgumentTypeError("from 1 to 10000, the most that a Distributed Map runs")
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main())
