@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import Terminal, Transient
 from ops.disk import DiskObjects, NoExecutions, RecordedNotice, RecordedNotices
+from ops.disk.files import locked
 from tests.adapters.support import source, source_of
 
 
@@ -146,6 +148,37 @@ def test_of_many_conditional_writers_one_wins(objects: DiskObjects) -> None:
     for thread in threads:
         thread.join()
     assert won == [objects.get("results", "current.json")]
+
+
+def test_the_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most = 0
+
+    def enter() -> None:
+        nonlocal most
+        with locked(tmp_path):
+            inside.append(1)
+            most = max(most, len(inside))
+            time.sleep(0.005)
+            inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_files_are_stamped_finer_than_the_kernels_clock_ticks(
+    objects: DiskObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etags = set()
+    for stamp in (10**18, 10**18 + 1):
+        monkeypatch.setattr(time, "time_ns", lambda stamp=stamp: stamp)
+        etags.add(objects.put("results", "k", b"same size", "text/plain").etag)
+        assert objects.path("results", "k").stat().st_mtime_ns == stamp
+    assert len(etags) == 2
 
 
 def test_two_versions_of_one_size_never_share_an_etag(objects: DiskObjects) -> None:

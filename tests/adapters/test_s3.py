@@ -204,11 +204,17 @@ def test_a_large_copy_goes_by_parts(s3: Any) -> None:
     assert objects.get_with_etag("inbox", "second") is None
 
 
-def test_a_source_replaced_while_it_is_copied_is_refused(objects: S3Objects, s3: Faulty) -> None:
-    written = objects.put("plain", "k", BODY, "text/csv")
-    s3.fail("copy_object", client_error("PreconditionFailed", 412))
+@pytest.mark.parametrize("limit,operation", [(5 * MIB, "upload_part_copy"), (64 * MIB, "copy_object")])
+def test_a_source_replaced_while_it_is_copied_is_refused(s3: Faulty, limit: int, operation: str) -> None:
+    """S3 is told which ETag to copy, for a check beforehand cannot see a later writer."""
+    objects = S3Objects(s3, copy_limit_bytes=limit)  # type: ignore[arg-type]
+    written = objects.put_stream("plain", "k", big(), "text/csv")
+    s3.fail(operation, client_error("PreconditionFailed", 412))
     with pytest.raises(Terminal, match="object-replaced"):
         objects.copy("plain", "k", "target", written.etag)
+    (request,) = s3.sent(operation)
+    assert request["CopySourceIfMatch"] == f'"{written.etag}"'
+    assert objects.get_with_etag("plain", "target") is None
 
 
 def test_a_listing_goes_on_past_its_first_page(objects: S3Objects, s3: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
