@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from chalice.app import AuthRequest, AuthResponse, Chalice, Rate
 
-from chalicelib import api, handlers, notify, sweeper, triggers
+from chalicelib import api, failure, handlers, notify, sweeper, triggers
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings, from_environment
@@ -46,7 +46,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 @app.lambda_function(name="aggregate-data")
 @handlers.step
 def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
-    """AggregateData: reconcile the ledger and merge the partial results, or ask for one repair round."""
+    """AggregateData: reconcile the ledger and merge the partial results, or ask for one more round."""
     from chalicelib import steps
 
     return steps.aggregate_data(ports, settings, payload)
@@ -65,9 +65,7 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 @handlers.step
 def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """RecordFailure: what the workflow caught is written to the job."""
-    from chalicelib import steps
-
-    return steps.record_failure(ports, settings, payload)
+    return failure.record_failure(ports, settings, payload)
 
 
 @app.lambda_function(name="notify")

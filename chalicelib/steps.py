@@ -7,6 +7,7 @@ the same effect. What travels between states is a reference to a round of tasks,
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 
 from chalicelib import errors, publish, settling
@@ -21,7 +22,6 @@ from chalicelib.model import (
     JSON,
     NO_DATASET,
     Chunks,
-    Failure,
     Source,
     Status,
     source_from_event,
@@ -84,7 +84,8 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
 
 def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | None:
     found = objects.get_with_etag(settings.inbox_bucket, f"{CONTRACTS_PREFIX}{dataset}.json")
-    return None if found is None else contracts.parse(found[0])
+    # A draft that somebody has taken over as the dataset's contract is a given one.
+    return None if found is None else replace(contracts.parse(found[0]), inferred=False)
 
 
 def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
@@ -149,30 +150,3 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
     publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
     return told
-
-
-def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
-    """Write to the job why its execution failed: ``payload`` is ``{"execution": ARN, "event": the workflow's input,
-    "failure": {"Error", "Cause"}}``. Gives ``{"job_id", "dataset"}``.
-    """
-    source, execution = source_from_event(payload["event"]), payload["execution"]
-    now = timestamp(ports.clock())
-    ports.jobs.claim(source, execution, now)
-    ports.jobs.fail(source.job_id, execution, failure_of(payload.get("failure") or {}), now)
-    return {"job_id": source.job_id, "dataset": source.dataset}
-
-
-def failure_of(caught: JSON) -> Failure:
-    """The failure behind what a state's Catch was given. A Lambda function's cause is JSON with an ``errorMessage``
-    (``"code: message"`` where the pipeline raised it); a state's own error has a plain text or nothing.
-    """
-    error, cause = str(caught.get("Error", "")), str(caught.get("Cause") or "")
-    if error == "States.Timeout":
-        return Failure("timed-out", "a step took longer than it may")
-    try:
-        message = str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        message = cause
-    if error in ("Terminal", "Transient"):
-        return Failure(*errors.from_text(message))
-    return Failure("internal-error", f"{error or 'unknown error'}: {message[:500]}")

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from chalicelib import steps
+from chalicelib import failure, steps
 from chalicelib.errors import SluiceError
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import MIB, Settings, from_environment
@@ -92,9 +92,9 @@ class Run:
             self._show(source.job_id, 0, 0)
             steps.store_results(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
         except SluiceError as error:
-            failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
-            payload = {"execution": _EXECUTION, "event": event, "failure": failure}
-            steps.record_failure(self.ports, self.settings, payload)
+            caught = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
+            payload = {"execution": _EXECUTION, "event": event, "failure": caught}
+            failure.record_failure(self.ports, self.settings, payload)
         job = self.ports.jobs.get(source.job_id)
         assert job is not None
         self._show(source.job_id, job.chunks.done, job.chunks.planned)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chalicelib import steps
+from chalicelib import failure, steps
 from chalicelib.errors import SluiceError
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
@@ -101,8 +101,8 @@ def run(
         if state["action"] == "store":
             steps.store_results(ports, configured, {"job": state, "execution": execution})
     except SluiceError as error:
-        failure = {"Error": "Terminal", "Cause": json.dumps({"errorMessage": str(error)})}
-        steps.record_failure(ports, configured, {"execution": execution, "event": event, "failure": failure})
+        caught = {"Error": "Terminal", "Cause": json.dumps({"errorMessage": str(error)})}
+        failure.record_failure(ports, configured, {"execution": execution, "event": event, "failure": caught})
     job = ports.jobs.get(source.job_id)
     assert job is not None
     return Outcome(job, ports)

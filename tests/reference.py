@@ -34,7 +34,9 @@ def read_on(data: bytes, start: int, delimiter: int, quote: int, double_quote: b
     return at, Shape.UNCLOSED_QUOTE if state == QUOTED else shape
 
 
-def records(data: bytes, start: int, delimiter: int, quote: int, double_quote: bool, limit: int) -> list[tuple[int, Shape]]:
+def records(
+    data: bytes, start: int, delimiter: int, quote: int, double_quote: bool, limit: int
+) -> list[tuple[int, Shape]]:
     """Offset and shape of every record from ``start`` on, the recovered lines of unclosed stretches among them."""
     found = []
     while start < len(data):

@@ -11,12 +11,11 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from chalicelib.errors import InvalidContract
-from chalicelib.settings import MIB
 
 DOCUMENT: Final = "(document)"
 """The path of a fault that concerns the document as a whole."""
 
-DOCUMENT_LIMIT_BYTES: Final = 1 * MIB
+DOCUMENT_LIMIT_BYTES: Final = 1 << 20
 """Largest contract; one with 1,000 fields and long enumerations takes some 200 KiB."""
 
 DIGITS_LIMIT: Final = 400
@@ -167,7 +166,7 @@ def load(document: bytes | str | dict[str, Any]) -> Node:
 def _decoded(document: bytes | str) -> str:
     size = len(document)
     if size > DOCUMENT_LIMIT_BYTES:
-        raise InvalidContract(DOCUMENT, f"is larger than {DOCUMENT_LIMIT_BYTES // MIB} MiB")
+        raise InvalidContract(DOCUMENT, f"is larger than {DOCUMENT_LIMIT_BYTES >> 20} MiB")
     if isinstance(document, str):
         return document.removeprefix("\ufeff")
     try:

@@ -24,9 +24,9 @@ Transform = Callable[["pd.DataFrame"], "pd.DataFrame"]
 PACKAGE = "chalicelib.transforms"
 
 
-def find(dataset: str, package: str = PACKAGE) -> Transform | None:
+def find(dataset: str) -> Transform | None:
     """The dataset's transform; None where it has none. Errors: ``Terminal("bad-transform")``."""
-    name = f"{package}.{re.sub(r'[^A-Za-z0-9_]', '_', dataset)}"
+    name = f"{PACKAGE}.{re.sub(r'[^A-Za-z0-9_]', '_', dataset)}"
     if importlib.util.find_spec(name) is None:
         return None
     try:

@@ -11,7 +11,25 @@ from tests import pipeline
 from tests.pipeline import Outcome, contract
 
 CELLS = st.sampled_from(
-    ["1", "2", "-3", "x", "", "1.5", "NA", '"a"', '"a\nb"', '"a""b"', '"', 'a"', '"a"b', "é", "2024-01-02", '","', "007"]
+    [
+        "1",
+        "2",
+        "-3",
+        "x",
+        "",
+        "1.5",
+        "NA",
+        '"a"',
+        '"a\nb"',
+        '"a""b"',
+        '"',
+        'a"',
+        '"a"b',
+        "é",
+        "2024-01-02",
+        '","',
+        "007",
+    ]
 )
 ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=12)
 BREAKS = st.sampled_from(["\n", "\r\n", "\r"])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chalicelib import steps
+from chalicelib import failure, steps
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows, Status, event_from_source
 from tests import pipeline
@@ -128,7 +128,9 @@ def _parquet() -> bytes:
         pytest.param(_zip(), "not-csv", "zip", id="zip"),
         pytest.param(_parquet(), "not-csv", "Parquet", id="Parquet"),
         pytest.param(b"<!DOCTYPE html><html></html>", "not-csv", "HTML", id="HTML"),
-        pytest.param(b"id,nmae\n1,a\n", "header-mismatch", 'label in position 2 is "nmae", expected "name"', id="label"),
+        pytest.param(
+            b"id,nmae\n1,a\n", "header-mismatch", 'label in position 2 is "nmae", expected "name"', id="label"
+        ),
         pytest.param(b"id,id\n1,a\n", "header-mismatch", "the same as in position 1", id="duplicate label"),
     ],
 )
@@ -144,7 +146,9 @@ def test_an_upload_outside_any_dataset_is_refused() -> None:
 
 
 def test_an_invalid_contract_is_named_by_its_key() -> None:
-    outcome = run(b"id\n1\n", {"name": "things", "path": "a.csv", "schema": {"fields": [{"name": "id", "type": "int"}]}})
+    outcome = run(
+        b"id\n1\n", {"name": "things", "path": "a.csv", "schema": {"fields": [{"name": "id", "type": "int"}]}}
+    )
     assert error_of(outcome)[0] == "invalid-contract"
     assert "schema.fields[0].type" in error_of(outcome)[1]
 
@@ -277,15 +281,15 @@ def test_rows_are_partitioned_in_hives_style() -> None:
     ],
 )
 def test_the_failure_behind_a_cause(caught: Any, code: str, message: str) -> None:
-    failure = steps.failure_of(caught)
-    assert (failure.code, failure.message) == (code, message)
+    found = failure.failure_of(caught)
+    assert (found.code, found.message) == (code, message)
 
 
 def test_a_failure_before_the_job_had_a_record_is_recorded() -> None:
     ports = MemoryPorts()
     source = pipeline.upload(ports, b"", "incoming/things/a.csv")
     payload = {"execution": "arn:1", "event": event_from_source(source), "failure": {"Error": "States.Timeout"}}
-    assert steps.record_failure(ports, pipeline.settings(10), payload) == {
+    assert failure.record_failure(ports, pipeline.settings(10), payload) == {
         "job_id": source.job_id, "dataset": "things"
     }  # fmt: skip
     job = ports.jobs.get(source.job_id)

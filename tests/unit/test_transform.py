@@ -1,0 +1,110 @@
+"""User code: found by the dataset's name, given typed rows, counted and held to account."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.engine import transform as transforms
+from chalicelib.model import Rows, Status
+from tests import pipeline
+from tests.pipeline import Outcome, contract
+
+THINGS = contract(
+    {"name": "id", "type": "integer"},
+    {"name": "size", "type": "number"},
+    sluice={"aggregates": [{"name": "all", "groupBy": [], "measures": {"rows": {"count": "*"}}}]},
+)
+BODY = b"id,size\n1,1.5\n2,\n3,2.5\n4,3.5\n"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty package of transforms in the place of the project's own."""
+    folder = tmp_path / "transforms_under_test"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(transforms, "PACKAGE", folder.name)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith(folder.name)]:
+        del sys.modules[name]
+
+
+def run(package: Path, code: str, **options: Any) -> Outcome:
+    (package / "things.py").write_text(f"import pandas as pd\n\ndef transform(df):\n{code}\n")
+    return pipeline.run(BODY, THINGS, **options)
+
+
+def test_columns_are_added_with_their_types_and_nulls(package: Path) -> None:
+    outcome = run(package, "    return df.assign(twice=df['size'] * 2)")
+    assert outcome.table.to_pylist()[:2] == [
+        {"id": 1, "size": 1.5, "twice": 3.0},
+        {"id": 2, "size": None, "twice": None},
+    ]
+    assert str(outcome.table.schema.field("id").type) == "int64"
+
+
+def test_dropped_rows_are_counted(package: Path) -> None:
+    outcome = run(package, "    return df[df['id'] > 2]", chunk_size=4)
+    assert outcome.job.rows == Rows(read=4, valid=4)
+    assert outcome.document("summary.json")["delivered"] == 2
+    assert outcome.document("manifest.json")["ledger"]["delivered"] == 2
+    assert outcome.document("summary.json")["aggregates"]["all"] == [{"rows": 2}]
+
+
+def test_added_rows_are_counted(package: Path) -> None:
+    outcome = run(package, "    return pd.concat([df, df])", chunk_size=4)
+    assert outcome.document("manifest.json")["ledger"]["delivered"] == 8
+    assert outcome.table.num_rows == 8
+
+
+def test_a_failing_transform_names_dataset_chunk_records_and_no_value(package: Path) -> None:
+    outcome = run(package, "    raise ValueError(f'secret {df.id.iloc[0]}')", chunk_size=1000)
+    assert outcome.job.status is Status.FAILED
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "transform-failed"
+    assert outcome.job.error.message == (
+        "dataset things, chunk 0, records 1 to 4 of the chunk: ValueError in the transform"
+    )
+    assert outcome.published == []
+
+
+@pytest.mark.parametrize("code", ["    return 5", "    return None"])
+def test_what_is_no_frame_is_refused(package: Path, code: str) -> None:
+    outcome = run(package, code)
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "transform-failed"
+
+
+def test_a_transform_that_cannot_be_loaded_fails_the_job_at_once(package: Path) -> None:
+    (package / "things.py").write_text("import nothing_of_this_name\n")
+    outcome = pipeline.run(BODY, THINGS)
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "bad-transform"
+    assert outcome.job.chunks.planned == 0
+
+
+def test_chunks_whose_rows_came_out_with_other_types_are_done_again_alike(package: Path) -> None:
+    code = "    return df.assign(extra=1 if df['id'].max() < 3 else 1.5)"
+    outcome = run(package, code, chunk_size=10)
+    assert outcome.job.status is Status.SUCCEEDED
+    assert outcome.job.chunks.repaired > 0
+    assert str(outcome.table.schema.field("extra").type) == "double"
+
+
+def test_types_that_do_not_go_together_fail_the_job(package: Path) -> None:
+    outcome = run(package, "    return df.assign(extra='a' if df['id'].max() < 3 else 1.5)", chunk_size=10)
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "transform-schema"
+
+
+@pytest.mark.parametrize("dataset", ["things", "daily-things", "daily.things"])
+def test_a_dataset_finds_its_module(package: Path, dataset: str) -> None:
+    name = dataset.replace("-", "_").replace(".", "_")
+    (package / f"{name}.py").write_text("def transform(df):\n    return df\n")
+    assert transforms.find(dataset) is not None
+    assert transforms.find("others") is None
