@@ -72,8 +72,8 @@ def _bits(bits: NDArray[np.uint8], offset: int, length: int) -> Bools:
 def canonical(array: Any) -> Any:
     """The same values in the one type that stands for their kind, so that results do not depend on how a block or a
     transform happened to store them: integers as int64 (decimal128 where they need it), floats as float64 without a
-    negative zero, text as string, dates as date32, times as time64 and timestamps in microseconds (in nanoseconds where
-    they have any).
+    negative zero and with one NaN, text as string, dates as date32, times as time64, and timestamps in microseconds (in
+    nanoseconds where they have any) and, if they have a zone, in UTC.
     """
     kind = array.type
     if kind == pa.int64() or kind == pa.string() or kind == pa.date32():
@@ -85,6 +85,9 @@ def canonical(array: Any) -> Any:
         array = array if kind == pa.float64() else array.cast(pa.float64())
         # x + 0.0 is x, but for -0.0: two zeros would make minimum and groups depend on the order of the rows
         values = view(array) + 0.0
+        odd = np.isnan(values)
+        if odd.any():
+            values[odd] = np.nan  # there are many; as keys they are one
         return pa.Array.from_buffers(pa.float64(), len(array), [_mask_buffer(array), buffer(values)])
     if types.is_uint64(kind):
         fits = pc.max(array).as_py() or 0
@@ -97,11 +100,12 @@ def canonical(array: Any) -> Any:
         return array.cast(pa.date32())
     if types.is_time(kind):
         return array.cast(pa.time64("us"), safe=False)
-    if types.is_timestamp(kind) and kind.unit != "us":
+    if types.is_timestamp(kind):
+        zone = "UTC" if kind.tz else None
         try:
-            return array.cast(pa.timestamp("us", kind.tz))
+            return array.cast(pa.timestamp("us", zone))
         except pa.ArrowInvalid:  # a fraction of a microsecond would be lost
-            return array.cast(pa.timestamp("ns", kind.tz))
+            return array.cast(pa.timestamp("ns", zone))
     return array
 
 

@@ -57,8 +57,9 @@ class Grid:
         if self.low is not None and self.high is not None:
             if self.low <= low and self.high >= high and isinstance(low, type(self.low)):
                 return
+            mixed = isinstance(self.low, float) or isinstance(low, float)
             low, high = min(self.low, low), max(self.high, high)
-            if isinstance(self.low, float) or isinstance(low, float) or isinstance(high, float):
+            if mixed:
                 low, high = float(low), float(high)
         level = _level(low, high)
         held = np.flatnonzero(self.counts)

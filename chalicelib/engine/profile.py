@@ -9,8 +9,8 @@ the tally held goes over with its counts. Which of the two a column ends in depe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Self, TypeVar
 
 import pyarrow as pa
 
@@ -20,6 +20,8 @@ from chalicelib.engine.exact import MAX_ROWS
 from chalicelib.engine.measured import Measured
 from chalicelib.engine.tally import Tally
 from chalicelib.errors import Terminal
+
+T = TypeVar("T")
 
 BLOCK_ROWS: Final = 16_384
 BLOCK_CELLS: Final = 1 << 20
@@ -127,17 +129,22 @@ class Profile:
 
     def _flush(self) -> None:
         """Take the gathered tables in, column by column as one."""
-        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
-        if len(waiting) < 2:
-            for block in waiting:
+        if len(self._waiting) < 2:
+            for block in self._waiting:
                 self._take(block)
-            return
-        for position, column in enumerate(self._columns):
-            try:
-                array = concat([canonical(combined(block.table.column(position))) for block in waiting])
-            except pa.ArrowException as error:
-                raise changed(column.name, error) from error
-            column.add(Column(column.name, array))
+        else:
+            together = [self._gathered(position) for position in range(len(self._columns))]
+            for mine, column in zip(self._columns, together, strict=True):
+                mine.add(column)
+        self._waiting, self._waiting_rows = [], 0
+
+    def _gathered(self, position: int) -> Column:
+        name = self._columns[position].name
+        try:
+            arrays = [canonical(combined(block.table.column(position))) for block in self._waiting]
+            return Column(name, concat(arrays))
+        except pa.ArrowException as error:
+            raise changed(name, error) from error
 
     def _take(self, block: Block) -> None:
         for piece in block.slices(MAX_ROWS):
@@ -192,9 +199,10 @@ class _ColumnProfile:
         if other._measured is not None:
             self._sink().merge(other._measured)
 
-    def _guarded(self, step: Any) -> None:
+    def _guarded(self, step: Callable[[], T]) -> T:
+        """Errors: ``Terminal`` where Arrow finds that the column's parts do not go together."""
         try:
-            step()
+            return step()
         except (pa.ArrowException, ValueError) as error:
             raise changed(self.name, error) from error
 
@@ -221,7 +229,7 @@ class _ColumnProfile:
         arrays[f"{prefix}type"] = pa.nulls(0).cast(self._type)
         meta: dict[str, Any] = {"rows": self._rows, "nulls": self._nulls, "tally": self._tally is not None}
         if self._tally is not None:
-            values, counts = self._tally.settled()
+            values, counts = self._guarded(self._tally.settled)
             arrays[f"{prefix}values"], arrays[f"{prefix}counts"] = values, counts
         elif self._measured is not None:
             own, more = self._measured.pack()
@@ -249,7 +257,7 @@ class _ColumnProfile:
         frequent = None
         distinct = None
         if self._tally is not None:
-            values, counts = self._tally.settled()
+            values, counts = self._guarded(self._tally.settled)
             distinct = len(values)
             frequent = [{"value": _short(value), "count": count} for value, count in self._tally.top(MOST_FREQUENT)]
             measured = Measured(count_distinct=False)

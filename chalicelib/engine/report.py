@@ -39,8 +39,8 @@ def render(document: JSON) -> str:
     """The report of a job, finished or failed, as HTML.
 
     ``document``: ``job`` (``model.Job.to_json``); and, each of them left out or None where the job did not get so far,
-    ``contract`` (the descriptor that was applied), ``summary`` (summary.json), ``ledger`` (what ``ledger.balance`` gives)
-    and ``timeline`` (``[{"stage", "start", "end"}]``, ISO 8601 times).
+    ``contract`` (the descriptor that was applied), ``summary`` (summary.json), ``ledger`` (what ``ledger.balance``
+    gives) and ``timeline`` (``[{"stage", "start", "end"}]``, ISO 8601 times).
     """
     job: JSON = document["job"]
     summary: JSON = document.get("summary") or {}
@@ -216,10 +216,8 @@ def _ledger(ledger: JSON | None) -> str:
     parts = " + ".join(f"{number(total[kind])} {kind}" for kind in KINDS)
     balances = total["read"] == sum(total[kind] for kind in KINDS)
     verdict = "Every record read is accounted for" if balances else "The counts do not balance"
-    intro = (
-        f'<p class="soft">{verdict}: {number(total["read"])} read {"=" if balances else "≠"} {parts}, '
-        f"in {number(len(chunks))} chunk{'' if len(chunks) == 1 else 's'} that cover all {size(ledger['size_bytes'])}.</p>"
-    )
+    where = f"in {number(len(chunks))} chunk{'' if len(chunks) == 1 else 's'} over all {size(ledger['size_bytes'])}"
+    intro = f'<p class="soft">{verdict}: {number(total["read"])} read {"=" if balances else "≠"} {parts}, {where}.</p>'
     heads = [("Chunk", ""), ("Bytes", "n"), ("Read", "n"), *((kind.capitalize(), "n") for kind in KINDS), ("", "")]
     lines = [_chunk(chunk) for chunk in chunks[:CHUNK_ROWS]]
     rest = ""

@@ -1,0 +1,310 @@
+"""The report: complete for every kind of job, self-contained, escaped, and well-formed."""
+
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from chalicelib.engine import ledger, markup, report
+from chalicelib.engine.profile import Profile
+from chalicelib.model import Failure, Job, Rows, Source, Status
+
+EVIL = "<script>alert('x')</script>\"&\u202e"
+ROWS = Rows(read=7, valid=4, rejected=2, blank=1)
+VOID = {"meta", "br"}
+
+
+class Page(HTMLParser):
+    """Checks nesting while it reads; keeps the elements, their attributes and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def ids(self) -> list[str]:
+        return [attributes["id"] or "" for _, attributes in self.elements if "id" in attributes]
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    source = Source("inbox", "incoming/orders/a b.csv", "v1", 2048, "e")
+    made = Job.received(source, "2026-01-02T03:04:05+00:00").with_(
+        status=Status.SUCCEEDED,
+        started_at="2026-01-02T03:04:06+00:00",
+        finished_at="2026-01-02T03:04:08.500000+00:00",
+        rows=ROWS,
+        outputs={"manifest": "s3://results/manifest.json"},
+    )
+    return made.with_(**changes).to_json()
+
+
+def document(value: str = "plain") -> dict[str, Any]:
+    profile = Profile()
+    profile.add(pa.table({value: [value, value, None, ""], "n": [1.5, 2.5, 1e9, None], "b": [True, True, None, False]}))
+    reasons = [
+        {
+            "code": "type-error",
+            "field": value,
+            "count": 2,
+            "examples": [{"record": 3, "line": 4, "note": value}, {"record": 1234, "line": 5678, "note": value}],
+        },
+        {"code": "extra-cell", "field": "", "count": 1, "examples": []},
+    ]
+    chunks = [
+        {
+            "index": index,
+            "range": [index * 1024, index * 1024 + 1024],
+            "round": 1 + index,
+            "delivered": 0,
+            **rows.to_json(),
+        }
+        for index, rows in enumerate([Rows(read=3, valid=3), Rows(read=4, valid=1, rejected=2, blank=1)])
+    ]
+    return {
+        "job": job(),
+        "contract": {"name": value, "schema": {"fields": [{"name": value}]}},
+        "summary": {
+            "contract": "given",
+            "encoding": "utf-8",
+            "dialect": {"delimiter": "\t", "quoteChar": None, "header": True},
+            "dialect_confidence": 0.9995,
+            "rows": ROWS.to_json(),
+            "delivered": 4,
+            "findings": {"total": 5, "records": 2, "reasons": reasons},
+            "aggregates": {value: [{"k": value, "n": 2, "m": 2.5}, {"k": None, "n": 1, "m": None}], "none": []},
+            "profile": profile.result(),
+        },
+        "ledger": {"size_bytes": 2048, "rows": ROWS.to_json(), "chunks": chunks},
+        "timeline": [
+            {"stage": "validate", "start": "2026-01-02T03:04:06+00:00", "end": "2026-01-02T03:04:06.250000+00:00"},
+            {"stage": "process", "start": "2026-01-02T03:04:06.250000+00:00", "end": "2026-01-02T03:04:08+00:00"},
+        ],
+    }
+
+
+def test_a_job_that_succeeded():
+    page = Page(report.render(document()))
+    assert [name for name in page.ids() if not name.endswith("-title")] == [
+        "rows",
+        "findings",
+        "columns",
+        "aggregates",
+        "ledger",
+        "timeline",
+        "contract",
+        "outputs",
+    ]
+    for words in (
+        "a b.csv Succeeded",
+        "s3://inbox/incoming/orders/a b.csv",
+        "2.0 KiB · received 2026-01-02 03:04:05 UTC · processed in 2.5 s",
+        "valid (57.1 %)",
+        "5 findings in 2 records",
+        "record 3 (line 4), record 1,234 (line 5,678)",
+        "2 further findings have other reasons.",
+        "7 read = 4 valid + 2 rejected + 1 blank , in 2 chunks over all 2.0 KiB".replace(" ,", ","),
+        "processed again",
+        "validate 250 ms",
+        "> 99.9 %",
+        "Delimiter tab",
+        "Quote none",
+        "s3://results/manifest.json",
+    ):
+        assert words in page.text, words
+
+
+def test_whatever_comes_from_outside_is_escaped():
+    evil = document(EVIL)
+    evil["job"] = job(
+        source=Source(EVIL, f"incoming/orders/{EVIL}", "v", 1, "e"),
+        status=Status.FAILED,
+        error=Failure(EVIL, EVIL),
+        outputs={EVIL: EVIL},
+    )
+    evil["timeline"][0]["stage"] = EVIL
+    evil["summary"]["encoding"] = evil["summary"]["dialect"]["delimiter"] = EVIL
+    html = report.render(evil)
+    page = Page(html)
+    assert "<script" not in html
+    assert "\u202e" not in html
+    assert page.text.count("alert('x')") > 12
+    allowed = {attribute for _, attributes in Page(report.render(document())).elements for attribute in attributes}
+    assert {attribute for _, attributes in page.elements for attribute in attributes} <= allowed
+
+
+def test_nothing_is_fetched_or_run():
+    html = report.render(document())
+    page = Page(html)
+    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "a"})
+    assert not re.search(r"url\(|@import|https?:", html)
+    assert not any(name.startswith("on") or name in ("src", "href") for _, named in page.elements for name in named)
+
+
+def test_charts_and_tables_can_be_read_aloud():
+    page = Page(report.render(document()))
+    for tag, attributes in page.elements:
+        if tag == "svg":
+            assert attributes.get("aria-hidden") == "true" or (attributes["role"] == "img" and attributes["aria-label"])
+        if tag == "table":
+            assert attributes["aria-label"]
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+    assert [tag for tag, _ in page.elements if tag in ("h1", "h2", "h3")][:2] == ["h1", "h2"]
+    assert len(page.ids()) == len(set(page.ids()))
+
+
+def test_a_job_that_failed_before_anything_was_read():
+    failed = job(status=Status.FAILED, error=Failure("not-csv", "the object is a PNG image"), rows=Rows(), outputs={})
+    for more in ({}, {"contract": None, "summary": None, "ledger": None, "timeline": None}):
+        page = Page(report.render({"job": failed, **more}))
+        assert [name for name in page.ids() if not name.endswith("-title")] == ["failure"]
+        assert "Why it failed not-csv the object is a PNG image" in page.text
+        assert "current data is unchanged" in page.text
+
+
+def test_a_job_over_its_tolerance_shows_its_reasons():
+    reasons = [{"code": "type-error", "field": "n", "count": 2}]
+    failed = {**job(status=Status.FAILED, error=Failure("tolerance-exceeded", "too many")), "reasons": reasons}
+    page = Page(report.render({"job": failed}))
+    assert "2 findings." in page.text
+    assert "Failed" in page.text
+
+
+def test_a_file_without_records():
+    empty = document()
+    empty["job"] = job(rows=Rows())
+    empty["summary"].update(
+        rows=Rows().to_json(), aggregates={}, profile=[], findings={"total": 0, "records": 0, "reasons": []}
+    )
+    text = Page(report.render(empty)).text
+    assert "The file has a header and no records." in text
+    assert "Every record passed every check." in text
+
+
+def test_long_aggregates_are_cut_and_the_rest_counted():
+    long = document()
+    long["summary"]["aggregates"] = {"long": [{"k": f"key{number}", "n": number} for number in range(1234)]}
+    text = Page(report.render(long)).text
+    assert "key49 " in text
+    assert "key50 " not in text
+    assert "The first 50 of 1,234 rows; the other 1,184 are in summary.json." in text
+
+
+def test_many_chunks_are_cut_and_the_rest_counted():
+    long = document()
+    long["ledger"]["chunks"] = [{**long["ledger"]["chunks"][0], "index": index} for index in range(60)]
+    assert "The other 10 chunks are in manifest.json." in Page(report.render(long)).text
+
+
+def test_the_transform_is_mentioned_where_it_changes_the_number_of_rows():
+    changed = document()
+    changed["summary"]["delivered"] = 9
+    assert "The transform made 9 rows of the 4 valid ones." in Page(report.render(changed)).text
+
+
+def test_a_ledger_as_the_ledger_makes_it():
+    made = ledger.balance(
+        [
+            ledger.Report(
+                index=0,
+                round=1,
+                start=0,
+                end=2048,
+                first_record=10,
+                next_record=2048,
+                continuations={},
+                lines=7,
+                rows=ROWS,
+                delivered=4,
+                outputs={"data": [{"rows": 4}]},
+            )
+        ],
+        10,
+        2048,
+        transformed=False,
+    )
+    page = Page(report.render({"job": job(), "ledger": made}))
+    assert "in 1 chunk over all 2.0 KiB" in page.text
+
+
+def test_rendering_changes_nothing():
+    given = document()
+    before = copy.deepcopy(given)
+    assert report.render(given) == report.render(given)
+    assert given == before
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (1234567, "1,234,567"),
+        (0, "0"),
+        (1234.5678, "1,234.57"),
+        (12.5, "12.5"),
+        (3.0, "3"),
+        (0.00001234, "1.234e-05"),
+        (1e20, "1e+20"),
+        (float("nan"), "nan"),
+        ("12.50", "12.50"),
+        (True, "True"),
+    ],
+)
+def test_numbers_as_people_read_them(value, expected):
+    assert markup.number(value) == expected
+
+
+@pytest.mark.parametrize(
+    "part, whole, expected",
+    [
+        (0, 5, "0 %"),
+        (5, 5, "100 %"),
+        (1, 3, "33.3 %"),
+        (1, 10**6, "< 0.1 %"),
+        (10**6 - 1, 10**6, "> 99.9 %"),
+        (0, 0, "–"),
+    ],
+)
+def test_percentages_do_not_round_to_all_or_nothing(part, whole, expected):
+    assert markup.percent(part, whole) == expected
+
+
+@pytest.mark.parametrize(
+    "count, expected", [(0, "0 bytes"), (1023, "1,023 bytes"), (1024, "1.0 KiB"), (5 * 2**40, "5,120.0 GiB")]
+)
+def test_sizes(count, expected):
+    assert markup.size(count) == expected
+
+
+@pytest.mark.parametrize(
+    "seconds, expected", [(0.25, "250 ms"), (61, "61.0 s"), (200, "3 min 20 s"), (7300, "2 h 1 min")]
+)
+def test_durations(seconds, expected):
+    assert report._duration(seconds) == expected
