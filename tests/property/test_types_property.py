@@ -62,7 +62,7 @@ def time(text):
     if not found:
         return BAD
     try:
-        return dt.time(*map(int, found.groups()[:3]), int((found[4] or "").ljust(6, "0")))
+        return dt.time(int(found[1]), int(found[2]), int(found[3]), int((found[4] or "").ljust(6, "0")))
     except ValueError:
         return BAD
 
@@ -76,7 +76,9 @@ def datetime(text):
     if offset > 14 * 60 or (zone != "Z" and int(zone[4:]) > 59):
         return BAD
     try:
-        local = dt.datetime(*map(int, found.groups()[:6]), int((found[7] or "").ljust(6, "0")), tzinfo=dt.UTC)
+        year, month, day, hour, minute, second = map(int, found.groups()[:6])
+        micro = int((found[7] or "").ljust(6, "0"))
+        local = dt.datetime(year, month, day, hour, minute, second, micro, dt.UTC)
         return local - dt.timedelta(minutes=-offset if zone[0] == "-" else offset)
     except (ValueError, OverflowError):
         return BAD

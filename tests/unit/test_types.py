@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,11 @@ from chalicelib.engine import arrays, patterns, types
 from chalicelib.engine.fields import Field
 
 BAD = "bad"
-EUROPEAN = {"decimal_char": ",", "group_char": "."}
+EUROPEAN: dict[str, Any] = {"decimal_char": ",", "group_char": "."}
 
 
-def utc(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts, tzinfo=dt.UTC)
+def utc(year: int, month: int, day: int, hour: int, minute: int, second: int = 0, micro: int = 0) -> dt.datetime:
+    return dt.datetime(year, month, day, hour, minute, second, micro, dt.UTC)
 
 
 def naive(*parts: int) -> dt.datetime:
