@@ -163,7 +163,7 @@ def test_measures_agree_with_python(rows):
 def check_numbers(row: dict[str, Any], column: str, values: list[Any]) -> None:
     finite = [value for value in values if column != "real" or math.isfinite(value)]
     if values and len(finite) == len(values):
-        total = sum(map(Fraction, values))
+        total = sum(map(Fraction, values), Fraction(0))
         if column == "real":
             assert row["sum real"] == plain(nearest(total))
             assert row["mean real"] == plain(nearest(total / len(values)))
