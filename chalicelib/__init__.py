@@ -4,10 +4,10 @@
     RECEIVED. EventBridge starts the workflow, ``statemachine.json``, whose every state is one function of ``steps``.
     Either may come first, twice, or not at all: ``sweeper`` starts what was never started.
 2.  **ValidateData** (``steps.validate_data``) claims the job for its execution, reads the dataset's contract
-    (``engine.contract``), sniffs the object's head (``engine.dialect``) and writes a plan and a round of tasks, one per
-    byte range (``engine.plan``). Takes an S3 event, gives a reference to the round.
-3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``engine.worker`` finds the chunk's records though
-    it starts in the middle of one (``split``, ``speculate``), parses and checks them (``parse``, ``types``, ``check``,
+    (``engine.contract``), sniffs the object's head (``engine.dialect``) and writes a plan and a round of tasks, one
+    per byte range (``engine.plan``). Takes an S3 event, gives a reference to the round.
+3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``engine.worker`` finds the chunk's records
+    though it starts in the middle of one (``split``, ``speculate``), parses and checks them (``parse``, ``types``, ``check``,
     ``uniqueness``), hands valid rows to the dataset's own function (``transform``), and aggregates, profiles and writes
     what comes out (``deliver``). Its partial results lie under ``work/<job_id>/``; it gives nothing back.
 4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``settling``, ``engine.ledger``). Chunks that

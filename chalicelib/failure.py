@@ -1,4 +1,5 @@
-"""RecordFailure: what the workflow caught is written to the job. Imports nothing heavy: it works where all else fails."""
+"""RecordFailure: what the workflow caught is written to the job. Imports nothing heavy: it works where all else fails.
+"""
 
 from __future__ import annotations
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from chalicelib import errors, workspace
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import ledger, report
+from chalicelib.engine import ledger
 from chalicelib.engine.check import Checker
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.deliver import decode_schema, parquet
 from chalicelib.engine.findings import Writer
+from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
 from chalicelib.settling import State
@@ -196,7 +197,7 @@ def _write_report(
         "ledger": merged["ledger"],
         "timeline": [*job.timeline[:-1], {**job.timeline[-1], "end": now}],
     }
-    body = report.render(document).encode()
+    body = render(document).encode()
     outputs.add(
         "report", "report.html", outputs.objects.put(outputs.bucket, outputs.key("report.html"), body, _HTML_TYPE)
     )

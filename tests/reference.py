@@ -38,7 +38,7 @@ def records(
     data: bytes, start: int, delimiter: int, quote: int, double_quote: bool, limit: int
 ) -> list[tuple[int, Shape]]:
     """Offset and shape of every record from ``start`` on, the recovered lines of unclosed stretches among them."""
-    found = []
+    found: list[tuple[int, Shape]] = []
     while start < len(data):
         end, shape = read_on(data, start, delimiter, quote, double_quote, limit)
         if shape is Shape.UNCLOSED_QUOTE:

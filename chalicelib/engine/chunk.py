@@ -17,7 +17,8 @@ from chalicelib.model import JSON
 class ChunkTape(Tape, Protocol):
     """The tape of a chunk, which knows where in the object it begins."""
 
-    base: int
+    @property
+    def base(self) -> int: ...
 
 
 def first_byte(task: Task) -> int:

@@ -47,9 +47,12 @@ class NeedMore(Exception):
 class Tape(Protocol):
     """A stretch of the object that can grow at its end."""
 
-    data: bytes
-    at_end: bool
-    """Whether ``data`` reaches the object's end."""
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def at_end(self) -> bool:
+        """Whether ``data`` reaches the object's end."""
 
     def extend(self) -> None:
         """Append more bytes; only called while not ``at_end``."""

@@ -92,7 +92,8 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
         stop = end - tape.base
         guess = speculate.guess(tape.data, 1, stop, grammar, tape.at_end)
         guessed: Found = []
-        fresh, after = [], 0
+        fresh: list[int] = []
+        after = 0
         if guess.first_record is not None:
             guessed, fresh, after = run(tape, guess.first_record, stop, grammar, block_bytes)
         told = speculate.continuations(
