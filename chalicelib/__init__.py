@@ -7,12 +7,12 @@
     (``engine.contract``), sniffs the object's head (``engine.dialect``) and writes a plan and a round of tasks, one
     per byte range (``engine.plan``). Takes an S3 event, gives a reference to the round.
 3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``engine.worker`` finds the chunk's records
-    though it starts in the middle of one (``split``, ``speculate``), parses and checks them (``parse``, ``types``, ``check``,
-    ``uniqueness``), hands valid rows to the dataset's own function (``transform``), and aggregates, profiles and writes
-    what comes out (``deliver``). Its partial results lie under ``work/<job_id>/``; it gives nothing back.
-4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``settling``, ``engine.ledger``). Chunks that
-    guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told the truth.
-    When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
+    though it starts in the middle of one (``split``, ``speculate``), parses and checks them (``parse``, ``types``,
+    ``check``, ``uniqueness``), hands valid rows to the dataset's own function (``transform``), and aggregates, profiles
+    and writes what comes out (``deliver``). Its partial results lie under ``work/<job_id>/``; it gives nothing back.
+4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``settling``, ``engine.ledger``). Chunks
+    that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told the
+    truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
 5.  **StoreResults** (``steps.store_results``, ``publish``) writes the outputs under ``jobs/<job_id>/``, the manifest
     last, and then makes the job current with one conditional put. Too many rejected rows end the job here instead.
 6.  **NotifySuccess, NotifyFailure** (``notify``) tell people and machines. A failure of any state was first written to
