@@ -1,10 +1,11 @@
-"""``ministack``, with two answers made those of AWS; ``python ops/emulator_server.py`` takes the place of
+"""``ministack``, with three answers made those of AWS; ``python ops/emulator_server.py`` takes the place of
 ``python -m ministack``. (ministack 1.5.33; what is mended here should go when a later one answers so itself.)
 
 * An "Object Created" event in a bucket with versioning lacks the ``version-id``, which S3's own notification of the
   same upload has: the two would name two jobs.
 * A Python function that raises is reported with the errorType ``Runtime.HandlerError`` instead of the exception's class
   name, by which a workflow retries and catches.
+* A ranged read of one version is answered with the whole object: a chunk's worker would be sent all of the file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
+Answer = tuple[int, dict[str, str], bytes]
+_RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 _RAISED: Final = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:: |$)")
 """The last line of a traceback that begins with a class: ``package.module.Class: message``."""
 
@@ -26,6 +29,7 @@ def mend() -> None:
 
     s3._fire_s3_event = _knowing_the_version(s3._fire_s3_event)
     eventbridge._dispatch_event = _telling_the_version(eventbridge._dispatch_event)
+    s3._get_object = _keeping_to_the_range(s3._get_object)
     lambda_svc._execute_function_warm = _naming_the_class(lambda_svc._execute_function_warm)
 
 
@@ -50,6 +54,24 @@ def _telling_the_version(dispatch: Callable[..., Any]) -> Callable[..., Any]:
         return dispatch(event, *args, **kwargs)
 
     return dispatch_event
+
+
+def _keeping_to_the_range(get: Callable[..., Answer]) -> Callable[..., Answer]:
+    def get_object(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> Answer:
+        status, answered, body = get(bucket, key, headers, query)
+        asked = _RANGE.fullmatch(headers.get("range", ""))
+        if status != 200 or asked is None:
+            return status, answered, body
+        size, first, last = len(body), int(asked[1]), int(asked[2] or len(body) - 1)
+        if first >= size:
+            error = f"<Error><Code>InvalidRange</Code><ActualObjectSize>{size}</ActualObjectSize></Error>".encode()
+            return 416, {"Content-Type": "application/xml", "Content-Range": f"bytes */{size}"}, error
+        part = body[first : last + 1]
+        ranged = {name: value for name, value in answered.items() if name.lower() != "content-length"}
+        ranged |= {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{size}", "Content-Length": str(len(part))}
+        return 206, ranged, part
+
+    return get_object
 
 
 def _naming_the_class(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

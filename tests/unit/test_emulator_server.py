@@ -60,3 +60,21 @@ def test_an_upload_told_to_eventbridge_names_its_version(version_id: str | None)
     assert [json.loads(told["Detail"])["object"] for told in dispatched] == [expected]
     dispatch(event)
     assert json.loads(dispatched[-1]["Detail"])["object"] == {"key": "a"}
+
+
+@pytest.mark.parametrize(
+    "asked, status, part, told",
+    [
+        ("bytes=2-4", 206, b"234", "bytes 2-4/10"),
+        ("bytes=8-99", 206, b"89", "bytes 8-9/10"),
+        ("bytes=7-", 206, b"789", "bytes 7-9/10"),
+        ("bytes=10-12", 416, None, "bytes */10"),
+        ("", 200, b"0123456789", None),
+    ],
+)
+def test_a_range_of_a_version_is_kept_to(asked: str, status: int, part: bytes | None, told: str | None):
+    whole = (200, {"Content-Length": "10", "ETag": '"e"'}, b"0123456789")
+    get = emulator_server._keeping_to_the_range(lambda *_: whole)
+    answered, headers, body = get("inbox", "a.csv", {"range": asked} if asked else {}, {"versionId": "v1"})
+    assert (answered, headers.get("Content-Range")) == (status, told)
+    assert part is None or body == part
