@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from chalicelib.engine import contract, grouping, packing, plain
-from chalicelib.engine.columns import Block, Column, concat
+from chalicelib.engine.columns import Block, Column, concat, is_plain
 from chalicelib.engine.exact import MAX_ROWS
 from chalicelib.engine.extremes import Extreme
 from chalicelib.engine.grouping import Ints
@@ -131,7 +131,7 @@ class _Table:
         for column in self.aggregate.group_by:
             self._find(block, column)
             kind = block.column(column).type
-            if pa.types.is_nested(kind):
+            if not is_plain(kind):
                 raise Terminal("bad-measure", f'aggregate "{name}" cannot group by column "{column}" of type {kind}')
         for measure in self.aggregate.measures:
             if measure.column == "*" and measure.function == "count":
@@ -139,7 +139,7 @@ class _Table:
             self._find(block, measure.column)
             kind = block.column(measure.column).type
             unfit = measure.function in _ARITHMETIC and not is_number(kind)
-            if unfit or (measure.function in ("min", "max") and pa.types.is_nested(kind)):
+            if unfit or (measure.function != "count" and not is_plain(kind)):
                 where = f'measure "{measure.name}" of aggregate "{name}"'
                 found = f'column "{measure.column}" is of type {kind}'
                 raise Terminal("bad-measure", f"{where} cannot be computed: {found}")

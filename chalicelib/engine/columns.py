@@ -96,6 +96,10 @@ def canonical(array: Any) -> Any:
         return array.cast(pa.int64())
     if types.is_large_string(kind) or kind == getattr(pa, "string_view", pa.string)():
         return array.cast(pa.string())
+    if types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return array.cast(pa.binary())
+    if types.is_decimal(kind) and kind.bit_width < 128:
+        return array.cast(pa.decimal128(kind.precision, kind.scale))
     if types.is_date(kind):
         return array.cast(pa.date32())
     if types.is_time(kind):
@@ -107,6 +111,25 @@ def canonical(array: Any) -> Any:
         except pa.ArrowInvalid:  # a fraction of a microsecond would be lost
             return array.cast(pa.timestamp("ns", zone))
     return array
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether a canonical type's values can be compared and put in order: all but lists, structures and the like."""
+    types = pa.types
+    tests = (
+        types.is_null,
+        types.is_boolean,
+        types.is_integer,
+        types.is_floating,
+        types.is_decimal,
+        types.is_string,
+        types.is_binary,
+        types.is_date,
+        types.is_time,
+        types.is_timestamp,
+        types.is_duration,
+    )
+    return any(test(kind) for test in tests)
 
 
 def _mask_buffer(array: Any) -> Any:

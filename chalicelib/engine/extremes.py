@@ -65,9 +65,6 @@ def extremes(array: Any, owners: Ints, groups: int, largest: bool) -> Any:
         best = _scattered(pick, numbers, owners, groups, largest)
         mask = bitmap(np.bincount(owners, minlength=groups) > 0)
         return pa.Array.from_buffers(kind, groups, [mask, buffer(best)])
-    if groups == 1 and len(array) and not pa.types.is_binary(kind):
-        found = pc.call_function("min_max", [array])["max" if largest else "min"]
-        return pa.repeat(found, 1)
     # anything else with an order: by rank among the distinct values
     codes, distinct = Column("", array).encoded
     order = view(pc.sort_indices(distinct)).astype(np.int64)
@@ -77,6 +74,15 @@ def extremes(array: Any, owners: Ints, groups: int, largest: bool) -> Any:
     found = np.bincount(owners, minlength=groups) > 0
     chosen = np.where(found, order[np.where(found, best, 0)], 0) if len(order) else np.zeros(groups, np.int64)
     return distinct.take(pa.Array.from_buffers(pa.int64(), groups, [bitmap(found), buffer(chosen)]))
+
+
+def range_of(array: Any) -> tuple[Any, Any]:
+    """The smallest and the largest value of a canonical array without nulls, as arrays of one."""
+    if pa.types.is_string(array.type) and len(array):
+        both = pc.call_function("min_max", [array])  # twenty times as fast as to rank forty thousand texts
+        return pa.repeat(both["min"], 1), pa.repeat(both["max"], 1)
+    one = np.zeros(len(array), np.int64)
+    return extremes(array, one, 1, False), extremes(array, one, 1, True)
 
 
 def _scattered(pick: np.ufunc, numbers: NDArray[Any], owners: Ints, groups: int, largest: bool) -> NDArray[Any]:

@@ -33,8 +33,10 @@ _TAIL_MASKS: Final = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.u
 def hash_array(array: Any) -> Hashes:
     """One hash per row of a canonical array (see ``columns.canonical``); undefined where the row is null.
 
+    Errors: ``TypeError`` where the type is not plain (see ``columns.is_plain``).
+
     A whole number has one hash whether it is stored as an integer or as a float. Decimals are hashed by their unscaled
-    value: compare only columns of one scale. Nested values are hashed by Python's notation of them.
+    value: compare only columns of one scale.
     """
     kind = array.type
     types = pa.types
@@ -48,8 +50,8 @@ def hash_array(array: Any) -> Hashes:
         return _hash_limbs(_words(array, "<u4", kind.byte_width // 4).reshape(-1, kind.byte_width // 4))
     if types.is_string(kind) or types.is_binary(kind):
         return _hash_texts(array)
-    if types.is_nested(kind) or types.is_large_binary(kind):
-        return _hash_each(array)
+    if not types.is_temporal(kind) and not types.is_integer(kind):
+        raise TypeError(f"{kind} has no hash")
     if kind.bit_width == 32:
         return _finish(_words(array, "<i4").astype(np.int64).view(np.uint64))
     return _finish(_words(array, "<i8").view(np.uint64))
@@ -135,10 +137,3 @@ def _fold_words(hashes: Hashes, words: Hashes, starts: NDArray[np.int64], sizes:
         word ^= word >> _S32
         hashes[slice(None) if alive is None else alive] = word
         done += 8
-
-
-def _hash_each(array: Any) -> Hashes:
-    """Nested values: by Python's notation of their value."""
-    texts = [repr(value).encode() for value in array.to_pylist()]
-    digests = [hashlib.blake2b(text, digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), "<u8").copy()

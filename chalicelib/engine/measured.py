@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import exact, plain, sketches
 from chalicelib.engine.columns import Column, concat, view
 from chalicelib.engine.exact import Sums
-from chalicelib.engine.extremes import extremes
+from chalicelib.engine.extremes import extremes, range_of
 from chalicelib.engine.histogram import Grid
 from chalicelib.engine.measures import Mean, is_number
 
@@ -49,7 +49,7 @@ class Measured:
         self._count += column.rows if weights is None else int(weights.sum())
         kind = array.type
         one = np.zeros(len(array), np.int64)
-        self._stretch(extremes(array, one, 1, False), extremes(array, one, 1, True))
+        self._stretch(*range_of(array))
         if is_number(kind):
             self._sums.add_at(exact.sums(array, one, 1) if weights is None else exact.weighted(array, weights), _ONE)
         if pa.types.is_string(kind):

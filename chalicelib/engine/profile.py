@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 import pyarrow as pa
 
 from chalicelib.engine import packing, plain
-from chalicelib.engine.columns import Block, Column, canonical, combined, concat
+from chalicelib.engine.columns import Block, Column, canonical, combined, concat, is_plain
 from chalicelib.engine.exact import MAX_ROWS
 from chalicelib.engine.measured import Measured
 from chalicelib.engine.tally import Tally
@@ -170,7 +170,7 @@ class _ColumnProfile:
         self._rows += column.rows
         self._nulls += column.nulls
         self._promote(column.type)
-        if pa.types.is_nested(column.type) or column.nulls == column.rows:
+        if not is_plain(column.type) or column.nulls == column.rows:
             return
         self._guarded(lambda: self._add(column))
 

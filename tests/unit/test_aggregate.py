@@ -96,6 +96,10 @@ def test_a_count_of_a_column_passes_over_null():
         pytest.param(pa.array([1], pa.timestamp("ns")), "max", "1970-01-01T00:00:00.000000001", id="nanoseconds"),
         pytest.param(pa.array([time(23, 59)]), "min", "23:59:00", id="times of day"),
         pytest.param(pa.array(["x", "y", "x"]).dictionary_encode(), "approxDistinct", 2, id="dictionary"),
+        pytest.param(pa.array([b"ab", b"cd", b"ab"], pa.binary(2)), "approxDistinct", 2, id="bytes"),
+        pytest.param(pa.array([b"ab", b"\xff"]), "max", "/w==", id="bytes are base64"),
+        pytest.param(pa.array([b"ab", b"\xff"], pa.large_binary()), "min", "YWI=", id="large bytes"),
+        pytest.param(pa.array([150, 2], pa.duration("s")), "max", 150, id="durations"),
         pytest.param(pa.array([1.0, 1.0, None, math.nan, math.nan]), "approxDistinct", 2, id="distinct floats"),
     ],
 )
@@ -199,6 +203,7 @@ def test_a_block_larger_than_sums_take_at_once(monkeypatch):
         ((), Measure("total", "mean", "day"), "bad-measure", ["by", "total", "day", "date32"]),
         ((), Measure("total", "quantile", "flag", 0.5), "bad-measure", ["by", "total", "flag", "bool"]),
         ((), Measure("total", "max", "list"), "bad-measure", ["by", "total", "list"]),
+        ((), Measure("total", "approxDistinct", "list"), "bad-measure", ["by", "total", "list"]),
         (("list",), Measure("n", "count", "*"), "bad-measure", ["by", "list"]),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -127,6 +128,21 @@ def test_texts_hash_apart_and_evenly(texts):
         share = np.bincount((hashes >> np.uint64(shift)).astype(np.int64) & 0xFF, minlength=256)
         mean = len(texts) / 256
         assert abs(share - mean).max() < 6 * math.sqrt(mean)
+
+
+def test_small_decimals_are_decimals():
+    if not hasattr(pa, "decimal64"):
+        small = pa.array([Decimal("1.5")])
+    else:
+        small = pa.array([Decimal("1.5")], pa.decimal64(10, 1))
+    array = columns.canonical(small)
+    assert exact.sums(array, ONE, 1).fractions() == [Fraction(3, 2)]
+    assert hashing.hash_array(array).tolist() == hashes_of([15])
+
+
+def test_what_is_not_plain_has_no_hash():
+    with pytest.raises(TypeError, match="list"):
+        hashing.hash_array(pa.array([[1]]))
 
 
 def test_a_slice_hashes_as_the_whole_does():
