@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -266,3 +267,33 @@ def test_bitmaps_survive_any_offset():
         assert np.array_equal(arrays.valid(texts.slice(start)), flags[start:])
         assert np.array_equal(arrays.trues(arrays.booleans(flags).slice(start)), flags[start:])
     assert pa.StringArray is type(texts)
+
+
+FRICTIONLESS_DIFFERS = [
+    (Field("x", "integer"), {"1_000": BAD, "٣": BAD, " 5": BAD, "5 ": BAD, "9223372036854775808": BAD}),
+    (Field("x", "number"), {"NaN": BAD, "INF": BAD, "inf": BAD, "-Infinity": BAD, "1e400": BAD}),
+    (Field("x", "number", group_char=","), {"1,5": BAD}),
+    (Field("x", "integer", group_char=","), {"1,234": 1234}),
+    (Field("x", "number", bare_number=False), {"No.5": 0.5}),
+    (Field("x", "date"), {"2024-1-2": BAD}),
+    (Field("x", "date", "%d/%m/%Y"), {"1/2/2024": BAD}),
+    (Field("x", "time"), {"24:00:00": BAD, "10:00:00Z": BAD, "10:00:00.1234567": BAD}),
+    (Field("x", "datetime"), {
+        "2024-01-02T24:00:00": BAD, "2024-01-02t03:04:05z": BAD, "2024-01-02T03:04:05+0200": BAD,
+        "2024-01-02T03:04:05+02:00": utc(2024, 1, 2, 1, 4, 5), "2024-01-02T03:04:05": utc(2024, 1, 2, 3, 4, 5),
+    }),
+    (Field("x", "date", "any"), {"01/02/2024": BAD}),
+    (Field("x", "year"), {"12345": 12345, "-0044": -44}),
+    (Field("x", "yearmonth"), {"2024-1": BAD}),
+    (Field("x", "string", "email"), {"a@localhost": "a@localhost"}),
+    (Field("x", "string", "uri"), {"http://x/%zz": BAD}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "expected"), FRICTIONLESS_DIFFERS, ids=lambda value: getattr(value, "type", ""))
+def test_the_written_differences_from_frictionless(field, expected):
+    page = (Path(__file__).parents[2] / "docs" / "types.md").read_text(encoding="utf-8")
+    table = page.partition("## Differences from Frictionless")[2].partition("\n## ")[0]
+    assert read(field, *expected) == list(expected.values())
+    for text in expected:
+        assert f"`{text.strip()}`" in table
