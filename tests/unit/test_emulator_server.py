@@ -73,8 +73,9 @@ def test_an_upload_told_to_eventbridge_names_its_version(version_id: str | None)
     ],
 )
 def test_a_range_of_a_version_is_kept_to(asked: str, status: int, part: bytes | None, told: str | None):
-    whole = (200, {"Content-Length": "10", "ETag": '"e"'}, b"0123456789")
+    whole = (200, {"Content-Length": "10", "ETag": '"e"', "x-amz-checksum-sha256": "c"}, b"0123456789")
     get = emulator_server._keeping_to_the_range(lambda *_: whole)
     answered, headers, body = get("inbox", "a.csv", {"range": asked} if asked else {}, {"versionId": "v1"})
     assert (answered, headers.get("Content-Range")) == (status, told)
     assert part is None or body == part
+    assert ("x-amz-checksum-sha256" in headers) == (status == 200)
