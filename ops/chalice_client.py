@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any, Final
 
 from chalice.awsclient import TypedAWSClient
@@ -24,19 +26,34 @@ class StageClient(TypedAWSClient):
     def __init__(self, session: Any, stage: str) -> None:
         super().__init__(session)
         self._stage = stage
-        self._created: list[str] = []
+        self._unsettled: set[str] = set()
 
     def _wait_for_active(self, function_name: str) -> None:
-        """A new function becomes ready while the next is created: ``settle`` waits for all of them at once."""
-        self._created.append(function_name)
-
-    def settle(self) -> None:
-        """Wait until every function that was created is ready to be invoked."""
-        while self._created:
-            self._wait_for("function_active_v2", self._created.pop())
+        """A function becomes ready while the next one is worked on: ``settle`` waits for all of them at once."""
+        self._unsettled.add(function_name)
 
     def _wait_for_function_update(self, function_name: str) -> None:
+        self._unsettled.add(function_name)
+
+    def settle(self) -> None:
+        """Wait until every function that was created or changed is ready to be invoked."""
+        while self._unsettled:
+            function_name = self._unsettled.pop()
+            self._wait_for("function_active_v2", function_name)
+            self._wait_for("function_updated_v2", function_name)
+
+    def _update_function_code(
+        self, function_name: str, zip_contents: Any, architecture: str | None = None
+    ) -> dict[str, Any]:
+        """Chalice always uploads the code; here only code that differs, so a changed setting is changed at once."""
+        current: dict[str, Any] = self.get_function_configuration(function_name)
+        digest = base64.b64encode(hashlib.sha256(zip_contents).digest()).decode()
+        if current["CodeSha256"] == digest and architecture in (None, *current.get("Architectures", [])):
+            return current
+        updated: dict[str, Any] = super()._update_function_code(function_name, zip_contents, architecture)
+        # Lambda refuses the change of the configuration, which comes next, while the code is being changed.
         self._wait_for("function_updated_v2", function_name)
+        return updated
 
     def _wait_for(self, state: str, function_name: str) -> None:
         attempts = int(READY_SECONDS / self.POLL_SECONDS)
@@ -85,9 +102,10 @@ class EmulatedStageClient(StageClient):
 
     def import_rest_api(self, swagger_document: dict[str, Any], endpoint_type: str) -> str:
         api: str = self._client("apigateway").create_rest_api(
-            name=swagger_document["info"]["title"], endpointConfiguration={"types": [endpoint_type]}
+            name=swagger_document["info"]["title"],
+            endpointConfiguration={"types": [endpoint_type]},
+            tags={STAGE_TAG: self._stage},
         )["id"]
-        self._tag_api(api)
         self._replay(api, swagger_document)
         return api
 

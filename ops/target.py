@@ -140,8 +140,8 @@ class Target:
     @property
     def is_emulated(self) -> bool:
         """Where the emulator differs: functions run in its own virtual environment, so no layer is built and their
-        package carries no dependencies; Chalice's client replays the API's document, which the emulator's import ignores; and
-        its buckets do not insist on TLS, for it speaks HTTP on 127.0.0.1.
+        package carries no dependencies; Chalice's client replays the API's document, which the emulator's import
+        ignores; and its buckets do not insist on TLS, for it speaks HTTP on 127.0.0.1.
         """
         return self.endpoint_url is not None
 

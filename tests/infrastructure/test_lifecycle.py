@@ -1,0 +1,276 @@
+"""A stage's life on the emulator: up, up again, changed, seen, taken down with and without its data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ops import deployment, functions, leftovers, stacks
+from ops.deployment import Options
+from ops.emulator import Emulator
+from ops.target import STAGE_TAG, Names, OperatorError, Target
+from tests.infrastructure.documents import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lifecycle")]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def target(emulator: Emulator, request: pytest.FixtureRequest) -> Iterator[Target]:
+    """A stage of its own for each test, gone afterwards."""
+    name = "t" + format(abs(hash(request.node.name)) % 16**8, "x")
+    stage = emulator.target(name)
+    yield stage
+    deployment.down(stage, ignore, delete_data=True)
+
+
+@pytest.fixture(scope="module")
+def standing(emulator: Emulator) -> Target:
+    """A stage that stands, for the tests that only look at it."""
+    stage = emulator.target("standing")
+    up(stage)
+    return stage
+
+
+def ignore(_: str) -> None:
+    return None
+
+
+def up(target: Target, options: Options | None = None) -> deployment.Deployed:
+    return deployment.up(target, options or Options(), ignore)
+
+
+def data_of(target: Target) -> list[str]:
+    names = target.names
+    return [f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"]
+
+
+def status_of(url: str, token: str = "") -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_up_twice_changes_nothing(target: Target) -> None:
+    assert up(target, Options(notify=["ops@example.com"], chunk_size_bytes=4_096, max_concurrency=3)).changes
+    again = up(target)
+    assert again.changes == ()
+    assert deployment.plan(target, Options(), ignore) == []
+    assert deployment.find(target) == again
+
+
+def test_the_api_lets_in_whoever_has_the_token(standing: Target) -> None:
+    url = up(standing).api_url
+    assert status_of(f"{url}/health") == 200
+    assert status_of(f"{url}/jobs") == 401
+    assert status_of(f"{url}/jobs", "wrong") == 403
+    assert status_of(f"{url}/jobs", deployment.api_token(standing)) == 200
+
+
+def test_what_was_chosen_stays_until_something_else_is_chosen(target: Target) -> None:
+    up(target, Options(notify=["ops@example.com"], chunk_size_bytes=4_096, max_concurrency=3))
+    up(target, Options(max_concurrency=5))
+    subscriptions = target.client("sns").list_subscriptions_by_topic(TopicArn=target.names.notices_topic_arn)
+    assert [each["Endpoint"] for each in subscriptions["Subscriptions"]] == ["ops@example.com"]
+    environment = environment_of(target, "process-chunk")
+    assert environment["SLUICE_CHUNK_SIZE_BYTES"] == "4096"
+    machine = target.client("stepfunctions").describe_state_machine(stateMachineArn=target.names.state_machine_arn)
+    assert json.loads(machine["definition"])["States"]["ProcessData"]["MaxConcurrency"] == 5
+
+
+def test_each_kind_of_change_reaches_its_part_only(target: Target) -> None:
+    up(target)
+    (change,) = up(target, Options(chunk_size_bytes=8_192)).changes
+    assert change.startswith("functions: deployed")
+    (change,) = up(target, Options(max_concurrency=7)).changes
+    assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in change
+
+
+def test_a_plan_tells_and_changes_nothing(target: Target) -> None:
+    planned = deployment.plan(target, Options(), ignore)
+    assert any("Add InboxBucket (AWS::S3::Bucket)" in line for line in planned)
+    assert leftovers.find(target) == []
+    up(target)
+    before = leftovers.find(target)
+    planned = deployment.plan(target, Options(chunk_size_bytes=1), ignore)
+    assert planned == ["functions: code, configuration, environment or policies differ"]
+    assert environment_of(target, "process-chunk").get("SLUICE_CHUNK_SIZE_BYTES") is None
+    assert leftovers.find(target) == before
+
+
+def test_down_keeps_the_data_and_nothing_else(target: Target) -> None:
+    inbox = up(target).inbox_bucket
+    version = target.s3.put_object(Bucket=inbox, Key="incoming/orders/a.csv", Body=b"a\n1\n")["VersionId"]
+    assert deployment.down(target, ignore) == data_of(target)
+    kept = target.s3.get_object(Bucket=inbox, Key="incoming/orders/a.csv", VersionId=version)
+    assert kept["Body"].read() == b"a\n1\n"
+
+
+def test_the_next_deployment_adopts_the_kept_data(target: Target) -> None:
+    inbox = up(target).inbox_bucket
+    target.s3.put_object(Bucket=inbox, Key="contracts/orders.json", Body=b"{}")
+    deployment.down(target, ignore)
+    assert up(target).inbox_bucket == inbox
+    assert up(target).changes == ()
+    assert target.s3.get_object(Bucket=inbox, Key="contracts/orders.json")["Body"].read() == b"{}"
+    notifications = target.s3.get_bucket_notification_configuration(Bucket=inbox)
+    assert "EventBridgeConfiguration" in notifications
+    assert len(notifications["LambdaFunctionConfigurations"]) == 2
+
+
+def test_down_with_the_data_leaves_nothing(target: Target) -> None:
+    inbox = up(target).inbox_bucket
+    for body in (b"1", b"2"):
+        target.s3.put_object(Bucket=inbox, Key="incoming/orders/a.csv", Body=body)
+    target.s3.delete_object(Bucket=inbox, Key="incoming/orders/a.csv")  # two versions and a delete marker
+    assert deployment.down(target, ignore, delete_data=True) == []
+    assert deployment.down(target, ignore, delete_data=True) == []  # and once more, with nothing there
+
+
+def test_the_inbox_tells_eventbridge_and_the_handlers(standing: Target) -> None:
+    found = standing.s3.get_bucket_notification_configuration(Bucket=up(standing).inbox_bucket)
+    assert "EventBridgeConfiguration" in found
+    prefixes = {
+        rule["Value"]
+        for each in found["LambdaFunctionConfigurations"]
+        for rule in each["Filter"]["Key"]["FilterRules"]
+        if rule["Name"].lower() == "prefix"
+    }
+    assert prefixes == {"incoming/", "contracts/"}
+
+
+def test_every_kind_of_resource_is_found_while_it_exists(standing: Target) -> None:
+    """Else "nothing is left" would prove nothing. The emulator's stages have no layer."""
+    kinds = {line.partition(":")[0] for line in leftovers.find(standing)}
+    assert kinds == {
+        *("stack", "bucket", "table", "function", "role", "rule", "state machine", "topic", "queue"),
+        *("alarm", "dashboard", "log group", "parameter", "API"),
+    }
+
+
+def test_stages_live_beside_each_other(target: Target, emulator: Emulator) -> None:
+    neighbour = emulator.target(f"{target.stage}x")
+    try:
+        up(target)
+        url = up(neighbour).api_url
+        assert deployment.down(target, ignore, delete_data=True) == []
+        assert status_of(f"{url}/jobs", deployment.api_token(neighbour)) == 200
+        assert up(neighbour).changes == ()
+    finally:
+        deployment.down(neighbour, ignore, delete_data=True)
+
+
+def test_every_function_is_as_configured(standing: Target) -> None:
+    deployed = up(standing)
+    configured = functions.template()["lambda_functions"]
+    for name, settings in configured.items():
+        found = standing.lambda_.get_function_configuration(FunctionName=standing.names.function(name))
+        assert found["MemorySize"] == settings["lambda_memory_size"]
+        assert found["Timeout"] == settings["lambda_timeout"]
+        assert found["Runtime"] == "python3.13"
+        assert found["State"] == "Active"
+        assert found["TracingConfig"]["Mode"] == "Active"
+        assert found["Role"].endswith(f":role/{standing.names.role(name)}")
+        (policy,) = standing.client("iam").list_role_policies(RoleName=standing.names.role(name))["PolicyNames"]
+        document = standing.client("iam").get_role_policy(RoleName=standing.names.role(name), PolicyName=policy)
+        assert document["PolicyDocument"] == functions.policy(name, standing.names)
+        tags = standing.client("iam").list_role_tags(RoleName=standing.names.role(name))["Tags"]
+        assert {"Key": STAGE_TAG, "Value": deployed.stage} in tags
+
+
+def test_a_function_changed_by_hand_is_deployed_again(target: Target) -> None:
+    up(target)
+    target.lambda_.delete_function(FunctionName=target.names.function("sweep"))
+    assert up(target).changes == ("functions: deployed 12",)
+    assert target.lambda_.get_function_configuration(FunctionName=target.names.function("sweep"))["State"] == "Active"
+
+
+def test_a_failed_deployment_says_why_and_the_next_goes_on(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = functions.policy
+
+    def broken(function: str, names: Names) -> dict[str, Any]:
+        """IAM refuses it for the sweeper, after other functions were made."""
+        return {"Version": "2012-10-17", "Statement": "none"} if function == "sweep" else real(function, names)
+
+    monkeypatch.setattr(functions, "policy", broken)
+    with pytest.raises(OperatorError, match="deployed in part"):
+        up(target)
+    made = [line for line in leftovers.find(target) if line.startswith("function:")]
+    assert 0 < len(made) < 12
+    monkeypatch.setattr(functions, "policy", real)
+    assert up(target).changes
+    assert len([line for line in leftovers.find(target) if line.startswith("API:")]) == 1
+
+
+def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = deployment.workflow
+
+    def without_definition(*arguments: Any, **keywords: Any) -> stacks.Stack:
+        stack = real(*arguments, **keywords)
+        return replace(stack, parameters={**stack.parameters, "DefinitionKey": "workflow/missing.json"})
+
+    monkeypatch.setattr(deployment, "workflow", without_definition)
+    with pytest.raises(OperatorError, match="ROLLBACK_COMPLETE") as caught:
+        up(target)
+    assert "Workflow (AWS::StepFunctions::StateMachine) CREATE_FAILED" in str(caught.value)
+    monkeypatch.setattr(deployment, "workflow", real)
+    up(target)
+    stack = stacks.describe(target, target.names.workflow_stack)
+    assert stack is not None
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_the_command_line(target: Target, emulator: Emulator) -> None:
+    def deploy(command: str, *options: str) -> tuple[int, Any, str]:
+        done = subprocess.run(
+            [sys.executable, "deploy.py", command, "--stage", target.stage, "--json", *options],
+            cwd=ROOT,
+            env={**os.environ, **emulator.environment, "AWS_SESSION_TOKEN": ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+    assert deploy("plan")[1]["changes"]
+    status, deployed, _ = deploy("up", "--max-concurrency", "2")
+    assert status == 0
+    assert replace(deployment.Deployed(**deployed), changes=()) == deployment.find(target)
+    assert deploy("up")[1]["changes"] == []
+    status, found, _ = deploy("status")
+    assert status == 0
+    assert found["deployed"]["api_url"] == deployed["api_url"]
+    assert f"bucket: {deployed['inbox_bucket']}" in found["existing"]
+    status, nothing, error = deploy("down")
+    assert (status, nothing) == (1, None)
+    assert "--yes" in error
+    status, removed, _ = deploy("down", "--yes")
+    assert (status, removed["kept"], removed["left"]) == (0, data_of(target), [])
+    status, removed, _ = deploy("down", "--yes", "--delete-data")
+    assert (status, removed["kept"], removed["left"]) == (0, [], [])
+    assert deploy("status")[1]["existing"] == []
+    assert deploy("up", "--chunk-size", "0")[0] == 2
+
+
+def environment_of(target: Target, function: str) -> dict[str, str]:
+    found = target.lambda_.get_function_configuration(FunctionName=target.names.function(function))
+    return found["Environment"]["Variables"]

@@ -1,0 +1,155 @@
+"""The two CloudFormation templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cfnlint.api import ManualArgs, lint_file
+
+from ops import functions
+from ops.stacks import TEMPLATE_LIMIT_BYTES
+from tests.infrastructure import documents
+
+TEMPLATES = [documents.FOUNDATION, documents.WORKFLOW]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_the_linter_finds_nothing(path: Path) -> None:
+    findings = lint_file(path, config=ManualArgs(regions=["us-east-1", "eu-central-1"], include_checks=["I"]))
+    assert [str(finding) for finding in findings] == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_fits_into_the_request(path: Path) -> None:
+    assert len(path.read_bytes()) < TEMPLATE_LIMIT_BYTES * 0.8
+
+
+def test_data_outlives_the_stack_and_nothing_else_does() -> None:
+    kept = {
+        name
+        for path in TEMPLATES
+        for name, resource in documents.resources(path).items()
+        if resource.get("DeletionPolicy", "Delete") != "Delete"
+    }
+    assert kept == {"InboxBucket", "ResultsBucket", "JobsTable"}
+    for name in kept:
+        resource = documents.resources(documents.FOUNDATION)[name]
+        # A first deployment that fails leaves nothing behind; and only what is retained can be adopted again.
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("name", ["InboxBucket", "ResultsBucket", "ArtifactsBucket"])
+def test_a_bucket_is_versioned_encrypted_and_closed(name: str) -> None:
+    found = documents.resources(documents.FOUNDATION)
+    bucket = found[name]["Properties"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in bucket["LifecycleConfiguration"]["Rules"])
+    (statement,) = found[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"], statement["Principal"]) == ("Deny", "s3:*", "*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert documents.template(documents.FOUNDATION)["Parameters"]["RequireTls"]["Default"] == "true"
+
+
+def test_the_inbox_tells_eventbridge_and_only_work_expires() -> None:
+    found = documents.resources(documents.FOUNDATION)
+    inbox, results = found["InboxBucket"]["Properties"], found["ResultsBucket"]["Properties"]
+    assert inbox["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert "NotificationConfiguration" not in results  # a result never starts a job
+    rules = inbox["LifecycleConfiguration"]["Rules"] + results["LifecycleConfiguration"]["Rules"]
+    expiring = [rule for rule in rules if any("Expiration" in key for key in rule)]
+    assert [rule["Prefix"] for rule in expiring] == ["work/"]
+
+
+def test_the_jobs_table_has_the_indexes_that_the_code_asks() -> None:
+    table = documents.resources(documents.FOUNDATION)["JobsTable"]["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert "TimeToLiveSpecification" not in table
+    keys = {
+        index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+        for index in table["GlobalSecondaryIndexes"]
+    }
+    assert keys == {
+        "by-received": ["kind", "received_at"],
+        "by-dataset": ["dataset", "received_at"],
+        "by-status": ["status", "received_at"],
+    }
+
+
+def test_alarms_can_publish_to_the_topic() -> None:
+    found = documents.resources(documents.FOUNDATION)
+    assert "KmsMasterKeyId" not in found["NoticesTopic"]["Properties"]  # alias/aws/sns would shut alarms out
+    (statement,) = found["NoticesTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert set(statement["Principal"]["Service"]) == {"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_every_alarm_tells_the_topic_and_stays_quiet_without_data() -> None:
+    alarms = documents.resources(documents.WORKFLOW, "AWS::CloudWatch::Alarm")
+    watched = {(alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"]) for alarm in alarms.values()}
+    assert watched == {
+        ("AWS/States", "ExecutionsFailed"),
+        ("AWS/States", "ExecutionsTimedOut"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("AWS/Lambda", "Errors"),
+        ("AWS/Lambda", "Throttles"),
+    }
+    for alarm in alarms.values():
+        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "NoticesTopic"}]
+        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+        assert alarm["Properties"]["AlarmDescription"]
+
+
+def test_the_rule_starts_the_workflow_for_every_upload_and_keeps_what_it_cannot_start() -> None:
+    found = documents.resources(documents.WORKFLOW)
+    rule = found["UploadRule"]["Properties"]
+    assert rule["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [{"Ref": "InboxBucket"}]}, "object": {"key": [{"prefix": "incoming/"}]}},
+    }
+    (target,) = rule["Targets"]
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+    assert target["DeadLetterConfig"] == {"Arn": {"Ref": "DeadLetterQueue"}}
+    assert "Input" not in target
+    assert "InputPath" not in target  # the workflow's input is the whole event
+    (policy,) = found["UploadRuleRole"]["Properties"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Resource"]) == ("states:StartExecution", {"Ref": "Workflow"})
+    queue = documents.resources(documents.FOUNDATION)["DeadLetterQueuePolicy"]["Properties"]
+    (sender,) = queue["PolicyDocument"]["Statement"]
+    arn = documents.resolve(sender["Condition"]["ArnEquals"]["aws:SourceArn"])
+    assert arn == documents.NAMES.arn("events", f"rule/{documents.resolve(rule['Name'])}")
+
+
+def test_every_log_group_has_a_retention() -> None:
+    groups = {**documents.resources(documents.FOUNDATION, "AWS::Logs::LogGroup")}
+    groups |= documents.resources(documents.WORKFLOW, "AWS::Logs::LogGroup")
+    assert len(groups) == 2  # one for the workflow, and one in the loop over the functions
+    assert all(group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+def test_the_dashboard_is_valid_json() -> None:
+    body = documents.resources(documents.WORKFLOW)["Dashboard"]["Properties"]["DashboardBody"]
+    widgets = json.loads(documents.resolve(body))["widgets"]
+    assert len(widgets) >= 6
+    assert all(widget["properties"]["title"] for widget in widgets)
+
+
+def test_names_in_the_templates_are_those_of_the_code() -> None:
+    found = documents.resources(documents.FOUNDATION) | documents.resources(documents.WORKFLOW)
+    names = documents.NAMES
+    for purpose in ("inbox", "results", "artifacts"):
+        bucket = found[f"{purpose.capitalize()}Bucket"]["Properties"]["BucketName"]
+        assert documents.resolve(bucket) == names.bucket(purpose)
+    assert documents.resolve(found["JobsTable"]["Properties"]["TableName"]) == names.jobs_table
+    assert documents.resolve(found["Workflow"]["Properties"]["StateMachineName"]) == names.state_machine
+    topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
+    assert names.notices_topic_arn.endswith(f":{topic}")
+    assert f"{names.prefix}-validate-data" in functions.function_names(names)
