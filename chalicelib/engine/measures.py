@@ -217,7 +217,8 @@ class Quantile:
     """The q-quantile within ``sketches.RELATIVE_ACCURACY`` (0.39 %) of the value of rank ``floor(q * (n - 1))``.
 
     Exact for q 0 and 1 and for integers of magnitude up to 256. An integer column gives an integer, a decimal column
-    text with the column's scale. Null and NaN are passed over.
+    text with the column's scale (and half a unit of its last digit is added to the tolerance). Null and NaN are passed
+    over.
     """
 
     q: float
@@ -279,19 +280,19 @@ def _representative(kind: Any, key: int, low: Any, high: Any) -> plain.Plain:
     if pa.types.is_int64(kind):
         return int(max(low, min(high, _middle_integer(key))))
     if pa.types.is_decimal(kind):
-        units = [int(Fraction(end) * 10**kind.scale) for end in (low, high)]
-        numerator, denominator = middle_of(key).as_integer_ratio()
-        middle = divided(numerator * 10**kind.scale, denominator)
-        return plain.decimal(max(units[0], min(units[1], middle)), kind.scale)
+        least, greatest = (int(Fraction(end) * 10**kind.scale) for end in (low, high))
+        return plain.decimal(max(least, min(greatest, _middle_integer(key, kind.scale))), kind.scale)
     return plain.number(max(low, min(high, middle_of(key))))
 
 
-def _middle_integer(key: int) -> int:
-    """The middle one of the integers in a bin."""
+def _middle_integer(key: int, scale: int = 0) -> int:
+    """The middle one of the multiples of ``10**-scale`` in a bin, in that unit."""
     if key < 0:
-        return -_middle_integer(~key)
-    low, high = bounds_of(key)
-    return (math.ceil(low) + math.ceil(high) - 1) // 2
+        return -_middle_integer(~key, scale)
+    low, high = (math.ceil(Fraction(bound) * 10**scale) for bound in bounds_of(key))
+    # a decimal may be nearer to the next bin's edge than doubles can tell: then the bin holds no multiple
+    middle: int = (low + max(low, high - 1)) // 2
+    return middle
 
 
 def is_number(kind: Any) -> bool:

@@ -121,6 +121,8 @@ def test_a_measure(values, function, expected):
         (pa.array([math.nan, 4.0, None]), 0.9, 4.0),
         (pa.array([-math.inf, 1.0, math.inf]), 0.0, "-INF"),
         (pa.array([Decimal("12.50")] * 3), 0.5, "12.50"),
+        (pa.array([Decimal("0.0000"), Decimal("-0.0166"), Decimal("-0.0001")]), 0.5, "-0.0001"),
+        (pa.array([Decimal("9" * 36 + ".25"), Decimal(0), Decimal("9" * 36 + ".25")]), 1.0, "9" * 36 + ".25"),
         (pa.array([], pa.float64()), 0.5, None),
     ],
 )
