@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from chalicelib.engine.split import Shape
+from chalicelib.engine.automaton import Grammar, Shape
 
-RECORD, CELL, UNQUOTED, QUOTED, QUOTE = range(5)
+CELL, UNQUOTED, QUOTED, QUOTE = range(4)
 
 
-def read_on(data: bytes, start: int, delimiter: int, quote: int, double_quote: bool, limit: int) -> tuple[int, Shape]:
+def read_on(data: bytes, start: int, grammar: Grammar) -> tuple[int, Shape]:
     """End and shape of the record at ``start``; of an unclosed one, the end of the stretch to recover."""
     state, shape, at = CELL, Shape.REGULAR, start
+    if data[start] == grammar.comment:
+        while at < len(data) and data[at] not in b"\r\n":
+            at += 1
+        return _after_break(data, at), Shape.COMMENT
     while at < len(data):
         byte = data[at]
+        too_far = at > start + grammar.limit
+        if byte == grammar.escape and state == QUOTE:
+            shape = Shape.TEXT_AFTER_QUOTE
+        if byte == grammar.escape:
+            if at + 1 == len(data):
+                return at + 1, Shape.UNCLOSED_QUOTE if state == QUOTED else Shape.DANGLING_ESCAPE
+            if state == QUOTED and data[at + 1] in b"\r\n" and at + 1 > start + grammar.limit:
+                return _after_break(data, at + 1), Shape.UNCLOSED_QUOTE
+            if state != QUOTED:
+                state = UNQUOTED
+                if at + 2 == len(data) and data[at + 1] in b"\r\n":
+                    return at + 2, Shape.DANGLING_ESCAPE
+            at += 2
+            continue
         if state == QUOTED:
-            if byte == quote:
+            if byte == grammar.quote:
                 state = QUOTE
-            elif byte in b"\r\n" and at > start + limit:
-                # A CR LF of which only the LF is beyond the limit is cut after the LF as well.
-                return at + (2 if data[at : at + 2] == b"\r\n" else 1), Shape.UNCLOSED_QUOTE
-        elif state == QUOTE and byte == quote and double_quote:
+            elif byte in b"\r\n" and too_far:
+                return _after_break(data, at), Shape.UNCLOSED_QUOTE
+        elif state == QUOTE and byte == grammar.quote and grammar.double_quote:
             state = QUOTED
         elif byte in b"\r\n":
-            return at + (2 if data[at : at + 2] == b"\r\n" else 1), shape
-        elif byte == delimiter:
+            return _after_break(data, at), shape
+        elif byte == grammar.delimiter:
             state = CELL
-        elif state == CELL and byte == quote:
+        elif state == CELL and byte == grammar.quote:
             state = QUOTED
-        else:
+        elif not (state == CELL and byte == ord(" ") and grammar.skip_space):
             if state == QUOTE:
                 shape = Shape.TEXT_AFTER_QUOTE
             state = UNQUOTED
@@ -34,25 +51,23 @@ def read_on(data: bytes, start: int, delimiter: int, quote: int, double_quote: b
     return at, Shape.UNCLOSED_QUOTE if state == QUOTED else shape
 
 
-def records(
-    data: bytes, start: int, delimiter: int, quote: int, double_quote: bool, limit: int
-) -> list[tuple[int, Shape]]:
+def _after_break(data: bytes, at: int) -> int:
+    if at == len(data):
+        return at
+    return at + (2 if data[at : at + 2] == b"\r\n" else 1)
+
+
+def records(data: bytes, start: int, grammar: Grammar) -> list[tuple[int, Shape]]:
     """Offset and shape of every record from ``start`` on, the recovered lines of unclosed stretches among them."""
     found: list[tuple[int, Shape]] = []
     while start < len(data):
-        end, shape = read_on(data, start, delimiter, quote, double_quote, limit)
+        end, shape = read_on(data, start, grammar)
+        found.append((start, shape))
         if shape is Shape.UNCLOSED_QUOTE:
-            found.append((start, shape))
             for line in range(start + 1, end):
                 after_break = data[line - 1] == 10 or (data[line - 1] == 13 and data[line] != 10)
                 if after_break:
-                    _, alone = read_on(_line(data, line, end), 0, delimiter, quote, double_quote, limit)
-                    found.append((line, alone))
-        else:
-            found.append((start, shape))
+                    alone = data[line:end].splitlines(keepends=True)[0]
+                    found.append((line, read_on(alone, 0, grammar)[1]))
         start = end
     return found
-
-
-def _line(data: bytes, start: int, end: int) -> bytes:
-    return data[start:end].splitlines(keepends=True)[0] if start < end else b""

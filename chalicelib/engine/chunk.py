@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from chalicelib.engine import speculate
+from chalicelib.engine.automaton import count_line_breaks
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.split import Block, Offsets, Tape, blocks, count_line_breaks
+from chalicelib.engine.split import Block, Offsets, Tape, blocks
 from chalicelib.model import JSON
 
 

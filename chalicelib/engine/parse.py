@@ -19,8 +19,9 @@ import pyarrow.csv as pacsv
 
 from chalicelib import errors
 from chalicelib.engine import arrays
+from chalicelib.engine.automaton import CR, LF, Shape
 from chalicelib.engine.dialect import Dialect
-from chalicelib.engine.split import CR, LF, Block, Offsets, Shape
+from chalicelib.engine.split import Block, Offsets
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BAD_BYTES: Final = re.compile("[\udc80-\udcff]+")

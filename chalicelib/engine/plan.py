@@ -9,11 +9,11 @@ from typing import Any, Literal, Self
 from chalicelib import errors
 from chalicelib.engine import binding
 from chalicelib.engine import contract as contracts
+from chalicelib.engine.automaton import Grammar, NeedMore, Shape, count_line_breaks, scan_record
 from chalicelib.engine.binding import Binding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.dialect import Dialect, Sniffed
 from chalicelib.engine.parse import Layout, cells, record_bytes
-from chalicelib.engine.split import Grammar, NeedMore, Shape, count_line_breaks, scan_record
 from chalicelib.model import JSON, Source
 
 Mode = Literal["survey", "process"]

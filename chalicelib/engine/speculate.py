@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chalicelib.engine.split import CR, LF, Grammar, NeedMore, Offsets, Shape, State, Tape, blocks, scan_rest
+from chalicelib.engine.automaton import CR, LF, SPACE, TERMINATOR, Grammar, NeedMore, Shape, State, scan_rest
+from chalicelib.engine.split import Offsets, Tape, blocks
 
 _CONVERGENCE_BLOCK_BYTES = 64 * 1024
 _QUOTES_ASKED = 64
@@ -68,27 +69,41 @@ def next_record(chain: Mapping[str, tuple[int, int]], first: int) -> int | None:
 
 def _possible_states(previous: int, grammar: Grammar) -> Iterator[State]:
     """The states in which the automaton can be after ``previous``; the likeliest outside a quoted cell comes first."""
-    if previous == LF:
-        yield State.RECORD
-    elif previous == CR:
-        yield State.RETURN
+    ends_line = previous in (LF, CR)
+    if ends_line:
+        yield State.RETURN if previous == CR else State.RECORD
     elif previous == grammar.delimiter:
         yield State.CELL
     elif previous == grammar.quote:
         yield State.QUOTE
+    if grammar.escape >= 0 or not (ends_line or previous == grammar.delimiter):
         yield State.UNQUOTED
-    else:
-        yield State.UNQUOTED
+    if grammar.skip_space and previous == SPACE:
+        yield State.CELL
     if grammar.quote >= 0:
         yield State.QUOTED
+    if grammar.comment >= 0 and not ends_line:
+        yield State.COMMENT
+    if previous == grammar.escape:
+        yield State.ESCAPED
+        if grammar.quote >= 0:
+            yield State.QUOTED_ESCAPED
 
 
 def _first_record(data: bytes, start: int, state: State, grammar: Grammar, at_end: bool) -> int | None:
     """Offset of the first record that begins at or after ``start``; None where the bytes at hand do not tell."""
-    if state is State.RECORD:
-        return start
-    if state is State.RETURN:
-        return start + (data[start : start + 1] == b"\n")
+    match state:
+        case State.RECORD:
+            return start
+        case State.RETURN:
+            return start + (data[start : start + 1] == b"\n")
+        case State.COMMENT:
+            found = TERMINATOR.search(data, start)
+            return found.end() if found and (found.end() < len(data) or at_end) else None
+        case State.ESCAPED:
+            start, state = start + 1, State.UNQUOTED
+        case State.QUOTED_ESCAPED:
+            start, state = start + 1, State.QUOTED
     try:
         end, shape = scan_rest(data, start, start, state, grammar, at_end)
     except NeedMore:

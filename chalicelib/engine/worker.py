@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chalicelib.engine import uniqueness
+from chalicelib.engine.automaton import count_line_breaks
 from chalicelib.engine.check import Checked, Checker
 from chalicelib.engine.chunk import ChunkTape, Records, locate
 from chalicelib.engine.deliver import Delivery, Part
@@ -19,7 +20,7 @@ from chalicelib.engine.findings import Rejected
 from chalicelib.engine.infer import Surveys
 from chalicelib.engine.parse import parse, record_bytes
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.split import Block, Offsets, count_line_breaks
+from chalicelib.engine.split import Block, Offsets
 from chalicelib.engine.transform import Transform
 from chalicelib.engine.uniqueness import Occurrences
 from chalicelib.model import JSON, Rows
