@@ -6,10 +6,13 @@ import os
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.markup import escape
 
 from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.aws.jobs import DynamoJobs
@@ -18,6 +21,7 @@ from chalicelib.errors import Terminal
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
 from ops import deployment, outputs, progress
+from ops.deployment import Tell
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target
 from ops.uploads import Upload
@@ -61,13 +65,14 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
     ``log``: where the emulator's own output goes; by default it is removed with the emulator.
     Errors: ``Terminal("deployment-failed")`` where the emulator does not start or the deployment fails.
     """
-    _tell("the AWS emulator")
+    options = deployment.Options(chunk_size_bytes=chunk_size_bytes, max_concurrency=_concurrency())
     with ExitStack() as stack:
         try:
-            emulator = stack.enter_context(Emulator(log=log))
-            target = emulator.target(STAGE)
-            options = deployment.Options(chunk_size_bytes=chunk_size_bytes, max_concurrency=_concurrency())
-            deployed = deployment.up(target, options, _tell)
+            with _setting_up() as tell:
+                tell("the AWS emulator")
+                emulator = stack.enter_context(Emulator(log=log))
+                target = emulator.target(STAGE)
+                deployed = deployment.up(target, options, tell)
         except OperatorError as error:
             raise Terminal("deployment-failed", str(error)) from error
         names = target.names
@@ -82,9 +87,20 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
         )
 
 
-def _tell(step: str) -> None:
-    """What is being set up, for a person; standard output is the results' alone."""
-    print(f"setting up: {step}", file=sys.stderr, flush=True)
+@contextmanager
+def _setting_up() -> Iterator[Tell]:
+    """Tells a person what is being set up: the step at work on a terminal, a line before and after elsewhere."""
+    begun = time.monotonic()
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        console = Console(file=sys.stderr)
+        with console.status("setting up") as status:
+            yield lambda step: status.update(f"setting up: {escape(step)}")
+    else:
+        print("setting up the AWS emulator and the pipeline in it ...", file=sys.stderr, flush=True)
+        yield lambda step: None
+    print(f"set up in {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
 
 
 def _concurrency() -> int:

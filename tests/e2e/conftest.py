@@ -47,8 +47,8 @@ class Pipeline:
         return Source(self.stack.inbox, key, answer["VersionId"], len(body), answer["ETag"].strip('"'))
 
     def agree(self, dataset: str, contract: dict[str, Any] | bytes) -> None:
-        """Upload a dataset's contract."""
-        body = contract if isinstance(contract, bytes) else json.dumps(contract).encode()
+        """Upload a dataset's contract, named like the dataset."""
+        body = contract if isinstance(contract, bytes) else json.dumps({"name": dataset} | contract).encode()
         self.upload(f"contracts/{dataset}.json", body)
 
     def finish(self, *sources: Source) -> list[Job]:
@@ -71,9 +71,9 @@ class Pipeline:
     def notification(self, job: Job) -> dict[str, Any]:
         """The message about a job's end, as a queue subscribed to the topic gets it."""
         sqs = self.stack.target.client("sqs")
-        for _ in range(40):
+        for _ in range(20):
             for message in self.messages:
-                if json.loads(message["Message"]).get("job", {}).get("job_id") == job.job_id:
+                if json.loads(message["Message"]).get("job_id") == job.job_id:
                     return message
             answer = sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             for received in answer.get("Messages", []):
@@ -87,7 +87,15 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("pipeline")
     with laptop.started(CHUNK_SIZE_BYTES, log=folder / "emulator.log") as stack:
         target = stack.target
-        queue_url = target.client("sqs").create_queue(QueueName="listener")["QueueUrl"]
-        arn = target.names.arn("sqs", "listener")
-        target.client("sns").subscribe(TopicArn=target.names.notices_topic_arn, Protocol="sqs", Endpoint=arn)
-        yield Pipeline(stack, folder / "out", queue_url)
+        arn, topic = target.names.arn("sqs", "listener"), target.names.notices_topic_arn
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        queue = target.client("sqs").create_queue(QueueName="listener", Attributes={"Policy": policy})
+        target.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        yield Pipeline(stack, folder / "out", queue["QueueUrl"])

@@ -116,7 +116,7 @@ def test_the_notification_says_it_too(pipeline: Pipeline, refused: dict[str, Job
     message = pipeline.notification(job)
     assert message["MessageAttributes"]["status"]["Value"] == "FAILED"
     assert message["MessageAttributes"]["dataset"]["Value"] == name
-    assert json.loads(message["Message"])["job"]["error"] == {"code": job.error.code, "message": job.error.message}
+    assert json.loads(message["Message"])["error"] == {"code": job.error.code, "message": job.error.message}
 
 
 @pytest.mark.parametrize("name", REFUSED)
