@@ -31,7 +31,7 @@ def show(jobs: Sequence[Job], console: Console) -> None:
             console.print(_failure(job))
         if job.reasons:
             console.print(_reasons(job))
-        console.print(_paths(job))
+        _show_paths(job, console)
 
 
 def _counts(jobs: Sequence[Job]) -> Table:
@@ -72,9 +72,9 @@ def _reasons(job: Job) -> RenderableType:
     return table
 
 
-def _paths(job: Job) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("[bold]job[/]", escape(job.job_id))
-    for name, path in job.outputs.items():
-        table.add_row(f"[bold]{escape(name)}[/]", escape(path))
-    return table
+def _show_paths(job: Job, console: Console) -> None:
+    """A line each, never broken, so that it can be copied whole."""
+    places = {"job": job.job_id, **job.outputs}
+    width = max(len(name) for name in places)
+    for name, place in places.items():
+        console.print(f"[bold]{escape(name):<{width}}[/]  {escape(place)}", soft_wrap=True, highlight=False)
