@@ -26,6 +26,7 @@ FINDINGS: Final[dict[str, str]] = {
     "extra-cell": "the row has an extra cell in position {position}",
     "unclosed-quote": "a quoted cell is not closed",
     "text-after-quote": "there is text after the closing quote of a cell",
+    "dangling-escape": "an escape character at the end escapes nothing",
     "record-too-long": "the record has {size_bytes} bytes, the limit is {limit_bytes}",
     "encoding-error": "byte {byte} is not valid {encoding}",
     # a cell

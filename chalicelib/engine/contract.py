@@ -175,6 +175,12 @@ def _dialect_document(dialect: Dialect) -> dict[str, Any]:
     for key, value in (("escapeChar", dialect.escape_char), ("commentChar", dialect.comment_char)):
         if value is not None:
             document[key] = value
+    if dialect.header_rows != (1,):
+        document["headerRows"] = list(dialect.header_rows)
+    if dialect.header_join != " ":
+        document["headerJoin"] = dialect.header_join
+    if dialect.comment_rows:
+        document["commentRows"] = list(dialect.comment_rows)
     return document
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from chalicelib import errors
@@ -80,16 +81,23 @@ def parse(data: bytes, base: int, block: Block, layout: Layout) -> Parsed:
     sizes = np.diff(starts)
     first_bytes = np.frombuffer(data, np.uint8)[starts[:-1]]
     blank = (first_bytes == LF) | (first_bytes == CR)
+    blank[[at for at, shape in block.odd.items() if shape is Shape.COMMENT]] = True
     apart = set(block.odd) | set(np.flatnonzero(sizes > layout.limit).tolist())
     apart |= _not_utf8(data, starts)
     apart |= set(np.flatnonzero(first_bytes == _BOM[0]).tolist())
-    apart -= set(np.flatnonzero(blank).tolist()) if apart else set()
+    if layout.dialect.skip_initial_space and layout.dialect.quote_char:
+        apart |= _holding(data, starts, layout.dialect.quote_char)  # Arrow sees no quote behind a space
+    if apart:
+        apart -= set(np.flatnonzero(blank).tolist())
     kept = ~blank
     if apart:
         kept[list(apart)] = False
     records = np.flatnonzero(kept)
-    table, ragged = _read(_joined(data, starts, sorted(apart)), layout)
+    left_out = apart | set(np.flatnonzero(blank).tolist()) if layout.dialect.comment_char else apart
+    table, ragged = _read(_joined(data, starts, sorted(left_out)), layout)
     columns = [column.combine_chunks() for column in table.columns]
+    if layout.dialect.skip_initial_space:
+        columns = [pc.ascii_ltrim(column, characters=" ") for column in columns]
     if len(ragged):
         apart |= set(records[ragged].tolist())
         records = np.delete(records, ragged)
@@ -110,17 +118,35 @@ def cells(text: str, dialect: Dialect) -> list[str]:
         delimiter=dialect.delimiter,
         quotechar=dialect.quote_char,
         doublequote=dialect.double_quote,
+        escapechar=dialect.escape_char,
+        skipinitialspace=dialect.skip_initial_space,
         quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
     )
     return next(reader, [""])
 
 
-def record_bytes(data: bytes, start: int, end: int) -> bytes:
-    """A record without its line break."""
+def record_bytes(data: bytes, start: int, end: int, dialect: Dialect) -> bytes:
+    """A record without its line break; one that the dialect's escape character makes part of a cell stays."""
     raw = data[start:end]
-    if raw.endswith(b"\n"):
+    if raw.endswith(b"\n") and not _escaped_end(raw[:-1], dialect):
         raw = raw[:-1]
-    return raw.removesuffix(b"\r")
+    if raw.endswith(b"\r") and not _escaped_end(raw[:-1], dialect):
+        raw = raw[:-1]
+    return raw
+
+
+def _escaped_end(before: bytes, dialect: Dialect) -> bool:
+    """Whether what follows ``before`` is escaped: an odd number of escape characters ends it."""
+    if dialect.escape_char is None:
+        return False
+    return (len(before) - len(before.rstrip(dialect.escape_char.encode()))) % 2 == 1
+
+
+def _holding(data: bytes, starts: Offsets, char: str) -> set[int]:
+    """Positions of the records that hold an ASCII character."""
+    start, end = int(starts[0]), int(starts[-1])
+    places = np.flatnonzero(np.frombuffer(data, np.uint8, end - start, start) == ord(char)) + start
+    return set(np.unique(np.searchsorted(starts, places, "right") - 1).tolist())
 
 
 def _not_utf8(data: bytes, starts: Offsets) -> set[int]:
@@ -178,6 +204,7 @@ def _read(buffer: pa.Buffer, layout: Layout) -> tuple[pa.Table, list[int]]:
             delimiter=layout.dialect.delimiter,
             quote_char=layout.dialect.quote_char or False,
             double_quote=layout.dialect.double_quote,
+            escape_char=layout.dialect.escape_char or False,
             newlines_in_values=layout.dialect.quote_char is not None,
             ignore_empty_lines=True,
             invalid_row_handler=skip,
@@ -202,7 +229,7 @@ def _with_apart(parsed: Parsed, data: bytes, base: int, block: Block, apart: Seq
     for at in apart:
         start, end = int(block.starts[at]), int(block.starts[at + 1])
         shape = block.odd.get(at, Shape.REGULAR)
-        row = _Lenient(record_bytes(data, start, end), base + start, end - start, shape, layout)
+        row = _Lenient(record_bytes(data, start, end, layout.dialect), base + start, end - start, shape, layout)
         texts.append(row.texts)
         notes.append(row.notes)
         unread.append(row.unread)
@@ -234,6 +261,8 @@ class _Lenient:
             self._note("text-after-quote", "")
         elif shape is Shape.UNCLOSED_QUOTE:
             self._note("unclosed-quote", "")
+        elif shape is Shape.DANGLING_ESCAPE:
+            self._note("dangling-escape", "")
         if size > layout.limit:
             self._note("record-too-long", "", size_bytes=size, limit_bytes=layout.limit)
             self.unread = set(range(layout.width))

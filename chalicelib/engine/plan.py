@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
-from chalicelib import errors
 from chalicelib.engine import binding
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.automaton import Grammar, NeedMore, Shape, count_line_breaks, scan_record
+from chalicelib.engine.automaton import Grammar
 from chalicelib.engine.binding import Binding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.dialect import Dialect, Sniffed
-from chalicelib.engine.parse import Layout, cells, record_bytes
+from chalicelib.engine.header import read_header
+from chalicelib.engine.parse import Layout
 from chalicelib.model import JSON, Source
 
 Mode = Literal["survey", "process"]
@@ -73,7 +73,7 @@ class Plan:
         if known["contract"] is not None:
             known["contract"] = replace(contracts.parse(known["contract"]), inferred=inferred)
         known["source"] = Source.from_json(known["source"])
-        known["dialect"] = Dialect(**known["dialect"])
+        known["dialect"] = Dialect.from_json(known["dialect"])
         known["labels"] = tuple(known["labels"])
         known["dialect_chosen"] = tuple(known["dialect_chosen"])
         return cls(**known)
@@ -142,22 +142,21 @@ def draw(
     whole = len(head) >= source.size_bytes
     dialect = sniffed.dialect
     grammar = Grammar.of(dialect, record_limit_bytes)
-    start = _skip_blank_lines(head, sniffed.bom_bytes)
-    first, after = _first_cells(head, start, grammar, dialect, whole)
-    data_start = after if dialect.header else sniffed.bom_bytes
+    header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole)
+    labels = header.labels
     if not dialect.header:
         names = [each.name for each in contract.fields] if contract else []
-        first = [names[at] if at < len(names) else f"field{at + 1}" for at in range(len(first))]
+        labels = tuple(names[at] if at < len(names) else f"field{at + 1}" for at in range(len(labels)))
     plan = Plan(
         source=source,
         contract=contract,
-        labels=tuple(first),
+        labels=labels,
         encoding=sniffed.encoding,
         dialect=dialect,
         dialect_confidence=sniffed.confidence,
         dialect_chosen=sniffed.chosen,
-        data_start=data_start,
-        header_lines=count_line_breaks(head, 0, data_start),
+        data_start=header.data_start,
+        header_lines=header.lines,
         chunk_size_bytes=chunk_size_bytes,
         record_limit_bytes=record_limit_bytes,
         block_size_bytes=block_size_bytes,
@@ -165,24 +164,3 @@ def draw(
     if contract is not None:
         bind(contract, plan.labels, dialect)
     return plan
-
-
-def _skip_blank_lines(head: bytes, start: int) -> int:
-    while head[start : start + 1] in (b"\r", b"\n"):
-        start += 1
-    return start
-
-
-def _first_cells(head: bytes, start: int, grammar: Grammar, dialect: Dialect, whole: bool) -> tuple[list[str], int]:
-    """The cells of the record at ``start`` and where it ends."""
-    try:
-        end, shape = scan_record(head, start, grammar, whole)
-    except NeedMore:
-        raise errors.Terminal("header-too-long", f"the first record does not end within {len(head)} bytes") from None
-    if shape is Shape.UNCLOSED_QUOTE:
-        raise errors.Terminal("header-mismatch", "a quoted label in the header is not closed")
-    raw = record_bytes(head, start, end)
-    try:
-        return cells(raw.decode(), dialect), end
-    except UnicodeDecodeError as error:
-        raise errors.Terminal("header-mismatch", f"byte {start + error.start} of the header is not UTF-8") from None

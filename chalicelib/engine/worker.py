@@ -179,5 +179,6 @@ class _Process:
             position = start
             notes = tuple(held.checked.notes[row])
             self._findings += len(notes)
-            rejected = Rejected(int(held.numbers[row]), line, base + start, notes, record_bytes(data, start, end))
+            raw = record_bytes(data, start, end, self._plan.dialect)
+            rejected = Rejected(int(held.numbers[row]), line, base + start, notes, raw)
             self._rejects.append(rejected.to_line())
