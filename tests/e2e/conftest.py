@@ -1,4 +1,6 @@
-"""One emulator with the pipeline deployed in it, for all tests of this folder; they share one xdist worker."""
+"""One emulator with the pipeline deployed in it, for all tests of this folder; they share one xdist worker. Those of
+the commands, which start emulators of their own, share another.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,12 @@ CHUNK_SIZE_BYTES = 100 * 1024
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("emulator"))
+            item.add_marker(pytest.mark.xdist_group("commands" if item.path.stem == "test_cli" else "emulator"))
 
 
 class Unwatched:

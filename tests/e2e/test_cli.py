@@ -162,6 +162,7 @@ def test_serve_ends_with_everything_it_started(number: signal.Signals) -> None:
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     with subprocess.Popen(command, cwd=ROOT, env=marked(mark), **streams) as serving:
         printed = []
+        assert serving.stdout is not None
         for line in serving.stdout:
             printed.append(line)
             if line.startswith("token"):
