@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from chalicelib import errors
-from chalicelib.engine import infer, ledger, uniqueness
+from chalicelib.engine import infer, ledger, uniqueness, worker
 from chalicelib.engine import transform as transforms
 from chalicelib.engine.aggregate import Aggregates
 from chalicelib.engine.contract import Contract
@@ -26,8 +26,8 @@ from chalicelib.objecttape import ObjectTape
 from chalicelib.ports import Objects
 from chalicelib.workspace import Workspace, parallel
 
-MAX_ROUNDS: Final = 6
-"""Survey and processing, each with a repair of wrong guesses, and one more for repeated keys, are five at the most."""
+MAX_ROUNDS: Final = 5
+"""A survey, its repair, processing, its repair, and one more where a repaired chunk's rows have yet other types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,22 @@ class State:
 
 
 def next_round(state: State, objects: Objects) -> JSON | None:
-    """The reference to the next round's tasks; None where every chunk stands."""
+    """The reference to the next round's tasks; None where every chunk stands.
+
+    One round repairs wrong guesses and repeated keys alike: the keys of a chunk that guessed wrong are gathered here,
+    so that the others need not wait for its repair.
+    """
     if state.number >= MAX_ROUNDS:
         raise errors.Terminal("not-settled", f"the chunks do not agree after {state.number} rounds")
     number = state.number + 1
     firsts = ledger.first_records(state.reports, state.plan.data_start, _reader(state, objects))
     proven = [replace(task, round=number, first_record=first) for task, first in zip(state.tasks, firsts, strict=False)]
     wrong = set(ledger.unproven(state.reports, firsts))
-    if wrong:
+    if state.surveying and wrong:
         return state.workspace.put_round(number, [task for task in proven if task.index in wrong])
     if state.surveying:
         return _typed_round(state, number, proven)
-    return _agreeing_round(state, number, proven)
+    return _agreeing_round(state, number, proven, wrong, objects)
 
 
 def _reader(state: State, objects: Objects) -> ledger.Resolve:
@@ -109,13 +113,26 @@ def _typed_round(state: State, number: int, proven: Sequence[Task]) -> JSON:
     return state.workspace.put_round(number, [replace(task, plan=key, mode="process") for task in proven])
 
 
-def _agreeing_round(state: State, number: int, proven: Sequence[Task]) -> JSON | None:
-    """The chunks that repeat an earlier chunk's key, or whose rows have other types than the others'."""
-    repeats = _repeats(state)
-    schemas = [report.schema for report in state.reports if report.schema is not None]
-    agreed = encode_schema(unify([decode_schema(schema) for schema in sorted(set(schemas))])) if schemas else None
-    differing = {report.index for report in state.reports if report.schema not in (None, agreed)}
-    again = differing | repeats.keys()
+def _agreeing_round(
+    state: State, number: int, proven: Sequence[Task], wrong: set[int], objects: Objects
+) -> JSON | None:
+    """The chunks that guessed wrong, that repeat an earlier chunk's key, or whose rows have other types than the
+    others'.
+    """
+    gathered = {
+        task.index: worker.keys(task, state.plan, ObjectTape(objects, state.plan.source, task))
+        for task in proven
+        if task.index in wrong and uniqueness.keys_of(state.contract)
+    }
+    repeats = _repeats(state, gathered)
+    schemas = {
+        report.index: report.schema
+        for report in state.reports
+        if report.schema is not None and report.index not in wrong
+    }
+    agreed = encode_schema(unify([decode_schema(each) for each in sorted(set(schemas.values()))])) if schemas else None
+    differing = {index for index, schema in schemas.items() if schema != agreed}
+    again = wrong | differing | repeats.keys()
     if not again:
         return None
     key = state.plan_key
@@ -130,17 +147,25 @@ def _agreeing_round(state: State, number: int, proven: Sequence[Task]) -> JSON |
     return state.workspace.put_round(number, tasks)
 
 
-def _repeats(state: State) -> Mapping[int, Repeats]:
-    """Chunk → its records whose key stands in an earlier chunk."""
+def _repeats(state: State, gathered: Mapping[int, list[bytes]]) -> Mapping[int, Repeats]:
+    """Chunk → its records whose key stands in an earlier chunk. ``gathered``: keys that are not those of a report."""
     found: dict[int, dict[int, list[tuple[int, int, int]]]] = defaultdict(dict)
+
+    def keys_of(report: Report, position: int) -> bytes | None:
+        if report.index in gathered:
+            return gathered[report.index][position] if gathered[report.index] else None
+        written = report.outputs["keys"]
+        return state.workspace.body(written[position]) if written else None
+
     for position in range(len(uniqueness.keys_of(state.contract))):
-        holders = [report for report in state.reports if report.outputs["keys"]]
-        references = [report.outputs["keys"][position] for report in holders]
-        parts = parallel(lambda reference: Occurrences.load(state.workspace.body(reference)), references)
-        if len(parts) < 2:
+        bodies = parallel(lambda report, position=position: keys_of(report, position), state.reports)
+        held = [
+            (report.index, Occurrences.load(body)) for report, body in zip(state.reports, bodies, strict=True) if body
+        ]
+        if len(held) < 2:
             continue
-        whole = Occurrences.concat(parts)
-        chunks = np.repeat([report.index for report in holders], [len(part.hashes) for part in parts])
+        whole = Occurrences.concat([keys for _, keys in held])
+        chunks = np.repeat([index for index, _ in held], [len(keys.hashes) for _, keys in held])
         for later, first in whole.repeats().items():
             entry = (position, int(chunks[first]), int(whole.records[first]))
             found[int(chunks[later])].setdefault(int(whole.records[later]), []).append(entry)

@@ -151,7 +151,8 @@ class _Marks:
         """The last byte before each position that is no space; -1 where there is none."""
         places = np.arange(len(self._window))
         last = np.maximum.accumulate(np.where(self._window == SPACE, -1, places))
-        return np.where(positions > 0, last[positions - 1], -1)
+        found: Offsets = np.where(positions > 0, last[positions - 1], -1)
+        return found
 
     def _find_comments(self) -> Offsets:
         """Comment characters at the start of a line."""

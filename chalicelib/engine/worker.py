@@ -53,6 +53,13 @@ def run(task: Task, plan: Plan, tape: ChunkTape, transform: Transform | None, re
     return _Process(task, plan, records, transform, repeats).run()
 
 
+def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
+    """Only what ``Result.keys`` of the chunk would be: for a chunk that is to be done again, and whose keys others wait
+    for.
+    """
+    return _Process(task, plan, Records(plan, tape, locate(task, plan, tape)), None, {}).keys()
+
+
 def _survey(task: Task, plan: Plan, records: Records) -> Result:
     """Learn the columns' types; nothing is delivered."""
     surveys, rows = Surveys(len(plan.labels)), Rows()
@@ -125,6 +132,10 @@ class _Process:
             "schema": delivered.schema,
         }
         return Result(report, delivered.parts, b"".join(self._rejects), keys, delivered.aggregates, delivered.profile)
+
+    def keys(self) -> list[bytes]:
+        held = list(self._checked())
+        return [self._settle(position, held) for position in range(len(self._keys))] if held else []
 
     def _checked(self) -> Iterator[_Held]:
         tape = self._records.tape

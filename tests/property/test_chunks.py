@@ -118,3 +118,12 @@ def test_the_verdict_on_a_record_does_not_depend_on_its_neighbours(cells: list[s
         for _, field, code in pipeline.run(f"id,value\n{row}\n".encode(), described).findings
     }
     assert together == alone
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(ROWS, BREAKS, st.booleans(), CHUNKS)
+@example(['1,"\n1,a,1\n",1', '2,"\n1,b,2\n",1', "2,c,1", "1,d,1"], "\n", True, 9)
+def test_one_round_repairs_everything(rows: list[str], line_break: str, last: bool, chunk_size: int) -> None:
+    outcome = pipeline.run(file_of(rows, line_break, last), THINGS, chunk_size=chunk_size)
+    if outcome.job.error is None:
+        assert {chunk["round"] for chunk in outcome.document("manifest.json")["ledger"]["chunks"]} <= {1, 2}
