@@ -52,6 +52,10 @@ class Emulator:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def log(self) -> Path:
         return self._log or self._scratch / "emulator.log"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -118,7 +117,7 @@ def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:
         stack.upload(upload.contract_key, upload.contract)
     sources = [(upload.path.name, stack.upload(upload.key, upload.path).job_id) for upload in uploads]
     with progress.view() as view:
-        jobs = watch(stack.jobs, stack.executions, sources, view)
+        jobs = watch(stack.jobs, stack.executions, sources, view, sleep=lambda seconds: pause(stack, seconds))
     return [outputs.fetch(stack.objects, stack.results, job, out) for job in jobs]
 
 
@@ -145,6 +144,13 @@ def instructions(stack: Stack) -> str:
 
 
 def wait(stack: Stack) -> None:
-    """Until Ctrl-C or SIGTERM (``KeyboardInterrupt``)."""
-    del stack
-    threading.Event().wait()
+    """Until Ctrl-C or SIGTERM (``KeyboardInterrupt``). Errors: as ``pause``."""
+    while True:
+        pause(stack, 0.5)
+
+
+def pause(stack: Stack, seconds: float) -> None:
+    """Sleep. Errors: ``Terminal("emulator-ended")`` where the emulator is gone: nothing is left to be waited for."""
+    if not stack.emulator.is_running:
+        raise Terminal("emulator-ended", "the AWS emulator has ended")
+    time.sleep(seconds)
