@@ -1,6 +1,4 @@
-"""One emulator with the pipeline deployed in it, for all tests of this folder; they share one xdist worker. Those of
-the commands, which start emulators of their own, share another.
-"""
+"""One emulator with the pipeline deployed in it, for all tests of this folder that run in the same xdist worker."""
 
 from __future__ import annotations
 
@@ -19,15 +17,9 @@ from ops.watch import Sight, watch
 CHUNK_SIZE_BYTES = 100 * 1024
 """Small, so that the sample takes several chunks."""
 
-HERE = Path(__file__).parent
 
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook of this name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("commands" if item.path.stem == "test_cli" else "emulator"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.e2e)
 
 
 class Unwatched:
