@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chalicelib.engine.dialect import Dialect
+from chalicelib.engine.formulas import is_rejects, neutralise, own_labels, restore
 from chalicelib.engine.parse import Note, cells
 
 EXAMPLES: Final = 5
@@ -113,16 +114,22 @@ def text_of(note: Note, bases: Mapping[int, Base]) -> str:
 
 
 class Writer:
-    """Renders a chunk's rejected records with the file's numbers, as rejects.csv and rejects.jsonl."""
+    """Renders a chunk's rejected records with the file's numbers, as rejects.csv and rejects.jsonl.
+
+    Only in rejects.csv are formulas neutralised. Of a rejects.csv that was uploaded again, the three columns before its
+    own are written anew, and are not kept beside the new ones.
+    """
 
     def __init__(self, labels: Sequence[str], dialect: Dialect, bases: Mapping[int, Base]) -> None:
-        self._labels = labels
+        self._labels = own_labels(labels)
+        self._added = len(labels) - len(self._labels)
+        self._is_rejects = is_rejects(labels)
         self._dialect = dialect
         self._bases = bases
         self.reasons = Reasons()
 
     def csv_header(self) -> bytes:
-        return self._csv([["_record", "_line", "_errors", *self._labels]])
+        return self._csv([["_record", "_line", "_errors", *map(neutralise, self._labels)]])
 
     def render(self, chunk: int, lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """For each rejected record of a chunk its line(s) of CSV and of JSON; counts the reasons on the way."""
@@ -139,7 +146,10 @@ class Writer:
 
     def _as_csv(self, record: int, line: int, found: Sequence[Mapping[str, str]], raw: bytes) -> bytes:
         said = "; ".join(f"{each['field']}: {each['note']}" if each["field"] else each["note"] for each in found)
-        return self._csv([[str(record), str(line), said, *cells(raw.decode("utf-8", "replace"), self._dialect)]])
+        texts = cells(raw.decode("utf-8", "replace"), self._dialect)[self._added :]
+        if self._is_rejects:
+            texts = [restore(text) for text in texts]
+        return self._csv([[str(record), str(line), neutralise(said), *map(neutralise, texts)]])
 
     @staticmethod
     def _csv(rows: Sequence[Sequence[str]]) -> bytes:

@@ -12,6 +12,7 @@ from chalicelib.engine.automaton import Grammar
 from chalicelib.engine.binding import Binding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.dialect import Dialect, Sniffed
+from chalicelib.engine.formulas import restored_labels
 from chalicelib.engine.header import read_header
 from chalicelib.engine.parse import Layout
 from chalicelib.model import JSON, Source
@@ -143,7 +144,7 @@ def draw(
     dialect = sniffed.dialect
     grammar = Grammar.of(dialect, record_limit_bytes)
     header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole)
-    labels = header.labels
+    labels = restored_labels(header.labels)
     if not dialect.header:
         names = [each.name for each in contract.fields] if contract else []
         labels = tuple(names[at] if at < len(names) else f"field{at + 1}" for at in range(len(labels)))

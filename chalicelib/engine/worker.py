@@ -17,8 +17,9 @@ from chalicelib.engine.check import Checked, Checker
 from chalicelib.engine.chunk import ChunkTape, Records, locate
 from chalicelib.engine.deliver import Delivery, Part
 from chalicelib.engine.findings import Rejected
+from chalicelib.engine.formulas import is_rejects, restore_column
 from chalicelib.engine.infer import Surveys
-from chalicelib.engine.parse import parse, record_bytes
+from chalicelib.engine.parse import Parsed, parse, record_bytes
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.split import Block, Offsets
 from chalicelib.engine.transform import Transform
@@ -64,11 +65,19 @@ def _survey(task: Task, plan: Plan, records: Records) -> Result:
     """Learn the columns' types; nothing is delivered."""
     surveys, rows = Surveys(len(plan.labels)), Rows()
     for block in records:
-        parsed = parse(records.tape.data, records.tape.base, block, plan.layout)
+        parsed = _parsed(records.tape, block, plan)
         surveys.add(parsed.columns)
         rejected = len(parsed.notes)
         rows += Rows(block.count, len(parsed.records) - rejected, rejected, parsed.blank)
     return Result(records.report(task) | {"rows": rows.to_json(), "surveys": surveys.to_json()})
+
+
+def _parsed(tape: ChunkTape, block: Block, plan: Plan) -> Parsed:
+    """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
+    parsed = parse(tape.data, tape.base, block, plan.layout)
+    if is_rejects(plan.labels):
+        parsed.columns = [restore_column(texts) for texts in parsed.columns]
+    return parsed
 
 
 @dataclass(slots=True)
@@ -140,7 +149,7 @@ class _Process:
     def _checked(self) -> Iterator[_Held]:
         tape = self._records.tape
         for block in self._records:
-            parsed = parse(tape.data, tape.base, block, self._plan.layout)
+            parsed = _parsed(tape, block, self._plan)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
             yield _Held(block, parsed.records, parsed.blank, checked, before, lines)
