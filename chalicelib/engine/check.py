@@ -174,8 +174,13 @@ def _constraints(checked: Field) -> Iterator[Constraint]:
         yield Constraint("maxLength", str(longest), lambda _, values: _lengths(values, longest, shorter=False))
 
 
+def _one_zero(values: pa.Array) -> pa.Array:
+    """The values with 0.0 for -0.0: they are equal, but Arrow's ``is_in`` takes them for two."""
+    return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
+
+
 def _absent(values: pa.Array, allowed: pa.Array) -> Mask:
-    return arrays.valid(values) & ~arrays.trues(pc.is_in(values, value_set=allowed))
+    return arrays.valid(values) & ~arrays.trues(pc.is_in(_one_zero(values), value_set=_one_zero(allowed)))
 
 
 def _beyond(breaks: Callable[[pa.Array, pa.Scalar], pa.BooleanArray], limit: pa.Scalar) -> Test:
