@@ -34,6 +34,7 @@ FINDINGS: Final[dict[str, str]] = {
     "constraint-error": 'constraint "{constraint}" is "{expected}", found "{cell}"',
     "unique-error": "the value is the same as in record {first}",
     "primary-key": "the primary key is the same as in record {first}",
+    "foreign-key": 'the value of {fields} is not in {reference} of the dataset {resource}, found "{cell}"',
 }
 """Finding code → message template (``str.format`` keys)."""
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from chalicelib import errors, workspace
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import ledger
+from chalicelib.engine.binding import drift_of
 from chalicelib.engine.check import Checker
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.deliver import decode_schema, parquet
@@ -145,6 +146,7 @@ def _summary(job: Job, state: State, merged: JSON) -> JSON:
         "dialect": contracts.to_document(replace(state.contract, dialect=plan.dialect))["dialect"],
         "dialect_confidence": plan.dialect_confidence,
         "dialect_detected": list(plan.dialect_chosen),
+        "drift": drift_of(state.contract, plan.labels, plan.binding).to_json(),
         "rows": merged["ledger"]["rows"],
         "delivered": merged["ledger"]["delivered"],
         "chunks": {"planned": state.chunks.planned, "repaired": state.chunks.repaired},

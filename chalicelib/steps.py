@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 
-from chalicelib import errors, publish, settling
+from chalicelib import errors, publish, references, settling
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
@@ -49,6 +49,7 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     plan = _plan(ports, settings, source)
     mode = "survey" if plan.contract is None else "process"
     workspace = Workspace(ports.objects, settings.results_bucket, source.job_id)
+    plan = references.pin(workspace, plan, execution)
     tasks = first_tasks(plan, workspace.put_plan(1, plan), "survey" if plan.contract is None else "process", MAX_CHUNKS)
     reference = workspace.put_round(1, tasks)
     ports.jobs.advance(
@@ -97,7 +98,9 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     workspace = Workspace(ports.objects, settings.results_bucket, plan.source.job_id)
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
-    workspace.put_result(task, worker.run(task, plan, ObjectTape(ports.objects, plan.source, task), transform, repeats))
+    known = references.load(ports.objects, settings.results_bucket, plan)
+    tape = ObjectTape(ports.objects, plan.source, task)
+    workspace.put_result(task, worker.run(task, plan, tape, transform, repeats, known))
     return {}
 
 

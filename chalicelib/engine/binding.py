@@ -68,10 +68,37 @@ def bind_positions(contract: Contract, width: int) -> Binding:
     return Binding(tuple(range(count)), ())
 
 
+@dataclass(frozen=True)
+class Drift:
+    """How a file's columns differ from its contract's fields, where ``fieldsMatch`` tolerates that."""
+
+    missing: tuple[str, ...] = ()
+    """Fields without a column: null in every row."""
+    extra: tuple[str, ...] = ()
+    """Labels of the columns that are no field's; they are not delivered, but stand in rejects.csv."""
+    reordered: bool = False
+    """Whether the columns stand in another order than the fields."""
+
+    def to_json(self) -> dict[str, list[str] | bool]:
+        return {"missing": list(self.missing), "extra": list(self.extra), "reordered": self.reordered}
+
+
+def drift_of(contract: Contract, labels: Sequence[str], bound: Binding) -> Drift:
+    """The drift of a file whose labels were bound so. The columns of rejects.csv at its start are none."""
+    skipped = _reserved(labels)
+    own = list(zip(labels, bound.fields, strict=True))[skipped:]
+    places = [place for _, place in own if place is not None]
+    return Drift(
+        missing=tuple(contract.fields[place].name for place in bound.absent),
+        extra=tuple(label for label, place in own if place is None),
+        reordered=places != sorted(places),
+    )
+
+
 def _reserved(labels: Sequence[str]) -> int:
     """How many labels at the start are those of rejects.csv."""
     count = 0
-    while count < min(len(labels), len(RESERVED_LABELS)) and labels[count] in RESERVED_LABELS:
+    while count < len(labels) and labels[count] in RESERVED_LABELS:
         count += 1
     return count
 

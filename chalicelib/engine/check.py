@@ -6,21 +6,24 @@ a cell depends on its text and its field alone. Uniqueness depends on the whole 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from chalicelib import errors
-from chalicelib.engine import arrays, types
+from chalicelib.engine import arrays, durations, nested, types
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.binding import Binding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.fields import Field
 from chalicelib.engine.parse import Note, Parsed
+from chalicelib.engine.references import KeySet, Reference
 
 SHOWN_CHARACTERS: Final = 100
 """How much of a cell a note shows."""
@@ -55,13 +58,21 @@ class Checked:
 class Checker:
     """A contract's checks, prepared once and applied to block after block."""
 
-    def __init__(self, contract: Contract, binding: Binding) -> None:
+    def __init__(self, contract: Contract, binding: Binding, references: Sequence[KeySet] | None = None) -> None:
+        """``references``: the keys that the contract's foreign keys refer to, in order; None: they are not checked, for
+        callers that want the schema or the keys alone.
+        """
         self.schema = pa.schema([(each.name, types.arrow_type(each)) for each in contract.fields])
         self._columns: dict[int, int] = {
             position: column for column, position in enumerate(binding.fields) if position is not None
         }
         """Position of a field in the contract → column of the file."""
         self._fields = [_FieldChecker(each) for each in contract.fields]
+        self._places = {each.name: place for place, each in enumerate(contract.fields)}
+        self._references = [] if references is None else [
+            Reference(key, [contract.fields[self._places[name]] for name in key.fields], known)
+            for key, known in zip(contract.foreign_keys, references, strict=True)
+        ]  # fmt: skip
 
     def check(self, parsed: Parsed) -> Checked:
         rows = len(parsed.records)
@@ -80,7 +91,26 @@ class Checker:
             for row, note in found:
                 if row not in exempt.get(column, ()):
                     notes.setdefault(row, []).append(note)
+        for row, note in self._foreign(values, parsed):
+            notes.setdefault(row, []).append(note)
         return Checked(pa.Table.from_arrays(values, schema=self.schema), notes)
+
+    def _foreign(self, values: list[pa.Array], parsed: Parsed) -> Iterator[tuple[int, Note]]:
+        for reference in self._references:
+            key = reference.key
+            places = [self._places[name] for name in key.fields]
+            if not all(place in self._columns for place in places):
+                continue  # a part of the key is null in every row
+            rows = reference.lacking([values[place] for place in places])
+            cells = [_texts(parsed.columns[self._columns[place]], rows) for place in places]
+            for row, texts in zip(rows.tolist(), zip(*cells, strict=True), strict=True):
+                note = errors.FINDINGS["foreign-key"].format(
+                    fields=", ".join(key.fields),
+                    reference=", ".join(key.reference_fields),
+                    resource=key.resource,
+                    cell=", ".join(shown(text or "") for text in texts),
+                )
+                yield row, Note("foreign-key", key.fields[0] if len(key.fields) == 1 else "", note)
 
 
 class _FieldChecker:
@@ -153,25 +183,39 @@ def _constraints(checked: Field) -> Iterator[Constraint]:
     given = checked.constraints
     if given.enum is not None:
         allowed, _ = types.read(checked, arrays.strings(given.enum))
-        yield Constraint("enum", ", ".join(given.enum), lambda _, values: _absent(values, allowed))
+        yield Constraint("enum", ", ".join(given.enum), _absent(checked, allowed))
     if given.pattern is not None:
         whole = rf"\A(?:{given.pattern})\z"
         yield Constraint("pattern", given.pattern, lambda texts, _: arrays.valid(texts) & ~arrays.matches(texts, whole))
-    limits: tuple[tuple[str, str | None, Callable[[pa.Array, pa.Scalar], pa.BooleanArray]], ...] = (
-        ("minimum", given.minimum, pc.less),
-        ("maximum", given.maximum, pc.greater),
-        ("exclusiveMinimum", given.exclusive_minimum, pc.less_equal),
-        ("exclusiveMaximum", given.exclusive_maximum, pc.greater_equal),
-    )
-    for name, text, breaks in limits:
-        if text is not None:
-            yield Constraint(name, text, _beyond(breaks, types.limit(checked, text)))
+    yield from _limits(checked)
     if given.min_length is not None:
         shortest = given.min_length
-        yield Constraint("minLength", str(shortest), lambda _, values: _lengths(values, shortest, shorter=True))
+        yield Constraint("minLength", str(shortest), _measured(checked, lambda sizes: sizes < shortest))
     if given.max_length is not None:
         longest = given.max_length
-        yield Constraint("maxLength", str(longest), lambda _, values: _lengths(values, longest, shorter=False))
+        yield Constraint("maxLength", str(longest), _measured(checked, lambda sizes: sizes > longest))
+
+
+def _limits(checked: Field) -> Iterator[Constraint]:
+    given = checked.constraints
+    limits: tuple[tuple[str, str | None, Callable[[Any, Any], Any], Callable[[Any, Any], bool]], ...] = (
+        ("minimum", given.minimum, pc.less, operator.ge),
+        ("maximum", given.maximum, pc.greater, operator.le),
+        ("exclusiveMinimum", given.exclusive_minimum, pc.less_equal, operator.gt),
+        ("exclusiveMaximum", given.exclusive_maximum, pc.greater_equal, operator.lt),
+    )
+    for name, text, breaks, keeps in limits:
+        if text is None:
+            continue
+        if checked.type == "duration":
+            yield Constraint(name, text, _lasting(keeps, durations.read(text)))
+        else:
+            yield Constraint(name, text, _beyond(breaks, types.limit(checked, text)))
+
+
+def _lasting(keeps: Callable[[Any, Any], bool], limit: durations.Duration) -> Test:
+    """Some durations have no order (a month, 30 days): what does not surely keep a limit breaks it, as with XSD."""
+    return lambda _, values: arrays.valid(values) & ~nested.is_duration_within(values, lambda each: keeps(each, limit))
 
 
 def _one_zero(values: pa.Array) -> pa.Array:
@@ -179,14 +223,19 @@ def _one_zero(values: pa.Array) -> pa.Array:
     return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
 
 
-def _absent(values: pa.Array, allowed: pa.Array) -> Mask:
-    return arrays.valid(values) & ~arrays.trues(pc.is_in(_one_zero(values), value_set=_one_zero(allowed)))
+def _absent(checked: Field, allowed: pa.Array) -> Test:
+    known = _one_zero(nested.comparable(checked, allowed))
+
+    def broken(_: pa.StringArray, values: pa.Array) -> Mask:
+        found = pc.is_in(_one_zero(nested.comparable(checked, values)), value_set=known)
+        return arrays.valid(values) & ~arrays.trues(found)
+
+    return broken
 
 
 def _beyond(breaks: Callable[[pa.Array, pa.Scalar], pa.BooleanArray], limit: pa.Scalar) -> Test:
     return lambda _, values: arrays.trues(breaks(values, limit))
 
 
-def _lengths(values: pa.Array, limit: int, *, shorter: bool) -> Mask:
-    sizes = arrays.values_of(pc.utf8_length(values), np.int32)
-    return arrays.valid(values) & (sizes < limit if shorter else sizes > limit)
+def _measured(checked: Field, breaks: Callable[[NDArray[np.int32]], Mask]) -> Test:
+    return lambda _, values: arrays.valid(values) & breaks(nested.lengths(checked, values))

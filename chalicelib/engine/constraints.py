@@ -53,6 +53,9 @@ def _read_constraints(node: Node, field: Field) -> dict[str, Any]:
     for key, child in node.children():
         if field.type not in _CONSTRAINTS[key]:
             raise child.refusal(f"does not apply to the type {field.type}")
+    json_schema = node.get("jsonSchema")
+    if json_schema is not None:
+        raise json_schema.refusal("is not supported: the values would not be checked")
     found: dict[str, Any] = {}
     for key in ("required", "unique"):
         if key in node.members():

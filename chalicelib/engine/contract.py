@@ -16,22 +16,23 @@ from chalicelib.engine import sluice_keys
 from chalicelib.engine.binding import Binding, bind, bind_positions
 from chalicelib.engine.descriptor import Node, load, shown
 from chalicelib.engine.dialect import Dialect, read_dialect
-from chalicelib.engine.fields import FALSE_VALUES, SUPPORTED_TYPES, TRUE_VALUES, Constraints, Field
-from chalicelib.engine.schema import RESERVED_LABELS, read_schema
+from chalicelib.engine.fields import FALSE_VALUES, TRUE_VALUES, TYPES, Constraints, Field, ForeignKey
+from chalicelib.engine.schema import RESERVED_LABELS, SELF_REFERENCE, read_schema
 from chalicelib.engine.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Measure, Tolerance
 
 __all__ = [
     "FALSE_VALUES",
     "RESERVED_LABELS",
     "SUPPORTED_ENCODINGS",
-    "SUPPORTED_TYPES",
     "TRUE_VALUES",
+    "TYPES",
     "Aggregate",
     "Binding",
     "Constraints",
     "Contract",
     "Dialect",
     "Field",
+    "ForeignKey",
     "Measure",
     "Tolerance",
     "bind",
@@ -53,6 +54,9 @@ class Contract:
     name: str
     fields: tuple[Field, ...]
     primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[tuple[str, ...], ...] = ()
+    """Those of several fields; a unique key of one field is that field's constraint ``unique``."""
+    foreign_keys: tuple[ForeignKey, ...] = ()
     fields_match: str = "exact"
     """exact, equal, subset, superset or partial."""
     missing_values: tuple[str, ...] = ("",)
@@ -82,6 +86,7 @@ def parse(document: bytes | str | dict[str, Any]) -> Contract:
     sluice_node = root.get("sluice")
     keys = sluice_keys.read(Node({}, "sluice") if sluice_node is None else sluice_node)
     schema = read_schema(schema_node, {name: size for name, (_, size) in keys.decimals.items()})
+    _refuse_self_reference(schema_node, schema.foreign_keys, name)
     by_name = {field.name: field for field in schema.fields}
     for column, (node, _) in keys.decimals.items():
         if column not in by_name:
@@ -93,6 +98,8 @@ def parse(document: bytes | str | dict[str, Any]) -> Contract:
         name=name,
         fields=schema.fields,
         primary_key=schema.primary_key,
+        unique_keys=schema.unique_keys,
+        foreign_keys=schema.foreign_keys,
         fields_match=schema.fields_match,
         missing_values=schema.missing_values,
         dialect=None if dialect_node is None else read_dialect(dialect_node),
@@ -124,6 +131,13 @@ def _check_kind(root: Node) -> None:
         text = profile.text()
         if "/" not in text:  # else it is the address of somebody's own profile
             profile.one_of(("tabular-data-resource", "data-resource"))
+
+
+def _refuse_self_reference(schema: Node, foreign_keys: tuple[ForeignKey, ...], name: str) -> None:
+    for index, key in enumerate(foreign_keys):
+        if key.resource == name:
+            node = schema.child("foreignKeys").items()[index].child("reference").child("resource")
+            raise node.refusal(SELF_REFERENCE)
 
 
 def _encoding(node: Node) -> str:
@@ -159,6 +173,10 @@ def to_document(contract: Contract) -> dict[str, Any]:
     }
     if contract.primary_key:
         schema["primaryKey"] = list(contract.primary_key)
+    if contract.unique_keys:
+        schema["uniqueKeys"] = [list(key) for key in contract.unique_keys]
+    if contract.foreign_keys:
+        schema["foreignKeys"] = [_foreign_key_document(key) for key in contract.foreign_keys]
     document["schema"] = schema
     document["sluice"] = _sluice_document(contract)
     return document
@@ -195,6 +213,8 @@ def _field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, 
         ("bareNumber", field.bare_number, default.bare_number),
         ("trueValues", field.true_values, default.true_values),
         ("falseValues", field.false_values, default.false_values),
+        ("delimiter", field.delimiter, default.delimiter),
+        ("itemType", field.item_type, default.item_type),
     )
     document |= {key: _plain(value) for key, value, usual in pairs if value != usual}
     given = field.constraints
@@ -212,6 +232,11 @@ def _field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, 
     )
     found = {key: _plain(value) for key, value in constraints if value is not None}
     return document | ({"constraints": found} if found else {})
+
+
+def _foreign_key_document(key: ForeignKey) -> dict[str, Any]:
+    reference = {"resource": key.resource, "fields": list(key.reference_fields)}
+    return {"fields": list(key.fields), "reference": reference}
 
 
 def _sluice_document(contract: Contract) -> dict[str, Any]:

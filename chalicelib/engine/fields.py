@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-SUPPORTED_TYPES: Final = (
+TYPES: Final = (
     "string",
     "integer",
     "number",
@@ -15,11 +15,18 @@ SUPPORTED_TYPES: Final = (
     "time",
     "year",
     "yearmonth",
+    "duration",
+    "object",
+    "array",
+    "list",
+    "geopoint",
+    "geojson",
     "any",
 )
-"""The types whose values Sluice reads. Table Schema knows more (``TYPES``): a type moves here with its reader."""
+"""All types of Table Schema 2 (https://datapackage.org/standard/table-schema/#field-types)."""
 
-TYPES: Final = (*SUPPORTED_TYPES, "duration", "object", "array", "list", "geopoint", "geojson")
+ITEM_TYPES: Final = ("string", "integer", "boolean", "number", "datetime", "date", "time")
+"""The types that a list's items may have."""
 
 TRUE_VALUES: Final = ("true", "True", "TRUE", "1")
 FALSE_VALUES: Final = ("false", "False", "FALSE", "0")
@@ -43,7 +50,7 @@ class Constraints:
     exclusive_minimum: str | None = None
     exclusive_maximum: str | None = None
     min_length: int | None = None
-    """In characters (code points), like ``max_length``."""
+    """In characters (code points), items or members, like ``max_length``."""
     max_length: int | None = None
 
 
@@ -66,3 +73,18 @@ class Field:
     """Total digits of an exact decimal (``sluice.decimals``); None: a number is a 64-bit float."""
     scale: int | None = None
     """Digits after the point of an exact decimal."""
+    delimiter: str = ","
+    """What stands between the items of a list."""
+    item_type: str = "string"
+    """One of ``ITEM_TYPES``: what the items of a list are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A reference to another dataset (https://datapackage.org/standard/table-schema/#foreignKeys)."""
+
+    fields: tuple[str, ...]
+    resource: str
+    """The dataset whose current rows are referred to."""
+    reference_fields: tuple[str, ...]
+    """Columns of those rows, as many as ``fields``, in the same order."""

@@ -11,14 +11,32 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
-from chalicelib.engine.descriptor import Node, kind_of
+from chalicelib.engine import durations, geo, jsontexts
+from chalicelib.engine.descriptor import Node, kind_of, shown
 from chalicelib.engine.fields import Field
 
-_DIRECTIVES: Final = {"Y": 4, "y": 2, "m": 2, "b": 3, "B": 0, "d": 2, "j": 3, "H": 2, "I": 2, "p": 2, "M": 2, "S": 2}
-"""Directive → width of its texts, 0 where that varies."""
-_VARYING: Final = {"B", "f", "z"}
+_MONTHS: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
+_DIRECTIVES: Final = {
+    "Y": r"\d{4}",
+    "y": r"\d\d",
+    "m": r"\d\d",
+    "b": "[a-z]{3}",
+    "B": f"(?:{_MONTHS})",
+    "d": r"\d\d",
+    "j": r"\d{3}",
+    "H": r"\d\d",
+    "I": r"\d\d",
+    "p": "[ap]m",
+    "M": r"\d\d",
+    "S": r"[0-5]\d",
+    "f": r"\d{1,6}",
+    "z": r"(?:(?-i:Z)|[+-](?:(?:0\d|1[0-3]):?[0-5]\d|14:?00))",
+}
+"""Directive → its texts, of which strptime refuses those that name no value. By itself it would read more: a day of one
+digit, any white space, offsets up to 23:59."""
 _ALTERNATIVES: Final = ("Yy", "mbBj", "dj", "HI")
 _ALLOWED: Final = {"date": "YymbBdj", "time": "HIpMSf", "datetime": "YymbBdjHIpMSfz"}
 _NEEDED: Final = {"date": "Yy", "time": "HI", "datetime": "Yy"}
@@ -64,11 +82,16 @@ def text_of(node: Node, field: Field) -> str:
     """The text of a JSON value as a cell of the field would have it. Errors: ``InvalidContract``.
 
     A JSON number stands for an integer, a number or a year, ``true`` and ``false`` for a boolean; any other type takes
-    a text, and every type may.
+    a text, and every type may. Arrays and objects stand for the types that JSON writes as such; a list's items are read
+    like cells of their own type.
     """
     value = node.value
     if isinstance(value, str):
         return node.text(empty=True)
+    if isinstance(value, list | tuple) and field.type == "list":
+        return field.delimiter.join(_item_text(item, field) for item in node.items())
+    if _is_json_value(value, field):
+        return jsontexts.written(value)
     if isinstance(value, bool):
         if field.type != "boolean":
             raise node.refusal(f"is {kind_of(value)}, expected a value of type {field.type}")
@@ -77,6 +100,21 @@ def text_of(node: Node, field: Field) -> str:
         return _number_text(node, field)
     hint = ', written as a text ("…")' if isinstance(value, int | float | Decimal) else ""
     raise node.refusal(f"is {kind_of(value)}, expected a value of type {field.type}{hint}")
+
+
+def _is_json_value(value: Any, field: Field) -> bool:
+    if isinstance(value, dict):
+        return field.type in ("object", "geojson") or (field.type, field.format) == ("geopoint", "object")
+    return isinstance(value, list | tuple) and (
+        field.type == "array" or (field.type, field.format) == ("geopoint", "array")
+    )
+
+
+def _item_text(node: Node, field: Field) -> str:
+    text = text_of(node, Field(field.name, field.item_type))
+    if field.delimiter in text:
+        raise node.refusal(f"has the delimiter {shown(field.delimiter)}, which no item can hold")
+    return text
 
 
 def _number_text(node: Node, field: Field) -> str:
@@ -102,12 +140,37 @@ def value_of(field: Field, text: str) -> Any:
         return None
     if field.type in ("integer", "number"):
         return _number(field, text)
+    if field.type in _PARTED:
+        return _PARTED[field.type](field, text)
     shape = _SHAPES.get(field.type)
     if shape is None:
         return None
     if not shape.fullmatch(text):
         raise ValueError(text)
     return _READERS[field.type](text)
+
+
+def _checked(read: Callable[[Field, str], Any]) -> Callable[[Field, str], None]:
+    def check(field: Field, text: str) -> None:
+        read(field, text)
+
+    return check
+
+
+def _read_list(field: Field, text: str) -> None:
+    for item in text.split(field.delimiter):
+        value_of(Field(field.name, field.item_type), item)
+
+
+_PARTED: Final[dict[str, Callable[[Field, str], Any]]] = {
+    "duration": lambda _, text: durations.read(text),
+    "list": _read_list,
+    "object": _checked(lambda _, text: jsontexts.read_object(text)),
+    "array": _checked(lambda _, text: jsontexts.read_array(text)),
+    "geopoint": _checked(lambda field, text: geo.read_point(text, field.format)),
+    "geojson": _checked(lambda field, text: geo.read_shape(text, field.format)),
+}
+"""Types whose values have parts; only durations have an order."""
 
 
 def _number(field: Field, text: str) -> Decimal:
@@ -153,23 +216,33 @@ def _fits(value: Decimal, precision: int, scale: int) -> bool:
 
 
 def _by_pattern(field: Field, text: str) -> datetime:
-    width, varies = 0, False
-    for sign in re.findall(r"%.|[^%]", field.format, re.S):
-        varies |= len(sign) == 2 and sign[1] in _VARYING
-        width += 1 if len(sign) == 1 or sign == "%%" else _DIRECTIVES.get(sign[1], 0)
-    # Python's strptime also takes a day or month of one digit.
-    if not varies and len(text) != width:
+    if not _shape_of(field.format).fullmatch(text):
         raise ValueError(text)
     value = datetime.strptime(text, field.format)  # noqa: DTZ007
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return _in_utc(value if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(pattern: str) -> re.Pattern[str]:
+    signs = re.findall(r"%.|[^%]", pattern, re.S)
+    parts = ("%" if sign == "%%" else _DIRECTIVES[sign[1]] if len(sign) == 2 else _literal(sign) for sign in signs)
+    return re.compile("".join(parts), re.A | re.I)
+
+
+def _literal(character: str) -> str:
+    return f"(?-i:{re.escape(character)})"
 
 
 def _datetime(text: str) -> datetime:
     value = datetime.fromisoformat(_six_digits(text))
+    return _in_utc(value if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+def _in_utc(value: datetime) -> datetime:
     try:
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        return value.astimezone(UTC)
     except OverflowError:  # an offset can carry the first and the last day beyond the calendar
-        raise ValueError(text) from None
+        raise ValueError(str(value)) from None
 
 
 def _six_digits(text: str) -> str:

@@ -42,6 +42,8 @@ class Plan:
     block_size_bytes: int
     schema: str | None = None
     """The delivered rows' Arrow schema (IPC message in base64), once the chunks have to agree on one."""
+    references: tuple[str, ...] = ()
+    """Keys of the objects that hold what the contract's foreign keys refer to, one per foreign key, in order."""
 
     @property
     def layout(self) -> Layout:
@@ -77,6 +79,7 @@ class Plan:
         known["dialect"] = Dialect.from_json(known["dialect"])
         known["labels"] = tuple(known["labels"])
         known["dialect_chosen"] = tuple(known["dialect_chosen"])
+        known["references"] = tuple(known["references"])
         return cls(**known)
 
 

@@ -111,7 +111,8 @@ class Profile:
 
         ``count`` has the rows with a value, ``nulls`` the others. ``mean`` is of numbers only; ``minLength`` and
         ``maxLength``, in characters, of text only. ``mostFrequent``, ten at the most, by count and then by value, is
-        null where the column has too many distinct values to be tallied; until then ``approxDistinct`` is exact.
+        null where the column has too many distinct values to be tallied; until then ``approxDistinct`` is exact. Of
+        lists and structures only the rows are counted.
         ``histogram`` is of numbers, dates and times.
         """
         self._flush()
@@ -271,6 +272,8 @@ class _ColumnProfile:
         }
         document.update((measured or Measured()).result(distinct))
         document["min"], document["max"] = _short(document["min"]), _short(document["max"])
+        if not is_plain(self._type):
+            return {**document, "approxDistinct": None, "mostFrequent": None}
         return {**document, "mostFrequent": frequent}
 
 
@@ -280,6 +283,10 @@ def type_name(kind: Any) -> str:
         return "number"
     if pa.types.is_timestamp(kind):
         return "datetime"
+    if pa.types.is_list(kind):
+        return "list"
+    if pa.types.is_struct(kind) and [field.name for field in kind] == ["lon", "lat"]:
+        return "geopoint"
     return _TYPES.get(str(kind), str(kind))
 
 

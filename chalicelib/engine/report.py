@@ -48,6 +48,7 @@ def render(document: JSON) -> str:
         _failure(job.get("error")),
         _rows(job, summary),
         _findings(summary.get("findings"), job.get("reasons") or []),
+        _drift(summary.get("drift") or {}),
         columns(summary.get("profile") or []),
         _aggregates(summary.get("aggregates") or {}),
         _ledger(document.get("ledger")),
@@ -167,6 +168,21 @@ def _place(example: JSON) -> str:
     if not record:
         return f"line {number(line)}" if line else ""
     return f"record {number(record)}" + (f" (line {number(line)})" if line else "")
+
+
+def _drift(drift: JSON) -> str:
+    """How the file's columns differ from the contract, where it tolerates that; empty where they do not."""
+    facts = [
+        (title, ", ".join(map(text, drift[key])))
+        for key, title in (("missing", "Fields without a column: null"), ("extra", "Columns not delivered"))
+        if drift.get(key)
+    ]
+    if drift.get("reordered"):
+        facts.append(("Order", "the columns are not in the order of the fields"))
+    if not facts:
+        return ""
+    listed = "".join(f"<div><dt>{title}</dt><dd>{fact}</dd></div>" for title, fact in facts)
+    return _section("drift", "Drift from the contract", f'<dl class="facts">{listed}</dl>')
 
 
 def _aggregates(aggregates: JSON) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from chalicelib.engine import literals
 from chalicelib.engine.constraints import changed, with_constraints
 from chalicelib.engine.descriptor import Node, shown
-from chalicelib.engine.fields import FALSE_VALUES, SUPPORTED_TYPES, TRUE_VALUES, TYPES, Field
+from chalicelib.engine.fields import FALSE_VALUES, ITEM_TYPES, TRUE_VALUES, TYPES, Field, ForeignKey
+from chalicelib.model import is_dataset
 
 FIELDS_MATCH: Final = ("exact", "equal", "subset", "superset", "partial")
 
@@ -41,10 +42,15 @@ _FIELD_KEYS: Final[dict[str, tuple[str, ...]]] = {
 _SCHEMA_KEYS: Final = ("fields", "fieldsMatch", "missingValues", "primaryKey", "uniqueKeys", "foreignKeys")
 
 
+SELF_REFERENCE: Final = "refers to the file itself, which is not supported; a foreign key names another dataset"
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     fields: tuple[Field, ...]
     primary_key: tuple[str, ...]
+    unique_keys: tuple[tuple[str, ...], ...]
+    foreign_keys: tuple[ForeignKey, ...]
     fields_match: str
     missing_values: tuple[str, ...]
 
@@ -61,13 +67,18 @@ def read_schema(node: Node, decimals: dict[str, tuple[int, int]]) -> Schema:
     if not fields:
         raise fields_node.refusal("is empty")
     _refuse_duplicates(fields_node, fields)
+    fields_match = _fields_match(node.get("fieldsMatch"))
+    _refuse_reserved(fields_node, fields, fields_match)
     names = tuple(field.name for field in fields)
-    fields = _with_unique_keys(node.get("uniqueKeys"), fields)
-    foreign_keys = node.get("foreignKeys")
-    if foreign_keys is not None and foreign_keys.items():
-        raise foreign_keys.refusal("cannot be checked, since every file is processed by itself; remove the key")
+    keys = _unique_keys(node.get("uniqueKeys"), names)
+    alone = {key[0] for key in keys if len(key) == 1}
     return Schema(
-        fields, _primary_key(node.get("primaryKey"), names), _fields_match(node.get("fieldsMatch")), missing_values
+        fields=tuple(changed(field, unique=True) if field.name in alone else field for field in fields),
+        primary_key=_primary_key(node.get("primaryKey"), names),
+        unique_keys=tuple(key for key in keys if len(key) > 1),
+        foreign_keys=_foreign_keys(node.get("foreignKeys"), names),
+        fields_match=fields_match,
+        missing_values=missing_values,
     )
 
 
@@ -98,20 +109,64 @@ def _refuse_duplicates(node: Node, fields: tuple[Field, ...]) -> None:
         first[field.name] = index
 
 
-def _with_unique_keys(node: Node | None, fields: tuple[Field, ...]) -> tuple[Field, ...]:
-    """A unique key of one field is that field's constraint ``unique``."""
-    if node is None:
-        return fields
-    found = list(fields)
-    names = [field.name for field in fields]
-    for item in node.items():
-        key = item.texts()
-        _refuse_unknown(item, key, names)
-        if len(key) != 1:
-            raise item.refusal("names several fields, which is not supported yet; a primaryKey may")
-        place = names.index(key[0])
-        found[place] = changed(found[place], unique=True)
+def _refuse_reserved(node: Node, fields: tuple[Field, ...], fields_match: str) -> None:
+    """The columns that rejects.csv has before the file's own are ignored where a file starts with them. A field may
+    have one of their names where it cannot be one of those: after another field, in a file whose order is fixed.
+    """
+    for index, field in enumerate(fields):
+        if field.name not in RESERVED_LABELS:
+            if fields_match == "exact":
+                return
+            continue
+        item = node.items()[index].child("name")
+        raise item.refusal(
+            f"{shown(field.name)} is a column of rejects.csv, which may be uploaded again; only a field after the first"
+            " may have this name, and only where fieldsMatch is exact"
+        )
+
+
+def _unique_keys(node: Node | None, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    found: list[tuple[str, ...]] = []
+    for item in [] if node is None else node.items():
+        key = _key(item, names)
+        if key in found:
+            raise item.refusal("is listed twice")
+        found.append(key)
     return tuple(found)
+
+
+def _foreign_keys(node: Node | None, names: tuple[str, ...]) -> tuple[ForeignKey, ...]:
+    found: list[ForeignKey] = []
+    for item in [] if node is None else node.items():
+        item.only(("fields", "reference"))
+        fields = _key(item.require("fields"), names)
+        reference = item.require("reference")
+        reference.only(("resource", "fields"))
+        fields_node, resource_node = reference.require("fields"), reference.child("resource")
+        if resource_node.value in (None, ""):
+            raise resource_node.refusal(SELF_REFERENCE)
+        resource = resource_node.text()
+        if not is_dataset(resource):
+            raise resource_node.refusal(f"{shown(resource)} is not the name of a dataset")
+        columns = _names_of(fields_node)
+        if len(columns) != len(fields):
+            raise fields_node.refusal(f"has {len(columns)} names, expected {len(fields)} as in fields")
+        found.append(ForeignKey(fields, resource, columns))
+    return tuple(found)
+
+
+def _names_of(node: Node) -> tuple[str, ...]:
+    """Distinct names, at least one; one alone may stand without an array, as in version 1."""
+    names = (node.text(),) if isinstance(node.value, str) else node.texts()
+    if not names:
+        raise node.refusal("is empty")
+    return names
+
+
+def _key(node: Node, names: tuple[str, ...]) -> tuple[str, ...]:
+    key = _names_of(node)
+    _refuse_unknown(node, key, names)
+    return key
 
 
 def _primary_key(node: Node | None, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,7 +177,7 @@ def _primary_key(node: Node | None, names: tuple[str, ...]) -> tuple[str, ...]:
     return key
 
 
-def _refuse_unknown(node: Node, key: tuple[str, ...], names: list[str] | tuple[str, ...]) -> None:
+def _refuse_unknown(node: Node, key: tuple[str, ...], names: tuple[str, ...]) -> None:
     for index, name in enumerate(key):
         if name not in names:
             item = node if isinstance(node.value, str) else node.items()[index]
@@ -147,8 +202,6 @@ def _read_field(node: Node, missing_values: tuple[str, ...], decimals: dict[str,
     name = name_node.text()
     if not name.strip():
         raise name_node.refusal("is blank")
-    if name in RESERVED_LABELS:
-        raise name_node.refusal(f"{shown(name)} is a column of rejects.csv, which may be uploaded again")
     field_type = _type(node.get("type"))
     for key in _FIELD_KEYS:
         if key in node.members() and field_type not in _FIELD_KEYS[key]:
@@ -161,6 +214,7 @@ def _read_field(node: Node, missing_values: tuple[str, ...], decimals: dict[str,
         "missing_values": missing_values if own_missing is None else read_missing_values(own_missing),
         **_number_marks(node),
         **_boolean_words(node),
+        **_list_keys(node),
     }
     if name in decimals:
         plain["precision"], plain["scale"] = decimals[name]
@@ -171,10 +225,7 @@ def _read_field(node: Node, missing_values: tuple[str, ...], decimals: dict[str,
 def _type(node: Node | None) -> str:
     if node is None:
         return "any"
-    field_type = node.one_of(TYPES)
-    if field_type not in SUPPORTED_TYPES:
-        raise node.refusal(f"{field_type} is not supported yet; supported are {', '.join(SUPPORTED_TYPES)}")
-    return field_type
+    return node.one_of(TYPES)
 
 
 def _format(node: Node | None, field_type: str) -> str:
@@ -226,3 +277,13 @@ def _boolean_words(node: Node) -> dict[str, Any]:
             key = "trueValues" if "true_values" in words else "falseValues"
             raise node.child(key).refusal(f"{shown(word)} would mean both true and false")
     return words
+
+
+def _list_keys(node: Node) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    delimiter, item_type = node.get("delimiter"), node.get("itemType")
+    if delimiter is not None:
+        keys["delimiter"] = delimiter.text()
+    if item_type is not None:
+        keys["item_type"] = item_type.one_of(ITEM_TYPES)
+    return keys

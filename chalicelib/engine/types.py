@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.engine import arrays, numbers, patterns, temporal
+from chalicelib.engine import arrays, nested, numbers, patterns, temporal
 from chalicelib.engine.arrays import ArrowArray, Mask, Slow
 from chalicelib.engine.fields import Field
 
@@ -40,6 +40,13 @@ STRING_FORMATS: Final[Mapping[str, str | None]] = {
 }
 """Format of a string → the RE2 pattern of its texts; None: any text."""
 
+NESTED_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
+    "object": ("default",),
+    "array": ("default",),
+    "geopoint": ("default", "array", "object"),
+    "geojson": ("default", "topojson"),
+}
+
 
 def arrow_type(field: Field) -> pa.DataType:
     """The type of a field's values: what ``read`` gives and what stands in the Parquet files.
@@ -62,7 +69,11 @@ def arrow_type(field: Field) -> pa.DataType:
             return patterns.compiled("datetime", field.format).arrow_type if custom else temporal.UTC
         case "year":
             return pa.int32()
-        case "string" | "yearmonth" | "any":
+        case "list":
+            return pa.list_(arrow_type(nested.item_field(field)))
+        case "geopoint":
+            return nested.POINT
+        case "string" | "yearmonth" | "duration" | "object" | "array" | "geojson" | "any":
             return pa.string()
         case _:
             raise ValueError(f'type "{field.type}" is not supported')
@@ -128,6 +139,15 @@ def reader(field: Field) -> Slow:
             return _read_any if pattern is None else _pattern_reader(pattern)
         case "any":
             return _read_any
+        case "duration":
+            return nested.read_durations
+        case "list":
+            item = nested.item_field(field)
+            return nested.list_reader(field, arrow_type(item), lambda texts: read(item, texts))
+        case "object" | "array" | "geojson" | "geopoint":
+            if field.format not in NESTED_FORMATS[field.type]:
+                raise ValueError(f'format "{field.format}" of a {field.type} is not supported')
+            return nested.point_reader(field) if field.type == "geopoint" else nested.json_reader(field)
         case _:
             raise ValueError(f'type "{field.type}" is not supported')
 

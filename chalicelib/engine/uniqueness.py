@@ -2,8 +2,8 @@
 
 A worker finds the repeats inside its own chunk and reports the keys of all others, hashed; whoever holds the reports of
 all chunks finds those that occur in an earlier chunk. Hashes only propose: values decide. Every record whose key could
-be read takes part, rejected or not, and the first occurrence keeps the key; a later one is rejected. Nulls are not
-compared in ``unique``; a primary key that is null in all its fields is itself a finding.
+be read takes part, rejected or not, and the first occurrence keeps the key; a later one is rejected. As in SQL, a
+unique key with a null in it is not compared; a primary key that is null in all its fields is itself a finding.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chalicelib import errors
-from chalicelib.engine import arrays, hashing
+from chalicelib.engine import arrays, hashing, nested
 from chalicelib.engine.contract import Contract
+from chalicelib.engine.fields import Field
 from chalicelib.engine.parse import Note
 from chalicelib.engine.split import Offsets
 
@@ -32,6 +33,8 @@ class Key:
     code: str
     """``unique-error`` or ``primary-key``."""
     fields: tuple[str, ...]
+    nested: tuple[Field, ...] = ()
+    """Those of its fields whose values have to be compared in another form (``nested.comparable``)."""
 
     @property
     def label(self) -> str:
@@ -40,7 +43,11 @@ class Key:
 
     def repeated(self, chunk: int, record: int) -> Note:
         """The finding on a later occurrence, given the chunk and the record in it that hold the key first."""
-        return Note(self.code, self.label, errors.FINDINGS[self.code], (chunk, record))
+        note = errors.FINDINGS[self.code]
+        if self.code == "unique-error" and len(self.fields) > 1:
+            names = ", ".join(self.fields).replace("{", "{{").replace("}", "}}")
+            note = f"the values of {names} are the same as in record {{first}}"
+        return Note(self.code, self.label, note, (chunk, record))
 
     def absent(self) -> Note:
         """The finding on a record whose primary key is null in all its fields."""
@@ -48,9 +55,12 @@ class Key:
 
 
 def keys_of(contract: Contract) -> tuple[Key, ...]:
-    """The contract's keys: the primary key first, then the unique fields in order."""
-    primary = (Key("primary-key", contract.primary_key),) if contract.primary_key else ()
-    return primary + tuple(Key("unique-error", (each.name,)) for each in contract.fields if each.constraints.unique)
+    """The contract's keys: the primary key first, then the unique fields in order, then the unique keys of several."""
+    parted = {each.name: each for each in contract.fields if nested.is_compared_otherwise(each)}
+    unique = [(each.name,) for each in contract.fields if each.constraints.unique]
+    named = [("primary-key", contract.primary_key)] if contract.primary_key else []
+    named += [("unique-error", fields) for fields in (*unique, *contract.unique_keys)]
+    return tuple(Key(code, fields, tuple(parted[name] for name in fields if name in parted)) for code, fields in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +73,21 @@ class Occurrences:
 
     @classmethod
     def of(cls, key: Key, table: pa.Table, records: Offsets) -> Occurrences:
-        """The key's occurrences in the rows of a typed table; a row whose key is null takes no part."""
-        columns = [table.column(name).combine_chunks() for name in key.fields]
-        present = np.zeros(len(records), np.bool_)
-        hashes = np.zeros(len(records), np.uint64)
-        for column in columns:
-            valid = arrays.valid(column)
-            present |= valid
-            hashes = hashes * np.uint64(31) + np.where(valid, hashing.hash_array(column), np.uint64(0))
+        """The key's occurrences in the rows of a typed table; a row whose primary key is null in all its fields, or
+        whose unique key is null in any, takes no part.
+        """
         chosen = table.select(key.fields)
+        for each in key.nested:
+            place = key.fields.index(each.name)
+            values = nested.comparable(each, chosen.column(place).combine_chunks())
+            chosen = chosen.set_column(place, each.name, values)
+        columns = [column.combine_chunks() for column in chosen.columns]
+        valid = np.array([arrays.valid(column) for column in columns])
+        combine = np.logical_or if key.code == "primary-key" else np.logical_and
+        present: NDArray[np.bool_] = combine.reduce(valid)
+        hashes = np.zeros(len(records), np.uint64)
+        for column, held in zip(columns, valid, strict=True):
+            hashes = hashes * np.uint64(31) + np.where(held, hashing.hash_array(column), np.uint64(0))
         if not present.all():
             chosen = chosen.filter(arrays.booleans(present))
         return cls(hashes[present], records[present], chosen)

@@ -21,6 +21,7 @@ from chalicelib.engine.formulas import is_rejects, restore_column
 from chalicelib.engine.infer import Surveys
 from chalicelib.engine.parse import Parsed, parse, record_bytes
 from chalicelib.engine.plan import Plan, Task
+from chalicelib.engine.references import KeySet
 from chalicelib.engine.split import Block, Offsets
 from chalicelib.engine.transform import Transform
 from chalicelib.engine.uniqueness import Occurrences
@@ -46,19 +47,26 @@ class Result:
     profile: bytes = b""
 
 
-def run(task: Task, plan: Plan, tape: ChunkTape, transform: Transform | None, repeats: Repeats) -> Result:
+def run(
+    task: Task,
+    plan: Plan,
+    tape: ChunkTape,
+    transform: Transform | None,
+    repeats: Repeats,
+    references: Sequence[KeySet],
+) -> Result:
     """Do one chunk. Errors: ``Terminal`` where the transform or an aggregate cannot be applied."""
     records = Records(plan, tape, locate(task, plan, tape))
     if task.mode == "survey":
         return _survey(task, plan, records)
-    return _Process(task, plan, records, transform, repeats).run()
+    return _Process(task, plan, records, transform, repeats, references).run()
 
 
 def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
     """Only what ``Result.keys`` of the chunk would be: for a chunk that is to be done again, and whose keys others wait
     for.
     """
-    return _Process(task, plan, Records(plan, tape, locate(task, plan, tape)), None, {}).keys()
+    return _Process(task, plan, Records(plan, tape, locate(task, plan, tape)), None, {}, None).keys()
 
 
 def _survey(task: Task, plan: Plan, records: Records) -> Result:
@@ -113,11 +121,19 @@ class _Owners:
 
 
 class _Process:
-    def __init__(self, task: Task, plan: Plan, records: Records, transform: Transform | None, repeats: Repeats) -> None:
+    def __init__(
+        self,
+        task: Task,
+        plan: Plan,
+        records: Records,
+        transform: Transform | None,
+        repeats: Repeats,
+        references: Sequence[KeySet] | None,
+    ) -> None:
         if plan.contract is None:
             raise ValueError("rows cannot be processed before there is a contract")
         self._task, self._plan, self._records = task, plan, records
-        self._checker = Checker(plan.contract, plan.binding)
+        self._checker = Checker(plan.contract, plan.binding, references)
         self._keys = uniqueness.keys_of(plan.contract)
         self._repeats = repeats
         self._delivery = Delivery(plan, plan.contract, task.index, transform)

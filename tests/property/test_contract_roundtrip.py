@@ -5,6 +5,7 @@ what a contract accepts (values, patterns) its readers accept as well.
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import literals, regexes, sluice_keys, types
-from chalicelib.engine.contract import Aggregate, Constraints, Contract, Dialect, Field, Measure, Tolerance
+from chalicelib.engine.contract import Aggregate, Constraints, Contract, Dialect, Field, ForeignKey, Measure, Tolerance
 from chalicelib.errors import InvalidContract, Terminal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -37,6 +38,7 @@ def limits(values: st.SearchStrategy[str], key: Any) -> st.SearchStrategy[Constr
     )
 
 
+LENGTH = st.none() | st.integers(0, 5)
 CONSTRAINTS: dict[str, st.SearchStrategy[Constraints]] = {
     "string": st.builds(
         Constraints,
@@ -55,13 +57,21 @@ CONSTRAINTS: dict[str, st.SearchStrategy[Constraints]] = {
     "time": limits(st.times().map(lambda clock: clock.isoformat(timespec="microseconds")), str),
     "year": limits(st.integers(1000, 9999).map(str), str),
     "yearmonth": limits(st.dates().map(lambda day: day.isoformat()[:7]), str),
+    "duration": limits(st.integers(0, 10**9 - 1).map(lambda n: f"PT{n}S"), lambda text: int(text[2:-1])),
+    "object": st.builds(
+        Constraints, required=st.booleans(), enum=st.just(('{"a": [1, 2.50]}', "{}")), min_length=LENGTH
+    ),
+    "array": st.builds(Constraints, unique=st.booleans(), enum=st.just(("[1, null]", "[]")), max_length=LENGTH),
+    "list": st.builds(Constraints, unique=st.booleans(), enum=st.none() | st.just(("true", "1")), max_length=LENGTH),
+    "geopoint": st.builds(Constraints, required=st.booleans(), unique=st.booleans()),
+    "geojson": st.builds(Constraints, required=st.booleans(), unique=st.booleans()),
     "any": st.builds(Constraints, required=st.booleans(), enum=st.none() | distinct(TEXTS, min_size=1, max_size=3)),
 }
 
 
 @st.composite
 def fields(draw: st.DrawFn, name: str, missing_values: tuple[str, ...]) -> Field:
-    kind = draw(st.sampled_from(contracts.SUPPORTED_TYPES))
+    kind = draw(st.sampled_from(contracts.TYPES))
     field = Field(name, kind, missing_values=draw(st.just(missing_values) | distinct(st.text("NA-", max_size=2))))
     if kind == "string":
         field = replace(field, format=draw(st.sampled_from(["default", "email", "uri", "uuid", "binary"])))
@@ -76,7 +86,21 @@ def fields(draw: st.DrawFn, name: str, missing_values: tuple[str, ...]) -> Field
         field = replace(field, bare_number=draw(st.booleans()))
     if kind == "boolean":
         field = replace(field, true_values=("true", *draw(distinct(st.text("yj", min_size=1, max_size=2), max_size=2))))
+    if kind == "list":
+        item_type = draw(st.sampled_from(["string", "boolean"]))
+        field = replace(field, item_type=item_type, delimiter=draw(st.sampled_from([",", "; ", "|"])))
+    if kind in ("geopoint", "geojson"):
+        field = replace(field, format=draw(st.sampled_from(FORMATS[kind])))
     return replace(field, constraints=draw(st.just(Constraints()) | CONSTRAINTS[kind]))
+
+
+FORMATS = {"geopoint": ["default", "array", "object"], "geojson": ["default", "topojson"]}
+
+
+@st.composite
+def foreign_keys(draw: st.DrawFn, names: tuple[str, ...]) -> ForeignKey:
+    own = draw(distinct(st.sampled_from(names), min_size=1, max_size=2))
+    return ForeignKey(own, draw(st.sampled_from(["things", "a.b-c"])), draw(distinct(TEXTS, len(own), len(own))))
 
 
 @st.composite
@@ -105,6 +129,8 @@ def all_contracts(draw: st.DrawFn) -> Contract:
         name=draw(TEXTS),
         fields=tuple(draw(fields(name, missing_values)) for name in names),
         primary_key=names[: draw(st.integers(0, len(names)))],
+        unique_keys=() if len(names) < 2 else draw(st.sampled_from([(), (names,), (names[:2], names[1::-1])])),
+        foreign_keys=tuple(draw(st.lists(foreign_keys(names), max_size=2))),
         fields_match=draw(st.sampled_from(["exact", "equal", "subset", "superset", "partial"])),
         missing_values=missing_values,
         dialect=draw(st.sampled_from([None, dialect])),
@@ -203,6 +229,23 @@ CELLS = {
     "time": st.times().map(str) | st.from_regex(r"[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,7})?", fullmatch=True),
     "year": st.from_regex(r"-?[0-9]{3,10}", fullmatch=True),
     "yearmonth": st.from_regex(r"[0-9]{4}-[0-9]{2}", fullmatch=True),
+    "duration": st.from_regex(
+        r"-?P([0-9]{1,3}[YMDW]){0,3}(T([0-9]{1,10}[HMS]){0,2}([0-9]\.[0-9]{0,7}S)?)?", fullmatch=True
+    ),
+}
+FIRST, LAST = datetime.datetime.fromisoformat("0001-01-02"), datetime.datetime.fromisoformat("9999-12-31")
+MOMENTS = st.datetimes() | st.datetimes(max_value=FIRST) | st.datetimes(min_value=LAST)
+OFFSETS = st.from_regex(r"[+-](0[0-9]|1[0-5]|23):?[0-6][0-9](:00)?|Z|z|", fullmatch=True)
+PATTERNED = {
+    "%d.%m.%Y": MOMENTS.map(lambda moment: f"{moment:%d.%m.%Y}") | st.sampled_from(["1.1.2024", "01.1.2024"]),
+    "%Y%j": MOMENTS.map(lambda moment: f"{moment.year:04}{moment:%j}"),
+    "%B %d %y": MOMENTS.map(lambda moment: f"{moment:%B %d %y}")
+    | st.sampled_from(["May 5 24", "MAY 05 24", "May  05 24"]),
+    "%Y-%m-%dT%H:%M%z": st.builds(
+        lambda moment, offset: f"{moment.year:04}-{moment:%m-%dT%H:%M}{offset}", MOMENTS, OFFSETS
+    ),
+    "%z %Y": st.builds(lambda moment, offset: f"{offset} {moment.year:04}", MOMENTS, OFFSETS),
+    "%H.%f": st.from_regex(r"[0-2][0-9]\.[0-9]{0,7}", fullmatch=True),
 }
 FIELDS = [
     *(Field("f", kind) for kind in CELLS),
@@ -212,12 +255,16 @@ FIELDS = [
     Field("f", "number", precision=5, scale=2),
     Field("f", "date", "%d.%m.%Y"),
     Field("f", "date", "%Y%j"),
+    Field("f", "date", "%B %d %y"),
+    Field("f", "datetime", "%Y-%m-%dT%H:%M%z"),
+    Field("f", "datetime", "%z %Y"),
+    Field("f", "time", "%H.%f"),
 ]
 
 
 @given(st.sampled_from(FIELDS), st.data())
 def test_a_contracts_values_are_what_the_readers_read(field: Field, data: st.DataObject) -> None:
-    cells = st.dates().map(lambda day: day.strftime(field.format)) if "%" in field.format else CELLS[field.type]
+    cells = PATTERNED[field.format] if "%" in field.format else CELLS[field.type]
     read = []
     for text in data.draw(st.lists(cells, min_size=2, max_size=2)):
         try:
@@ -225,7 +272,7 @@ def test_a_contracts_values_are_what_the_readers_read(field: Field, data: st.Dat
         except ValueError:
             assert _is_refused(lambda text=text: literals.value_of(field, text))
             assert _is_refused(lambda text=text: types.limit(field, text))
-    if len(read) == 2 and field.type != "boolean":
+    if len(read) == 2 and field.type not in ("boolean", "duration"):
         (left, left_scalar), (right, right_scalar) = read
         if left < right:
             # Two exact numbers may be one 64-bit float.

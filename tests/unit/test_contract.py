@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, Measure, Tolerance
+from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, ForeignKey, Measure, Tolerance
 from chalicelib.errors import InvalidContract, Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +142,55 @@ def test_a_unique_key_of_one_field_is_its_constraint() -> None:
     assert [field.constraints.unique for field in fields] == [False, True, False, False, False]
 
 
+def test_keys_of_several_fields_and_into_other_datasets_are_read() -> None:
+    document = changed("schema.uniqueKeys", [["country"], ["country", "at"]])
+    pair = {"fields": ["id", "country"], "reference": {"resource": "x.y", "fields": ["a", "b"]}}
+    document["schema"]["foreignKeys"] = [FOREIGN, pair]
+    contract = contracts.parse(document)
+    assert contract.fields[1].constraints.unique
+    assert contract.unique_keys == (("country", "at"),)
+    assert contract.foreign_keys == (
+        ForeignKey(("id",), "things", ("thing_id",)),
+        ForeignKey(("id", "country"), "x.y", ("a", "b")),
+    )
+    assert contracts.parse(contracts.to_document(contract)) == contract
+
+
+@pytest.mark.parametrize(
+    "kind, options, values, texts",
+    [
+        ("list", {"itemType": "integer", "delimiter": "; "}, [[1, 2.0], "3; 4"], ("1; 2", "3; 4")),
+        ("list", {"itemType": "boolean"}, [[True, False]], ("true,false",)),
+        ("object", {}, [{"a": 0.10}, '{"b": 1}'], ('{"a": 0.10}', '{"b": 1}')),
+        ("array", {}, [[1, "x", None, True], "[]"], ('[1, "x", null, true]', "[]")),
+        ("geopoint", {}, ["90, 45"], ("90, 45",)),
+        ("geopoint", {"format": "array"}, [[90, 45.50]], ("[90, 45.50]",)),
+        ("geopoint", {"format": "object"}, [{"lon": 90, "lat": 45}], ('{"lon": 90, "lat": 45}',)),
+        ("geojson", {}, [{"type": "Point", "coordinates": [1, 2]}], ('{"type": "Point", "coordinates": [1, 2]}',)),
+        ("duration", {}, ["P1Y"], ("P1Y",)),
+    ],
+)
+def test_values_with_parts_stand_as_json_or_as_text(
+    kind: str, options: dict[str, Any], values: list[Any], texts: tuple[str, ...]
+) -> None:
+    field = {"name": "x", "type": kind, "constraints": {"enum": values}} | options
+    document = json.dumps(changed("schema.fields.0", field)).replace("0.1}", "0.10}").replace("45.5]", "45.50]")
+    assert contracts.parse(document).fields[0].constraints.enum == texts
+
+
+def test_a_field_may_have_a_name_of_the_rejects_columns_where_it_is_not_taken_for_one() -> None:
+    fields = contracts.parse(changed("schema.fields.1.name", "_line")).fields
+    assert fields[1].name == "_line"
+
+
+@pytest.mark.parametrize("policy", ["equal", "subset", "superset", "partial"])
+def test_where_columns_may_move_no_field_has_a_name_of_the_rejects_columns(policy: str) -> None:
+    document = changed("schema.fields.1.name", "_line")
+    document["schema"]["fieldsMatch"] = policy
+    with pytest.raises(InvalidContract, match=r"schema\.fields\[1\]\.name"):
+        contracts.parse(document)
+
+
 def test_sluices_own_keys() -> None:
     contract = contracts.parse(
         BASE
@@ -183,6 +232,7 @@ def test_an_encoding_is_normalised(name: str) -> None:
 
 F0 = "schema.fields.0"
 C1 = "schema.fields.1.constraints"
+FOREIGN: dict[str, Any] = {"fields": "id", "reference": {"resource": "things", "fields": "thing_id"}}
 AGGREGATE: dict[str, Any] = {"name": "a", "groupBy": ["country"], "measures": {"n": {"count": "*"}}}
 
 REFUSED: list[tuple[str, Any, str, str]] = [
@@ -205,8 +255,42 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("schema.missingValues", [{"label": "x"}], "schema.missingValues[0].value", "is missing"),
     ("schema.primaryKey", ["id", "nope"], "schema.primaryKey[1]", '"nope" is not the name of a field'),
     ("schema.primaryKey", "nope", "schema.primaryKey", '"nope" is not the name of a field'),
-    ("schema.uniqueKeys", [["id", "country"]], "schema.uniqueKeys[0]", "several fields"),
-    ("schema.foreignKeys", [{"fields": "id"}], "schema.foreignKeys", "cannot be checked"),
+    ("schema.uniqueKeys", [["id", "nope"]], "schema.uniqueKeys[0][1]", "not the name of a field"),
+    ("schema.uniqueKeys", [[]], "schema.uniqueKeys[0]", "is empty"),
+    ("schema.uniqueKeys", [["id"], ["id"]], "schema.uniqueKeys[1]", "listed twice"),
+    ("schema.foreignKeys", [{"fields": "id"}], "schema.foreignKeys[0].reference", "is missing"),
+    ("schema.foreignKeys", [FOREIGN | {"fields": "nope"}], "schema.foreignKeys[0].fields", "not the name of a field"),
+    ("schema.foreignKeys", [FOREIGN | {"onDelete": "x"}], "schema.foreignKeys[0].onDelete", "not a known key"),
+    (
+        "schema.foreignKeys",
+        [{"fields": "id", "reference": {"fields": "id"}}],
+        "schema.foreignKeys[0].reference.resource",
+        "refers to the file itself",
+    ),
+    (
+        "schema.foreignKeys",
+        [{"fields": "id", "reference": {"resource": "", "fields": "id"}}],
+        "schema.foreignKeys[0].reference.resource",
+        "refers to the file itself",
+    ),
+    (
+        "schema.foreignKeys",
+        [{"fields": "id", "reference": {"resource": "orders", "fields": "id"}}],
+        "schema.foreignKeys[0].reference.resource",
+        "refers to the file itself",
+    ),
+    (
+        "schema.foreignKeys",
+        [{"fields": "id", "reference": {"resource": "a/b", "fields": "id"}}],
+        "schema.foreignKeys[0].reference.resource",
+        "not the name of a dataset",
+    ),
+    (
+        "schema.foreignKeys",
+        [{"fields": "id", "reference": {"resource": "x", "fields": ["a", "b"]}}],
+        "schema.foreignKeys[0].reference.fields",
+        "has 2 names, expected 1",
+    ),
     ("resources", [], "resources", "belongs to a Data Package"),
     ("primaryKey", "id", "primaryKey", 'belongs under "schema"'),
     ("data", [], "data", "describes files"),
@@ -217,13 +301,51 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("encoding", "utf-9", "encoding", "not the name of an encoding"),
     # fields
     (f"{F0}.name", "country", "schema.fields[1].name", "is the name of fields[0] already"),
+    (
+        f"{F0}.constraints",
+        {"jsonSchema": {"type": "object"}},
+        "schema.fields[0].constraints.jsonSchema",
+        "does not apply to the type integer",
+    ),
+    (
+        F0,
+        {"name": "x", "type": "object", "constraints": {"jsonSchema": {}}},
+        "schema.fields[0].constraints.jsonSchema",
+        "is not supported",
+    ),
+    (F0, {"name": "x", "type": "list", "itemType": "list"}, "schema.fields[0].itemType", "expected one of"),
+    (F0, {"name": "x", "type": "list", "delimiter": ""}, "schema.fields[0].delimiter", "is empty"),
+    (F0, {"name": "x", "type": "array", "delimiter": ","}, "schema.fields[0].delimiter", "does not apply"),
+    (
+        F0,
+        {"name": "x", "type": "list", "constraints": {"enum": [["a,b"]]}},
+        "schema.fields[0].constraints.enum[0][0]",
+        "has the delimiter",
+    ),
+    (
+        F0,
+        {"name": "x", "type": "duration", "constraints": {"minimum": "P2M", "maximum": "P1M"}},
+        "schema.fields[0].constraints.minimum",
+        "no value would be allowed",
+    ),
+    (
+        F0,
+        {"name": "x", "type": "geopoint", "constraints": {"enum": ["1,91"]}},
+        "schema.fields[0].constraints.enum[0]",
+        "not of type geopoint/default",
+    ),
+    (
+        F0,
+        {"name": "x", "type": "geojson", "constraints": {"minLength": 1}},
+        "schema.fields[0].constraints.minLength",
+        "does not apply",
+    ),
     (f"{F0}.name", " ", "schema.fields[0].name", "is blank"),
     (f"{F0}.name", "_errors", "schema.fields[0].name", "rejects.csv"),
     (F0, {"type": "integer"}, "schema.fields[0].name", "is missing"),
     (F0, "id", "schema.fields[0]", 'is "id", expected an object'),
     (f"{F0}.type", "int", "schema.fields[0].type", "expected one of"),
     (f"{F0}.type", "intger", "schema.fields[0].type", 'did you mean "integer"?'),
-    (f"{F0}.type", "geopoint", "schema.fields[0].type", "not supported yet"),
     (f"{F0}.constrains", {}, "schema.fields[0].constrains", 'did you mean "constraints"?'),
     (f"{F0}.format", "hex", "schema.fields[0].format", "expected one of default"),
     ("schema.fields.1.format", "emial", "schema.fields[1].format", 'did you mean "email"?'),

@@ -74,7 +74,7 @@ def test_other_types():
         "day": "date",
         "at": "datetime",
         "hour": "time",
-        "list": "list<item: int64>",
+        "list": "list",
         "nothing": "null",
     }
     assert (found["exact"]["min"], found["exact"]["mean"]) == ("1.50", "1.87500000")

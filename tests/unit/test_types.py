@@ -163,7 +163,9 @@ ALL = [
     Field("x", "integer"), Field("x", "number"), Field("x", "number", precision=9, scale=2), Field("x", "boolean"),
     Field("x", "date"), Field("x", "time"), Field("x", "datetime"), Field("x", "datetime", "%d/%m/%Y %H:%M"),
     Field("x", "date", "%d %b %Y"), Field("x", "year"), Field("x", "yearmonth"), Field("x", "string"),
-    Field("x", "string", "uuid"), Field("x", "any"), Field("x", "integer", group_char=","),
+    Field("x", "string", "uuid"), Field("x", "any"), Field("x", "integer", group_char=","), Field("x", "duration"),
+    Field("x", "object"), Field("x", "array"), Field("x", "list"), Field("x", "list", item_type="datetime"),
+    Field("x", "geopoint"), Field("x", "geopoint", "array"), Field("x", "geojson"), Field("x", "geojson", "topojson"),
 ]  # fmt: skip
 
 
@@ -216,7 +218,7 @@ def test_limits_are_read_as_cells_are():
 
 @pytest.mark.parametrize(
     "field",
-    [Field("x", "geopoint"), Field("x", "string", "ipv4"), Field("x", "date", "YYYY-MM-DD"), Field("x", "date", "%Q")],
+    [Field("x", "point"), Field("x", "geopoint", "wkt"), Field("x", "string", "ipv4"), Field("x", "date", "YYYY-MM-DD"), Field("x", "date", "%Q")],
     ids=str,
 )
 def test_unknown_types_and_formats_are_refused(field):

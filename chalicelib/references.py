@@ -1,0 +1,176 @@
+"""Foreign keys across datasets: ValidateData pins what a file may refer to, and every chunk sees the same.
+
+The keys that stand in the referenced dataset's current rows are written once per execution, as Arrow IPC files under
+``work/<job_id>/`` that are named by their content; a document lists them, and is created once and never replaced. A
+ValidateData that is retried, or that another one has overtaken, therefore plans with the same keys, whatever has become
+current in the meantime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chalicelib import errors
+from chalicelib.engine import arrays, types
+from chalicelib.engine import references as engine
+from chalicelib.engine.contract import Contract, Field, ForeignKey
+from chalicelib.engine.deliver import NULL_PARTITION
+from chalicelib.engine.plan import Plan
+from chalicelib.engine.references import KeySet
+from chalicelib.engine.schema import SELF_REFERENCE
+from chalicelib.model import JSON
+from chalicelib.ports import Objects
+from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
+from chalicelib.workspace import BINARY_TYPE, JSON_TYPE, Workspace, parallel
+
+_PARTS_AT_ONCE: Final = 8
+"""Parquet files read at a time: their keys are merged, and counted, before the next are read."""
+
+
+def pin(workspace: Workspace, plan: Plan, execution: str) -> Plan:
+    """The plan with the keys that its contract's foreign keys refer to.
+
+    Errors: ``Terminal("reference-missing")`` where a referenced dataset has no current data or lacks a column,
+    ``Terminal("reference-type")`` where its values are of another type, ``Terminal("reference-too-large")``.
+    """
+    contract = plan.contract
+    if contract is None or not contract.foreign_keys:
+        return plan
+    for number, key in enumerate(contract.foreign_keys):
+        if key.resource == plan.source.dataset:
+            raise errors.InvalidContract(f"schema.foreignKeys[{number}].reference.resource", SELF_REFERENCE)
+    asked = f"{execution} {contract.fields} {contract.foreign_keys}"
+    name = f"references-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
+    found = _pinned(workspace, name)
+    if found is None:
+        keys = [_write(workspace, number, contract, key) for number, key in enumerate(contract.foreign_keys)]
+        try:
+            body = json.dumps(keys).encode()
+            workspace.objects.put(workspace.bucket, workspace.key(name), body, JSON_TYPE, if_match="")
+        except errors.Transient as error:
+            if error.code != "precondition-failed":
+                raise
+        found = _pinned(workspace, name)
+    return replace(plan, references=tuple(found or ()))
+
+
+def _pinned(workspace: Workspace, name: str) -> list[str] | None:
+    found = workspace.objects.get_with_etag(workspace.bucket, workspace.key(name))
+    return None if found is None else json.loads(found[0])
+
+
+def load(objects: Objects, bucket: str, plan: Plan) -> list[KeySet]:
+    """The key sets of a plan; a warm worker keeps them for the next chunk."""
+    return [_loaded(_Place(objects, bucket, key)) for key in plan.references]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """An object, known by its key alone: the key names its content."""
+
+    objects: Objects
+    bucket: str
+    key: str
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Place) and self.key == other.key
+
+
+@lru_cache(maxsize=4)
+def _loaded(place: _Place) -> KeySet:
+    return KeySet.load(place.objects.get(place.bucket, place.key))
+
+
+def _write(workspace: Workspace, number: int, contract: Contract, key: ForeignKey) -> str:
+    by_name = {field.name: field for field in contract.fields}
+    keys = _keys_of(workspace, key, [by_name[name] for name in key.fields])
+    body = engine.dump(keys)
+    name = workspace.key(f"references-{number}-{hashlib.sha256(body).hexdigest()[:32]}.arrow")
+    workspace.objects.put(workspace.bucket, name, body, BINARY_TYPE)
+    return name
+
+
+def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field]) -> pa.Table:
+    known = engine.merged(fields, [])
+    parts = _parts(workspace, key.resource)
+    for start in range(0, len(parts), _PARTS_AT_ONCE):
+        read = parallel(lambda part: _part_keys(workspace, key, fields, part), parts[start : start + _PARTS_AT_ONCE])
+        known = engine.merged(fields, [known, *read])
+        if known.num_rows > REFERENCE_KEYS_LIMIT or known.nbytes > REFERENCE_SIZE_BYTES:
+            raise errors.Terminal(
+                "reference-too-large",
+                f"the current rows of the dataset {key.resource} hold more than {REFERENCE_KEYS_LIMIT:,} different keys"
+                f" ({', '.join(key.reference_fields)}), or more than {REFERENCE_SIZE_BYTES:,} bytes of them",
+            )
+    return known
+
+
+def _parts(workspace: Workspace, dataset: str) -> list[str]:
+    """The keys of a dataset's current Parquet files."""
+    objects, bucket = workspace.objects, workspace.bucket
+    found = objects.get_with_etag(bucket, f"datasets/{dataset}/current.json")
+    jobs: list[JSON] = json.loads(found[0])["jobs"] if found else []
+    if not jobs:
+        raise errors.Terminal("reference-missing", f"the dataset {dataset}, a foreign key's, has no current data")
+    manifests: list[Any] = parallel(lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)
+    return [output["key"] for each in manifests for output in each["outputs"] if output["name"] == "data"]
+
+
+def _part_keys(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], part: str) -> pa.Table:
+    """The distinct keys of one Parquet file; columns that Hive's style leaves out of it stand in its folder's name."""
+    folders = _partition(part)
+    file = pq.ParquetFile(pa.BufferReader(workspace.objects.get(workspace.bucket, part)))
+    schema = file.schema_arrow
+    for name in key.reference_fields:
+        if name not in folders and schema.get_field_index(name) < 0:
+            raise errors.Terminal("reference-missing", f"the current rows of the dataset {key.resource} have no {name}")
+    stored = [name for name in key.reference_fields if name not in folders]
+    rows = file.read(columns=stored, use_threads=False) if stored else None
+    count = min(file.metadata.num_rows, 1) if rows is None else rows.num_rows
+    columns = []
+    for field, name in zip(fields, key.reference_fields, strict=True):
+        if rows is None or name in folders:
+            column = _folder_column(key, field, name, folders[name], count)
+        else:
+            column = rows.column(name).combine_chunks()
+        if not engine.agrees(field, column.type):
+            raise _mismatch(key, field, name, str(column.type))
+        columns.append(column)
+    return engine.normalised(fields, columns)
+
+
+def _partition(part: str) -> dict[str, str | None]:
+    """Column → text, from ``…/data/country=US/part-00000.parquet``."""
+    folders = part.rpartition("/data/")[2].split("/")[:-1]
+    found = (folder.partition("=") for folder in folders)
+    return {unquote(name): None if value == NULL_PARTITION else unquote(value) for name, _, value in found}
+
+
+def _folder_column(key: ForeignKey, field: Field, name: str, text: str | None, count: int) -> Any:
+    one = arrays.strings([text]).take(arrays.from_values(np.zeros(count, np.int64), pa.int64()))
+    try:
+        return pc.cast(one, types.arrow_type(field))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise _mismatch(key, field, name, "partition") from None
+
+
+def _mismatch(key: ForeignKey, field: Field, name: str, found: str) -> errors.Terminal:
+    return errors.Terminal(
+        "reference-type",
+        f"the field {field.name} is of type {types.arrow_type(field)}, but {name} of the dataset {key.resource}, which"
+        f" it refers to, is of type {found}",
+    )
