@@ -65,6 +65,8 @@ class Delivery:
         if self._transform is not None:
             dataset = self._plan.source.dataset
             where = f"dataset {dataset}, chunk {self._chunk}, records {records[0]} to {records[-1]} of the chunk"
+            if self._contract.inferred:
+                where += " (the dataset has a transform but no contract, so it was given inferred types)"
             table = transforms.apply(self._transform, table, where)
         if self._schema is not None:
             table = conform(table, self._schema)

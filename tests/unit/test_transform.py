@@ -74,6 +74,13 @@ def test_a_failing_transform_names_dataset_chunk_records_and_no_value(package: P
     assert outcome.published == []
 
 
+def test_a_failure_on_inferred_types_says_that_they_were_inferred(package: Path) -> None:
+    (package / "things.py").write_text("def transform(df):\n    return df.assign(twice=df['size'] / df['id'])\n")
+    outcome = pipeline.run(BODY + b"x,y\n")
+    assert outcome.job.error is not None
+    assert "no contract, so it was given inferred types" in outcome.job.error.message
+
+
 @pytest.mark.parametrize("code", ["    return 5", "    return None"])
 def test_what_is_no_frame_is_refused(package: Path, code: str) -> None:
     outcome = run(package, code)
