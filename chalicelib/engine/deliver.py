@@ -17,7 +17,7 @@ from chalicelib import errors
 from chalicelib.engine import arrays
 from chalicelib.engine import transform as transforms
 from chalicelib.engine.aggregate import Aggregates
-from chalicelib.engine.columns import Block
+from chalicelib.engine.columns import Block, is_plain
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.profile import Profile
@@ -131,6 +131,11 @@ def _parts(table: pa.Table, partition_by: tuple[str, ...]) -> list[Part]:
     absent = [name for name in partition_by if name not in table.column_names]
     if absent:
         raise errors.Terminal("unknown-column", f"sluice.partitionBy: the rows have no column {', '.join(absent)}")
+    parted = [name for name in partition_by if not is_plain(table.column(name).type)]
+    if parted:
+        raise errors.Terminal(
+            "bad-partition", f"sluice.partitionBy: the values of {', '.join(parted)} have parts, which name no folder"
+        )
     rest = table.drop_columns(list(partition_by))
     parts = []
     for values, rows in _partitions(table, partition_by):

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import arrays, types
 from chalicelib.engine.fields import FALSE_VALUES, TRUE_VALUES, Field
+from tests.property import nested_rules as rules
+from tests.property.nested_rules import BAD
 
-BAD = object()
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?(Z|[+-][0-9]{2}:[0-9]{2})?"
@@ -177,6 +178,30 @@ CASES = {
     "ordinal": (Field("x", "datetime", "%Y.%j %Hh%M,%f%z"), ordinal,
                 st.builds("{:04}.{:03} {:02}h{:02},{}{}".format, st.sampled_from([0, 1, 2023, 2024, 9999]),
                           st.integers(0, 367), st.integers(0, 24), st.integers(0, 60), st.integers(0, 9999999), ZONE)),
+    "duration": (Field("x", "duration"), rules.canonical_duration, rules.DURATIONS | rules.ORDERED_DURATIONS),
+    "object": (Field("x", "object"), rules.json_of(dict), rules.OBJECTS | rules.JSON_TEXTS),
+    "array": (Field("x", "array"), rules.json_of(list), rules.ARRAYS | rules.JSON_TEXTS),
+    "geopoint": (Field("x", "geopoint"), rules.pair,
+                 st.builds("{}{}{}".format, rules.DEGREES | FLOATS, st.sampled_from([",", ", ", ",  ", " ,", ";", ""]),
+                           rules.DEGREES)),
+    "geopoint array": (Field("x", "geopoint", "array"), rules.point_array,
+                       st.builds("[{}, {}]".format, rules.DEGREES, rules.DEGREES) | rules.JSON_TEXTS),
+    "geopoint object": (Field("x", "geopoint", "object"), rules.point_object,
+                        st.builds('{{"{}": {}, "{}": {}}}'.format, st.sampled_from(["lon", "lat", "x"]), rules.DEGREES,
+                                  st.sampled_from(["lat", "lon"]), rules.DEGREES)),
+    "geojson": (Field("x", "geojson"), rules.geojson, rules.SHAPES),
+    "strings": (Field("x", "list", delimiter="ab"), rules.list_of("ab", str), st.text("abc ", max_size=9)),
+    "integers": (Field("x", "list", item_type="integer", delimiter="; "), rules.list_of("; ", integer),
+                 st.lists(DIGITS | PADDED, max_size=4).map("; ".join)),
+    "numbers": (Field("x", "list", item_type="number"), rules.list_of(",", number),
+                st.lists(FLOATS, max_size=4).map(",".join)),
+    "booleans": (Field("x", "list", item_type="boolean"), rules.list_of(",", boolean),
+                 st.lists(st.sampled_from(["true", "0", "x"]), max_size=4).map(",".join)),
+    "dates": (Field("x", "list", item_type="date"), rules.list_of(",", date), st.lists(DAY, max_size=3).map(",".join)),
+    "times": (Field("x", "list", item_type="time"), rules.list_of(",", time),
+              st.lists(CLOCK, max_size=3).map(",".join)),
+    "moments": (Field("x", "list", item_type="datetime"), rules.list_of(",", datetime),
+                st.lists(st.builds("{}T{}{}".format, DAY, CLOCK, ZONE), max_size=3).map(",".join)),
 }  # fmt: skip
 
 

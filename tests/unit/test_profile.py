@@ -87,7 +87,7 @@ def test_other_types():
     assert found["at"]["histogram"]["edges"][:2] == ["2024-01-01T00:00:00Z", "2024-01-05T00:00:00Z"]
     assert sum(found["at"]["histogram"]["counts"]) == 2
     assert found["hour"]["histogram"]["edges"][-1] == "23:59:59.999999"
-    assert (found["list"]["count"], found["list"]["nulls"], found["list"]["mostFrequent"]) == (1, 1, [])
+    assert (found["list"]["count"], found["list"]["nulls"], found["list"]["mostFrequent"]) == (1, 1, None)
     assert (found["nothing"]["nulls"], found["nothing"]["approxDistinct"]) == (2, 0)
 
 
