@@ -86,6 +86,14 @@ EXAMPLES: list[tuple[Field, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+def is_refused_in_a_contract(field: Field, text: str) -> bool:
+    try:
+        literals.value_of(field, text)
+    except ValueError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize(
     ("field", "expected"), EXAMPLES, ids=[f"{field.type} {field.format} {field.item_type}" for field, _ in EXAMPLES]
 )
@@ -94,11 +102,7 @@ def test_examples(field: Field, expected: dict[str, Any]) -> None:
     for text, value in expected.items():
         assert read(field, text) == [value], text
         assert read(field, None, text, None) == [None, value, None], text
-        if value is BAD:
-            with pytest.raises(ValueError, match=""):
-                literals.value_of(field, text)
-        else:
-            literals.value_of(field, text)
+        assert is_refused_in_a_contract(field, text) is (value is BAD), text
 
 
 @pytest.mark.parametrize(
