@@ -39,6 +39,7 @@ def bind(contract: Contract, labels: Sequence[str]) -> Binding:
     blank-label, duplicate-label, missing-label, extra-label, incorrect-label; the first hundred).
     """
     skipped = _reserved(labels)
+    labels = _named(contract, labels, skipped)
     places = _by_order(contract, labels) if contract.fields_match == "exact" else _by_name(contract, labels)
     findings = _duplicates(contract, labels, skipped)
     if contract.fields_match == "exact":
@@ -49,6 +50,30 @@ def bind(contract: Contract, labels: Sequence[str]) -> Binding:
         raise Terminal("header-mismatch", _listed([text for _, text in sorted(findings)]))
     bound = {place for place in places if place is not None}
     return Binding(places, tuple(index for index in range(len(contract.fields)) if index not in bound))
+
+
+def drafted_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """The fields' names in a draft for a file with these labels, those of rejects.csv left out: the labels themselves,
+    and ``unlabelled`` for the blank ones. A file that has these labels binds to these fields.
+
+    Errors: ``Terminal("header-mismatch")`` where two columns would have the same name.
+    """
+    own = labels[_reserved(labels) :]
+    names = tuple(label if label.strip() else unlabelled(at) for at, label in enumerate(own, start=1))
+    first: dict[str, int] = {}
+    findings = []
+    for position, name in enumerate(names, start=len(labels) - len(own) + 1):
+        held = first.setdefault(name.strip(), position)
+        if held != position:
+            findings.append(_finding(position, "duplicate-label", label=_shown(name), first=held))
+    if findings:
+        raise Terminal("header-mismatch", _listed([text for _, text in findings]))
+    return names
+
+
+def unlabelled(position: int) -> str:
+    """What a column without a label is called, by its position (from 1) among the file's own columns."""
+    return f"field{position}"
 
 
 def bind_positions(contract: Contract, width: int) -> Binding:
@@ -101,6 +126,15 @@ def _reserved(labels: Sequence[str]) -> int:
     while count < len(labels) and labels[count] in RESERVED_LABELS:
         count += 1
     return count
+
+
+def _named(contract: Contract, labels: Sequence[str], skipped: int) -> list[str]:
+    """The labels, with the name of an unlabelled column for a blank one where the contract has a field of that name."""
+    names = {field.name for field in contract.fields}
+    return [
+        name if not label.strip() and at > 0 and (name := unlabelled(at)) in names else label
+        for at, label in enumerate(labels, start=1 - skipped)
+    ]
 
 
 def _same(label: str, name: str) -> bool:

@@ -167,7 +167,8 @@ def _header_by_columns(rows: Records) -> Detected[bool]:
             _YEAR.fullmatch(label) and sum(map(bool, map(_YEAR.fullmatch, filled))) * 2 < len(filled)
         ):
             data += 1
-        elif usual > 0.7 and label.lower() not in _BLANK:
+        elif usual > 0.7 and (label.lower() not in _BLANK or (place == 0 and label == "")):
+            # pandas and R leave the label of the row numbers, which stand first, blank.
             labels += 1
         recurring += label.lower() not in _BLANK and label in column
     if labels != data:

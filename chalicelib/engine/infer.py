@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import dropwhile
 from typing import Any, Final, Self
 
 import numpy as np
@@ -17,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays, types
+from chalicelib.engine.binding import drafted_names
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.dialect import Dialect
 from chalicelib.engine.fields import Field
-from chalicelib.engine.schema import RESERVED_LABELS
 
 NULL_WORDS: Final = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "\\N")
 """Words that exports write for a missing value. In a column whose other texts are of one type they are its missing
@@ -180,8 +179,9 @@ def draft(
     """A contract that accepts every cell of the columns surveyed: types, formats and missing values, no constraints.
 
     ``labels`` and ``surveys`` run in parallel, one per column of the file. The columns that rejects.csv puts before a
-    file's own get no field. Whether the labels can name fields is for ``bind`` and ``parse`` to say.
+    file's own get no field. Errors: ``Terminal("header-mismatch")`` where two columns have the same label.
     """
-    columns = dropwhile(lambda column: column[0] in RESERVED_LABELS, zip(labels, surveys, strict=True))
-    fields = tuple(known.field(label) for label, known in columns)
+    names = drafted_names(labels)
+    own = surveys[len(surveys) - len(names) :]
+    fields = tuple(known.field(name) for name, known in zip(names, own, strict=True))
     return Contract(name, fields, dialect=dialect, encoding=encoding, inferred=True)

@@ -47,7 +47,13 @@ class Plan:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.labels, self.dialect, self.encoding, self.record_limit_bytes)
+        labels = self.labels
+        if self.contract is not None:
+            # Findings name fields, which a label need not do letter by letter.
+            names = [each.name for each in self.contract.fields]
+            bound = zip(labels, self.binding.fields, strict=True)
+            labels = tuple(label if at is None else names[at] for label, at in bound)
+        return Layout(labels, self.dialect, self.encoding, self.record_limit_bytes)
 
     @property
     def grammar(self) -> Grammar:
@@ -147,10 +153,7 @@ def draw(
     dialect = sniffed.dialect
     grammar = Grammar.of(dialect, record_limit_bytes)
     header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole)
-    labels = restored_labels(header.labels)
-    if not dialect.header:
-        names = [each.name for each in contract.fields] if contract else []
-        labels = tuple(names[at] if at < len(names) else f"field{at + 1}" for at in range(len(labels)))
+    labels = restored_labels(header.labels) if dialect.header else _names(contract, len(header.labels))
     plan = Plan(
         source=source,
         contract=contract,
@@ -167,4 +170,17 @@ def draw(
     )
     if contract is not None:
         bind(contract, plan.labels, dialect)
+    elif dialect.header:
+        binding.drafted_names(plan.labels)  # what no draft could name is refused before the file is read
     return plan
+
+
+def _names(contract: Contract | None, width: int) -> tuple[str, ...]:
+    """What the columns of a file without a header are called; ``width``: the cells of its first record, which may have
+    more or fewer than there are columns.
+    """
+    bound = tuple([None] * width) if contract is None else binding.bind_positions(contract, width).fields
+    return tuple(
+        binding.unlabelled(place) if at is None or contract is None else contract.fields[at].name
+        for place, at in enumerate(bound, start=1)
+    )
