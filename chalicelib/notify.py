@@ -33,6 +33,12 @@ _ADVICE: Final[dict[str, str]] = {
     "invalid-contract": _CONTRACT,
     "unknown-column": _CONTRACT,
     "bad-measure": _CONTRACT,
+    "bad-partition": _CONTRACT,
+    "reference-type": _CONTRACT,
+    "reference-missing": (
+        "Upload the dataset that the foreign key names first, or remove the key from {contract}. {again}"
+    ),
+    "reference-too-large": "Remove the foreign key from {contract}, and check it where the data is read. {again}",
     "header-mismatch": "Rename the columns that are named, or change the fields of {contract}. {again}",
     "tolerance-exceeded": (
         "Open the rejects, which name every finding, correct the file, and upload it again. "
