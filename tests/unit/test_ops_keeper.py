@@ -25,8 +25,10 @@ time.sleep(600)
 """
 
 # A parent that starts the keeper, passes on what it says, and then sleeps.
+# A shell that starts the tests in the background has them, and all that they start, ignore SIGINT.
 PARENT = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 keeper = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
 time.sleep(600)
 """
@@ -77,7 +79,10 @@ def test_the_whole_group_ends_with_the_parent(tmp_path: Path, end: signal.Signal
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         os.kill(parent.pid, end)
-        wait_until_gone(parent.pid, *pids)
+        try:
+            wait_until_gone(parent.pid, *pids)
+        finally:
+            parent.kill()
 
 
 def test_the_command_s_own_end_is_passed_on(tmp_path: Path) -> None:
