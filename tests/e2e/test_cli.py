@@ -160,16 +160,21 @@ def test_serve_ends_with_everything_it_started(number: signal.Signals) -> None:
     mark = f"serve-{number.name}"
     command = [sys.executable, str(ROOT / "local.py"), "serve"]
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    # A shell that runs the tests in the background has all that they start ignore SIGINT.
+    streams["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, cwd=ROOT, env=marked(mark), **streams) as serving:
-        printed = []
-        assert serving.stdout is not None
-        for line in serving.stdout:
-            printed.append(line)
-            if line.startswith("token"):
-                break
-        assert len(running(mark)) >= 3
-        os.kill(serving.pid, number)
-        assert serving.wait(30) == 130
+        try:
+            printed = []
+            assert serving.stdout is not None
+            for line in serving.stdout:
+                printed.append(line)
+                if line.startswith("token"):
+                    break
+            assert len(running(mark)) >= 3
+            os.kill(serving.pid, number)
+            assert serving.wait(30) == 130
+        finally:
+            serving.kill()
     text = "".join(printed)
     assert "aws --endpoint-url http://127.0.0.1:" in text
     assert "Authorization: Bearer" in text
