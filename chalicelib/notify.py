@@ -27,6 +27,7 @@ _UPLOAD_AGAIN: Final = "Upload the file again: that makes a new job."
 _CONTRACT: Final = "Correct what is named in {contract}. {again}"
 _FILE: Final = "Have the file exported as delimited text (CSV) in UTF-8. {again}"
 _TRANSFORM: Final = "Correct the dataset's transform, and deploy it. {again}"
+_ENCODING: Final = 'State the file\'s "encoding" in {contract}, or have the file written as UTF-8. {again}'
 _FAULT: Final = "This is a fault in Sluice or in its set-up: look at the logs of the function. {again}"
 _ADVICE: Final[dict[str, str]] = {
     # the contract
@@ -47,7 +48,12 @@ _ADVICE: Final[dict[str, str]] = {
     # the file
     "empty-file": "Look why the sender's file has no bytes. {again}",
     "not-csv": _FILE,
-    "unsupported-encoding": _FILE,
+    "unsupported-encoding": _ENCODING,
+    "encoding-mismatch": _ENCODING,
+    "corrupt-compression": "The file was damaged or cut short on its way: have the sender pack and send it again.",
+    "unsupported-compression": "Upload one CSV per file, as it is or packed with gzip, zstd, bzip2, xz or zip. {again}",
+    "nested-compression": "Unpack the file once before it is uploaded. {again}",
+    "expansion-limit": "Upload the file unpacked, or in several parts. {again}",
     "header-too-long": _FILE,
     "no-dataset": "Upload the file into a dataset's folder: s3://{bucket}/incoming/<dataset>/.",
     "object-not-found": "The file was deleted before it was read. {again}",

@@ -1,12 +1,11 @@
-"""A chunk's bytes, read from the object itself."""
+"""A chunk's bytes, read from the object that holds the file's text."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from chalicelib.engine import chunk
-from chalicelib.engine.plan import Task
-from chalicelib.model import Source
+from chalicelib.engine.plan import Plan, Task
 from chalicelib.ports import Objects
 from chalicelib.settings import KIB
 
@@ -17,13 +16,13 @@ READ_ON_BYTES: Final = 64 * KIB
 class ObjectTape:
     """Satisfies ``chunk.ChunkTape``: begins where the task's chunk needs it to and grows as its last record does."""
 
-    def __init__(self, objects: Objects, source: Source, task: Task) -> None:
-        self._objects, self._source = objects, source
+    def __init__(self, objects: Objects, plan: Plan, task: Task) -> None:
+        self._objects, self._source = objects, plan.text.source
         self._step = READ_ON_BYTES
-        self.base = chunk.first_byte(task)
-        end = min(task.end + self._step, source.size_bytes)
-        self.data = objects.read_range(source, self.base, end) if end > self.base else b""
-        self.at_end = end >= source.size_bytes
+        self.base = chunk.first_byte(task, plan)
+        end = min(task.end + self._step, self._source.size_bytes)
+        self.data = objects.read_range(self._source, self.base, end) if end > self.base else b""
+        self.at_end = end >= self._source.size_bytes
 
     def extend(self) -> None:
         start = self.base + len(self.data)

@@ -21,6 +21,7 @@ from chalicelib.engine.check import Checker
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.deliver import decode_schema, parquet
 from chalicelib.engine.findings import Writer
+from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
@@ -113,7 +114,9 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
     """rejects.csv and rejects.jsonl, streamed; gives the summary's ``findings``."""
     rejected = state.rows.rejected
     bases = ledger.bases(state.reports, state.plan.header_lines)
-    writer = Writer(state.plan.labels, state.plan.dialect, bases)
+    plan = state.plan
+    writer = Writer(plan.labels, plan.dialect, bases, plan.text.original)
+    second = Writer(plan.labels, plan.dialect, bases, plan.text.original)
 
     def lines(renderer: Writer, form: int) -> Iterator[bytes]:
         for each in state.reports:
@@ -128,7 +131,7 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
 
     for name, path, pieces, kind in (
         ("rejects", "rejects.csv", csv(), _CSV_TYPE),
-        ("rejects_jsonl", "rejects.jsonl", lines(Writer(state.plan.labels, state.plan.dialect, bases), 1), _JSONL_TYPE),
+        ("rejects_jsonl", "rejects.jsonl", lines(second, 1), _JSONL_TYPE),
     ):
         stored = outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
         outputs.add(name, path, stored, rejected)
@@ -142,7 +145,9 @@ def _summary(job: Job, state: State, merged: JSON) -> JSON:
         "job_id": job.job_id,
         "dataset": job.dataset,
         "contract": "inferred" if state.contract.inferred else "given",
-        "encoding": plan.encoding,
+        "encoding": plan.text.encoding,
+        "encoding_confidence": plan.text.encoding_confidence,
+        "compression": plan.text.compression,
         "dialect": contracts.to_document(replace(state.contract, dialect=plan.dialect))["dialect"],
         "dialect_confidence": plan.dialect_confidence,
         "dialect_detected": list(plan.dialect_chosen),
@@ -210,11 +215,24 @@ def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, f
         "job_id": job.job_id,
         "dataset": job.dataset,
         "source": state.plan.source.to_json(),
+        "text": _text(state.plan),
         "finished_at": finished,
         "ledger": balanced | {"repaired": state.chunks.repaired},
         "outputs": outputs.entries,
     }
     outputs.put_json("manifest", "manifest.json", document)
+
+
+def _text(plan: Plan) -> JSON:
+    """What the ledger's offsets and sizes are of: the upload itself, or its content as UTF-8."""
+    text = plan.text
+    return {
+        "size_bytes": text.source.size_bytes,
+        "original_bytes": text.original_bytes,
+        "encoding": text.encoding,
+        "compression": text.compression,
+        "rewritten": text.source != plan.source,
+    }
 
 
 def _switch(ports: Ports, state: State, job: Job, rows: Rows, finished: str) -> None:

@@ -20,6 +20,21 @@ DEFAULT_CHUNK_SIZE_BYTES: Final = 32 * MIB
 HEAD_SIZE_BYTES: Final = 1 * MIB
 """How much of an object's head is read to find its encoding, dialect and header."""
 
+TEXT_LIMIT_BYTES: Final = 32 * 1024 * MIB
+"""Most that a compressed file may unpack to. One function call does it: at 50 MB/s (unpacked, decoded, written to S3)
+Lambda's 15 minutes are enough for 40 GiB.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+EXPANSION_LIMIT_RATIO: Final = 250
+"""Most bytes that a byte of a compressed file may unpack to, on average. CSV packs to a tenth, a table that hardly ever
+changes to a hundredth; a bomb of zeros to a thousandth (gzip) or far less (zstd, bzip2)."""
+
+EXPANSION_FREE_BYTES: Final = 64 * MIB
+"""Up to this size the ratio does not matter: so little costs next to nothing to unpack."""
+
+REWRITE_PIECE_BYTES: Final = 1 * MIB
+"""How much of a file that has to be rewritten as UTF-8 is read and decoded at a time."""
+
 RECORD_LIMIT_BYTES: Final = 1 * MIB
 """Longest record that is delivered; a longer one is rejected (``record-too-long``)."""
 

@@ -93,9 +93,9 @@ def _reader(state: State, objects: Objects) -> ledger.Resolve:
     def read(report: Report, first: int) -> int:
         plan = state.plan
         task = replace(state.tasks[report.index], first_record=first)
-        tape = ObjectTape(objects, plan.source, task)
+        tape = ObjectTape(objects, plan, task)
         after = 0
-        for block in blocks(tape, 0, task.end - tape.base, plan.grammar, plan.block_size_bytes):
+        for block in blocks(tape, first - tape.base, task.end - tape.base, plan.grammar, plan.block_size_bytes):
             after = int(block.starts[-1])
         return tape.base + after
 
@@ -108,7 +108,7 @@ def _typed_round(state: State, number: int, proven: Sequence[Task]) -> JSON:
     surveys = infer.Surveys(len(plan.labels))
     for report in state.reports:
         surveys.merge(infer.Surveys.from_json(report.surveys))
-    contract = infer.draft(plan.source.dataset, plan.labels, surveys.columns, plan.dialect, plan.encoding)
+    contract = infer.draft(plan.source.dataset, plan.labels, surveys.columns, plan.dialect, plan.text.encoding)
     key = state.workspace.put_plan(number, plan.with_contract(contract))
     return state.workspace.put_round(number, [replace(task, plan=key, mode="process") for task in proven])
 
@@ -120,7 +120,7 @@ def _agreeing_round(
     others'.
     """
     gathered = {
-        task.index: worker.keys(task, state.plan, ObjectTape(objects, state.plan.source, task))
+        task.index: worker.keys(task, state.plan, ObjectTape(objects, state.plan, task))
         for task in proven
         if task.index in wrong and uniqueness.keys_of(state.contract)
     }
@@ -179,7 +179,7 @@ def merge(state: State) -> None:
     """
     plan = state.plan
     transformed = transforms.find(plan.source.dataset) is not None
-    balanced = ledger.balance(state.reports, plan.data_start, plan.source.size_bytes, transformed=transformed)
+    balanced = ledger.balance(state.reports, plan.data_start, plan.text.source.size_bytes, transformed=transformed)
     aggregates, profile = Aggregates(state.contract.aggregates), Profile()
     for report in state.reports:
         if report.delivered:

@@ -10,12 +10,11 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 
-from chalicelib import errors, publish, references, settling
+from chalicelib import errors, publish, references, settling, texts
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
 from chalicelib.engine.contract import Contract
-from chalicelib.engine.dialect import sniff
 from chalicelib.engine.plan import Plan, Task, draw, first_tasks
 from chalicelib.model import (
     CONTRACTS_PREFIX,
@@ -29,7 +28,7 @@ from chalicelib.model import (
 )  # fmt: skip
 from chalicelib.objecttape import ObjectTape
 from chalicelib.ports import Objects, Ports
-from chalicelib.settings import BLOCK_SIZE_BYTES, HEAD_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES, Settings  # fmt: skip
+from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES, Settings  # fmt: skip
 from chalicelib.workspace import Workspace
 
 
@@ -70,14 +69,14 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
     source = Source(source.bucket, source.key, source.version_id, found.size_bytes, found.etag)
     contract = _contract(ports.objects, settings, source.dataset)
     transforms.find(source.dataset)
-    head = ports.objects.read_range(source, 0, min(found.size_bytes, HEAD_SIZE_BYTES))
-    sniffed = sniff(head, contract, whole=len(head) == found.size_bytes)
+    prepared = texts.prepare(ports.objects, settings, source, contract)
     return draw(
         source,
-        head,
-        sniffed,
+        prepared.text,
+        prepared.head,
+        prepared.sniffed,
         contract,
-        chunk_size_bytes=settings.chunk_size_bytes,
+        chunk_size_bytes=prepared.chunk_size_bytes,
         record_limit_bytes=RECORD_LIMIT_BYTES,
         block_size_bytes=BLOCK_SIZE_BYTES,
     )
@@ -99,7 +98,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
-    tape = ObjectTape(ports.objects, plan.source, task)
+    tape = ObjectTape(ports.objects, plan, task)
     workspace.put_result(task, worker.run(task, plan, tape, transform, repeats, known))
     return {}
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from chalicelib.engine import speculate
 from chalicelib.engine.automaton import count_line_breaks
+from chalicelib.engine.encodings import Offsets as Origins
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.split import Block, Offsets, Tape, blocks
 from chalicelib.model import JSON
@@ -22,11 +23,33 @@ class ChunkTape(Tape, Protocol):
     def base(self) -> int: ...
 
 
-def first_byte(task: Task) -> int:
-    """Where a chunk's tape has to begin: at its known first record, else at the byte before it, to guess by."""
+def first_byte(task: Task, plan: Plan) -> int:
+    """Where a chunk's tape has to begin: at its known first record, else at the byte before it, to guess by.
+
+    Where the text was rewritten, offsets in the file are counted from the chunk's start, so it has to be on the tape.
+    """
     if task.first_record is not None:
-        return min(task.first_record, task.end)
+        start = min(task.start, task.first_record) if plan.text.rewritten else task.first_record
+        return start if task.first_record < task.end else task.end
     return max(task.start - 1, 0)
+
+
+class Origin:
+    """Where positions of a chunk's tape are in the file: what findings are told by."""
+
+    def __init__(self, plan: Plan, task: Task, tape: ChunkTape) -> None:
+        self._text, self._task, self._tape = plan.text, task, tape
+        self._origins: Origins | None = None
+
+    def __call__(self, position: int) -> int:
+        tape = self._tape
+        if not self._text.rewritten:
+            return tape.base + position
+        if self._origins is None:
+            known = self._text.origins[self._task.index]
+            self._origins = Origins(tape.data, self._task.start - tape.base, known, self._text.original)
+        self._origins.extend(tape.data)
+        return self._origins(position)
 
 
 @dataclass(slots=True)

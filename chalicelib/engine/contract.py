@@ -8,11 +8,10 @@ functions that check an uploaded contract start without Arrow.
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from chalicelib.engine import sluice_keys
+from chalicelib.engine import encodings, sluice_keys
 from chalicelib.engine.binding import Binding, bind, bind_positions
 from chalicelib.engine.descriptor import Node, load, shown
 from chalicelib.engine.dialect import Dialect, read_dialect
@@ -41,7 +40,7 @@ __all__ = [
     "to_document",
 ]
 
-SUPPORTED_ENCODINGS: Final = ("utf-8",)
+SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
 """Encodings whose files are processed, by Python's names of their codecs."""
 
 _SCHEMA_PROPERTIES: Final = ("missingValues", "primaryKey", "fieldsMatch", "fields")
@@ -144,13 +143,11 @@ def _encoding(node: Node) -> str:
     text = node.text()
     supported = ", ".join(SUPPORTED_ENCODINGS)
     try:
-        name = codecs.lookup(text).name
-    except (LookupError, ValueError):
+        name = encodings.canonical(text)
+    except LookupError:
         raise node.refusal(f"{shown(text)} is not the name of an encoding; supported: {supported}") from None
-    if name == "utf-8-sig":  # a byte order mark is always looked for
-        return "utf-8"
-    if name not in SUPPORTED_ENCODINGS:
-        raise node.refusal(f"{shown(text)} is not supported yet; supported: {supported}")
+    if name is None:
+        raise node.refusal(f"{shown(text)} is not supported; supported: {supported}")
     return name
 
 

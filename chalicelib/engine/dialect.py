@@ -63,7 +63,6 @@ class Dialect:
 class Sniffed:
     """What ``sniff`` found out about a file."""
 
-    encoding: str
     bom_bytes: int
     """Length of the byte order mark; the first record starts after it."""
     dialect: Dialect
@@ -142,30 +141,24 @@ def _character(node: Node) -> str | None:
 def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     """Find out what is needed to read a file.
 
-    ``head``: the object's first bytes; ``whole``: whether they are all of it.
+    ``head``: the first bytes of its text as UTF-8; ``whole``: whether they are all of it.
 
-    Errors: ``Terminal("empty-file")``; ``Terminal("not-csv")``, whose message names what the file is;
-    ``Terminal("unsupported-encoding")``, whose message names the encoding.
+    Errors: ``Terminal("empty-file")``; ``Terminal("not-csv")``, whose message names what the file is.
     """
     if not head:
-        raise Terminal("empty-file", "the object has no bytes")
-    encoding = signatures.foreign_encoding(head)
-    if encoding:
-        raise Terminal("unsupported-encoding", f"the file is in {encoding}; supported: utf-8")
-    foreign = signatures.foreign_format(head)
-    if foreign:
-        raise Terminal("not-csv", f"the file is {foreign}")
+        raise Terminal("empty-file", "the file has no bytes")
+    signatures.refuse_foreign(head)
     if signatures.is_binary(head):
         raise Terminal("not-csv", "the file is binary data: it has NUL bytes")
     bom_bytes = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
     body = head[bom_bytes:]
     if not body and whole:
-        raise Terminal("empty-file", "the object has nothing but a byte order mark")
+        raise Terminal("empty-file", "the file has nothing but a byte order mark")
     chosen: list[str] = []
     if contract is None or contract.encoding is None:
         chosen.append("encoding")
     if contract is not None and contract.dialect is not None:
-        return Sniffed("utf-8", bom_bytes, contract.dialect, 1.0, tuple(chosen))
+        return Sniffed(bom_bytes, contract.dialect, 1.0, tuple(chosen))
     names = None if contract is None else [field.name for field in contract.fields]
     typed = () if contract is None else tuple(field.type not in ("string", "any") for field in contract.fields)
     text = body.decode("utf-8", errors="replace")
@@ -174,4 +167,4 @@ def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     header = detect.header(records, names, typed)
     dialect = replace(Dialect(), delimiter=delimiter.value, header=header.value)
     confidence = round(min(delimiter.confidence, header.confidence), 3)
-    return Sniffed("utf-8", bom_bytes, dialect, confidence, (*chosen, "delimiter", "header"))
+    return Sniffed(bom_bytes, dialect, confidence, (*chosen, "delimiter", "header"))

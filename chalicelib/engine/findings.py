@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chalicelib.engine.dialect import Dialect
+from chalicelib.engine.encodings import Original, readable
 from chalicelib.engine.formulas import is_rejects, neutralise, own_labels, restore
 from chalicelib.engine.parse import Note, cells
+from chalicelib.model import JSON
 
 EXAMPLES: Final = 5
 """Examples kept of each reason: those with the lowest record numbers."""
@@ -40,7 +42,7 @@ class Rejected:
     """Offset in the object."""
     notes: tuple[Note, ...]
     raw: bytes
-    """The record's exact bytes without its line break."""
+    """The record's bytes in the text, without its line break."""
 
     def to_line(self) -> bytes:
         """As one line of JSON, for the chunk's partial result."""
@@ -120,12 +122,13 @@ class Writer:
     own are written anew, and are not kept beside the new ones.
     """
 
-    def __init__(self, labels: Sequence[str], dialect: Dialect, bases: Mapping[int, Base]) -> None:
+    def __init__(self, labels: Sequence[str], dialect: Dialect, bases: Mapping[int, Base], original: Original) -> None:
         self._labels = own_labels(labels)
         self._added = len(labels) - len(self._labels)
         self._is_rejects = is_rejects(labels)
         self._dialect = dialect
         self._bases = bases
+        self._original = original
         self.reasons = Reasons()
 
     def csv_header(self) -> bytes:
@@ -146,7 +149,7 @@ class Writer:
 
     def _as_csv(self, record: int, line: int, found: Sequence[Mapping[str, str]], raw: bytes) -> bytes:
         said = "; ".join(f"{each['field']}: {each['note']}" if each["field"] else each["note"] for each in found)
-        texts = cells(raw.decode("utf-8", "replace"), self._dialect)[self._added :]
+        texts = cells(readable(raw), self._dialect)[self._added :]
         if self._is_rejects:
             texts = [restore(text) for text in texts]
         return self._csv([[str(record), str(line), neutralise(said), *map(neutralise, texts)]])
@@ -157,9 +160,18 @@ class Writer:
         csv.writer(sink).writerows(rows)
         return sink.getvalue().encode()
 
-    @staticmethod
-    def _as_json(record: int, line: int, rejected: Rejected, found: Sequence[Mapping[str, str]]) -> bytes:
+    def _as_json(self, record: int, line: int, rejected: Rejected, found: Sequence[Mapping[str, str]]) -> bytes:
         document = {"record": record, "line": line, "byte": rejected.byte, "errors": found}
-        packed = _packed(rejected.raw)
-        document |= {"raw": packed} if isinstance(packed, str) else {"raw_base64": packed[0]}
+        document |= self._raw(rejected.raw)
         return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+    def _raw(self, text: bytes) -> JSON:
+        """The record's exact bytes in the file: ``raw`` in its encoding, or ``raw_base64`` where they are not that."""
+        packed = _packed(text)
+        if not isinstance(packed, str):
+            return {"raw_base64": base64.b64encode(self._original.of(text)).decode()}
+        return (
+            {"raw": packed}
+            if self._original.writes_as_usual(packed)
+            else {"raw": packed, "raw_base64": base64.b64encode(self._original.of(text)).decode()}
+        )

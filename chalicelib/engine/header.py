@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chalicelib.engine.automaton import Grammar, NeedMore, Shape, count_line_breaks, scan_record
 from chalicelib.engine.dialect import Dialect
+from chalicelib.engine.encodings import Original
 from chalicelib.engine.parse import cells, record_bytes
 from chalicelib.errors import Terminal
 
@@ -20,7 +21,9 @@ class Header:
     """Physical lines before it."""
 
 
-def read_header(head: bytes, start: int, dialect: Dialect, grammar: Grammar, *, whole: bool) -> Header:
+def read_header(
+    head: bytes, start: int, dialect: Dialect, grammar: Grammar, *, whole: bool, original: Original
+) -> Header:
     """Read the header from the object's first bytes, beginning at ``start`` (after a byte order mark).
 
     Blank lines and comments before the first row are not rows. Rows are numbered from 1; those that the dialect calls
@@ -37,7 +40,7 @@ def read_header(head: bytes, start: int, dialect: Dialect, grammar: Grammar, *, 
         if shape is not Shape.COMMENT and (number or head[position] not in b"\r\n"):
             number += 1
             if number not in dialect.comment_rows:
-                rows[number] = _cells(head, position, end, shape, dialect)
+                rows[number] = _cells(head, position, end, shape, dialect, original)
         position = end
         if number in wanted or number in dialect.comment_rows:
             data_start = end
@@ -59,10 +62,12 @@ def _scan(head: bytes, start: int, grammar: Grammar, whole: bool) -> tuple[int, 
         raise Terminal("header-too-long", f"the header does not end within {len(head)} bytes") from None
 
 
-def _cells(head: bytes, start: int, end: int, shape: Shape, dialect: Dialect) -> list[str]:
+def _cells(head: bytes, start: int, end: int, shape: Shape, dialect: Dialect, original: Original) -> list[str]:
     if shape is Shape.UNCLOSED_QUOTE:
         raise Terminal("header-mismatch", "a quoted label in the header is not closed")
     try:
         return cells(record_bytes(head, start, end, dialect).decode(), dialect)
     except UnicodeDecodeError as error:
-        raise Terminal("header-mismatch", f"byte {start + error.start} of the header is not UTF-8") from None
+        byte = len(original.of(head[: start + error.start]))
+        hint = '; if the file has another encoding, state it as "encoding" in the contract'
+        raise Terminal("header-mismatch", f"byte {byte} of the header is not {original.encoding}{hint}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -75,8 +75,12 @@ class Layout:
         return len(self.labels)
 
 
-def parse(data: bytes, base: int, block: Block, layout: Layout) -> Parsed:
-    """The rows of ``block``, whose offsets point into ``data``; ``base`` is the offset of ``data`` in the object."""
+Origin = Callable[[int], int]
+"""Position in a chunk's data → offset in the file."""
+
+
+def parse(data: bytes, origin: Origin, block: Block, layout: Layout) -> Parsed:
+    """The rows of ``block``, whose offsets point into ``data``."""
     starts = block.starts
     sizes = np.diff(starts)
     first_bytes = np.frombuffer(data, np.uint8)[starts[:-1]]
@@ -102,11 +106,12 @@ def parse(data: bytes, base: int, block: Block, layout: Layout) -> Parsed:
         apart |= set(records[ragged].tolist())
         records = np.delete(records, ragged)
     if len(records) != table.num_rows:
+        at = origin(int(starts[0]))
         raise errors.Terminal(
-            "parser-disagrees", f"{len(records)} records were found but {table.num_rows} rows parsed at byte {base}"
+            "parser-disagrees", f"{len(records)} records were found but {table.num_rows} rows parsed at byte {at}"
         )
     parsed = Parsed(columns, records, int(blank.sum()))
-    return _with_apart(parsed, data, base, block, sorted(apart), layout) if apart else parsed
+    return _with_apart(parsed, data, origin, block, sorted(apart), layout) if apart else parsed
 
 
 def cells(text: str, dialect: Dialect) -> list[str]:
@@ -221,7 +226,9 @@ def _is_blank(buffer: pa.Buffer) -> bool:
     return not bytes(text[:64]).strip(b"\r\n") and not bytes(text).strip(b"\r\n")
 
 
-def _with_apart(parsed: Parsed, data: bytes, base: int, block: Block, apart: Sequence[int], layout: Layout) -> Parsed:
+def _with_apart(
+    parsed: Parsed, data: bytes, origin: Origin, block: Block, apart: Sequence[int], layout: Layout
+) -> Parsed:
     """Merge the records that were set apart, read one by one, into the rows."""
     texts: list[list[str | None]] = []
     notes: list[list[Note]] = []
@@ -229,7 +236,8 @@ def _with_apart(parsed: Parsed, data: bytes, base: int, block: Block, apart: Seq
     for at in apart:
         start, end = int(block.starts[at]), int(block.starts[at + 1])
         shape = block.odd.get(at, Shape.REGULAR)
-        row = _Lenient(record_bytes(data, start, end, layout.dialect), base + start, end - start, shape, layout)
+        raw = record_bytes(data, start, end, layout.dialect)
+        row = _Lenient(raw, start, origin, end - start, shape, layout)
         texts.append(row.texts)
         notes.append(row.notes)
         unread.append(row.unread)
@@ -253,7 +261,7 @@ def _with_apart(parsed: Parsed, data: bytes, base: int, block: Block, apart: Seq
 class _Lenient:
     """One record read cell by cell, with what is wrong with it."""
 
-    def __init__(self, raw: bytes, offset: int, size: int, shape: Shape, layout: Layout) -> None:
+    def __init__(self, raw: bytes, start: int, origin: Origin, size: int, shape: Shape, layout: Layout) -> None:
         self.notes: list[Note] = []
         self.texts: list[str | None] = [None] * layout.width
         self.unread: set[int] = set()
@@ -269,7 +277,7 @@ class _Lenient:
             return
         text = raw.decode("utf-8", "surrogateescape")
         for bad in _bad_byte_offsets(text):
-            self._note("encoding-error", "", byte=offset + bad, encoding=layout.encoding)
+            self._note("encoding-error", "", byte=origin(start + bad), encoding=layout.encoding)
         found = cells(text, layout.dialect)
         for column, text in zip(range(layout.width), found, strict=False):
             self._cell(column, text)

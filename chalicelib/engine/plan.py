@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
 from chalicelib.engine import binding
@@ -12,6 +12,7 @@ from chalicelib.engine.automaton import Grammar
 from chalicelib.engine.binding import Binding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.dialect import Dialect, Sniffed
+from chalicelib.engine.encodings import UTF8, Original
 from chalicelib.engine.formulas import restored_labels
 from chalicelib.engine.header import read_header
 from chalicelib.engine.parse import Layout
@@ -21,15 +22,49 @@ Mode = Literal["survey", "process"]
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """The file as UTF-8: the upload itself, or what ValidateData made of one that cannot be cut by bytes."""
+
+    source: Source
+    """What chunks are ranges of."""
+    encoding: str = UTF8
+    """The file's own; one of ``encodings.SUPPORTED``."""
+    encoding_confidence: float = 1.0
+    """0 to 1: how sure a detected encoding is."""
+    compression: str | None = None
+    original_bytes: int = 0
+    """Size of the file, unpacked, in its own encoding."""
+    origins: tuple[int, ...] = ()
+    """For each chunk, the offset in the (unpacked) file of the first character at or after the chunk's start; empty
+    where offsets in the text are those in the file."""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    """See ``encodings.Original``."""
+
+    @classmethod
+    def from_json(cls, document: JSON) -> Self:
+        return cls(**document | {"source": Source.from_json(document["source"]), "origins": tuple(document["origins"])})
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether offsets in the text are others than those in the file."""
+        return self.encoding != UTF8
+
+    @property
+    def original(self) -> Original:
+        return Original(self.encoding, self.variants)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that the workers of a job share."""
 
     source: Source
+    """The upload."""
+    text: Text
     contract: Contract | None
     """None until a dataset without a contract has been surveyed."""
     labels: tuple[str, ...]
     """The header's labels; for a file without a header, the fields' names."""
-    encoding: str
     dialect: Dialect
     dialect_confidence: float
     dialect_chosen: tuple[str, ...]
@@ -53,7 +88,7 @@ class Plan:
             names = [each.name for each in self.contract.fields]
             bound = zip(labels, self.binding.fields, strict=True)
             labels = tuple(label if at is None else names[at] for label, at in bound)
-        return Layout(labels, self.dialect, self.encoding, self.record_limit_bytes)
+        return Layout(labels, self.dialect, self.text.encoding, self.record_limit_bytes)
 
     @property
     def grammar(self) -> Grammar:
@@ -82,6 +117,7 @@ class Plan:
         if known["contract"] is not None:
             known["contract"] = replace(contracts.parse(known["contract"]), inferred=inferred)
         known["source"] = Source.from_json(known["source"])
+        known["text"] = Text.from_json(known["text"])
         known["dialect"] = Dialect.from_json(known["dialect"])
         known["labels"] = tuple(known["labels"])
         known["dialect_chosen"] = tuple(known["dialect_chosen"])
@@ -107,7 +143,7 @@ class Task:
     index: int
     start: int
     end: int
-    """The chunk is the bytes ``[start, end)`` of the object."""
+    """The chunk is the bytes ``[start, end)`` of the text."""
     first_record: int | None = None
     """Offset of the first record at or after ``start``, once proven (it may lie beyond ``end``); None: speculate."""
     repeats: str | None = None
@@ -131,12 +167,13 @@ def first_tasks(plan: Plan, plan_key: str, mode: Mode, max_chunks: int) -> list[
     """The first round: every chunk once. Those before the first record know where it is, the others speculate."""
     return [
         Task(plan_key, 1, mode, index, start, end, plan.data_start if start <= plan.data_start else None)
-        for index, (start, end) in enumerate(cut(plan.source.size_bytes, plan.chunk_size_bytes, max_chunks))
+        for index, (start, end) in enumerate(cut(plan.text.source.size_bytes, plan.chunk_size_bytes, max_chunks))
     ]
 
 
 def draw(
     source: Source,
+    text: Text,
     head: bytes,
     sniffed: Sniffed,
     contract: Contract | None,
@@ -145,20 +182,20 @@ def draw(
     record_limit_bytes: int,
     block_size_bytes: int,
 ) -> Plan:
-    """The plan for an object whose first bytes are ``head``.
+    """The plan for a file whose text starts with ``head``.
 
     Errors: ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
     """
-    whole = len(head) >= source.size_bytes
+    whole = len(head) >= text.source.size_bytes
     dialect = sniffed.dialect
     grammar = Grammar.of(dialect, record_limit_bytes)
-    header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole)
+    header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole, original=text.original)
     labels = restored_labels(header.labels) if dialect.header else _names(contract, len(header.labels))
     plan = Plan(
         source=source,
+        text=text,
         contract=contract,
         labels=labels,
-        encoding=sniffed.encoding,
         dialect=dialect,
         dialect_confidence=sniffed.confidence,
         dialect_chosen=sniffed.chosen,

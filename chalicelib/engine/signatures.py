@@ -6,6 +6,8 @@ import json
 import re
 from typing import Final
 
+from chalicelib.errors import Terminal
+
 _BINARY: Final = (
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -36,13 +38,6 @@ _WORKBOOK = re.compile(rb"xl/|\[Content_Types\]\.xml")
 _HTML = re.compile(rb"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\x1b\x1c\x1d\x1e\x1f\x1a\x08")
 _PEEK_BYTES = 4096
-_MARKS: Final = (
-    (b"\x00\x00\xfe\xff", "UTF-32 (big endian)"),
-    (b"\xff\xfe\x00\x00", "UTF-32 (little endian)"),
-    (b"\xfe\xff", "UTF-16 (big endian)"),
-    (b"\xff\xfe", "UTF-16 (little endian)"),
-)
-"""Byte order marks, the longer ones first."""
 
 _NULS_PER_BYTE_LIMIT = 1 / 1000
 """A text with a stray NUL is still a text; binary data has one in some 256 bytes or fewer."""
@@ -68,24 +63,11 @@ def foreign_format(head: bytes) -> str:
     return "JSON" if _is_json(text) else ""
 
 
-def foreign_encoding(head: bytes) -> str:
-    """The name of an encoding whose line ends are not single bytes; an empty text where there is no sign of one."""
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            return name
-    sample = head[:_PEEK_BYTES]
-    sample = sample[: len(sample) // 4 * 4]
-    if not sample:
-        return ""
-    # Of a text in a Western script nearly every high byte is NUL, and no low byte.
-    shares = [sample[lane::4].count(0) / (len(sample) / 4) for lane in range(4)]
-    empty = (shares[0] > 0.6, shares[1] > 0.6, shares[2] > 0.6, shares[3] > 0.6)
-    return {
-        (True, True, True, False): "UTF-32 (big endian) without a byte order mark",
-        (False, True, True, True): "UTF-32 (little endian) without a byte order mark",
-        (True, False, True, False): "UTF-16 (big endian) without a byte order mark",
-        (False, True, False, True): "UTF-16 (little endian) without a byte order mark",
-    }.get(empty, "")
+def refuse_foreign(head: bytes) -> None:
+    """Errors: ``Terminal("not-csv")``, whose message names what the file is."""
+    name = foreign_format(head)
+    if name:
+        raise Terminal("not-csv", f"the file is {name}")
 
 
 def is_binary(head: bytes) -> bool:

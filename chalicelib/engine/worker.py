@@ -14,7 +14,7 @@ import numpy as np
 from chalicelib.engine import uniqueness
 from chalicelib.engine.automaton import count_line_breaks
 from chalicelib.engine.check import Checked, Checker
-from chalicelib.engine.chunk import ChunkTape, Records, locate
+from chalicelib.engine.chunk import ChunkTape, Origin, Records, locate
 from chalicelib.engine.deliver import Delivery, Part
 from chalicelib.engine.findings import Rejected
 from chalicelib.engine.formulas import is_rejects, restore_column
@@ -71,18 +71,18 @@ def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
 
 def _survey(task: Task, plan: Plan, records: Records) -> Result:
     """Learn the columns' types; nothing is delivered."""
-    surveys, rows = Surveys(len(plan.labels)), Rows()
+    surveys, rows, origin = Surveys(len(plan.labels)), Rows(), Origin(plan, task, records.tape)
     for block in records:
-        parsed = _parsed(records.tape, block, plan)
+        parsed = _parsed(records.tape, origin, block, plan)
         surveys.add(parsed.columns)
         rejected = len(parsed.notes)
         rows += Rows(block.count, len(parsed.records) - rejected, rejected, parsed.blank)
     return Result(records.report(task) | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
-def _parsed(tape: ChunkTape, block: Block, plan: Plan) -> Parsed:
+def _parsed(tape: ChunkTape, origin: Origin, block: Block, plan: Plan) -> Parsed:
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
-    parsed = parse(tape.data, tape.base, block, plan.layout)
+    parsed = parse(tape.data, origin, block, plan.layout)
     if is_rejects(plan.labels):
         parsed.columns = [restore_column(texts) for texts in parsed.columns]
     return parsed
@@ -133,6 +133,7 @@ class _Process:
         if plan.contract is None:
             raise ValueError("rows cannot be processed before there is a contract")
         self._task, self._plan, self._records = task, plan, records
+        self._origin = Origin(plan, task, records.tape)
         self._checker = Checker(plan.contract, plan.binding, references)
         self._keys = uniqueness.keys_of(plan.contract)
         self._repeats = repeats
@@ -165,7 +166,7 @@ class _Process:
     def _checked(self) -> Iterator[_Held]:
         tape = self._records.tape
         for block in self._records:
-            parsed = _parsed(tape, block, self._plan)
+            parsed = _parsed(tape, self._origin, block, self._plan)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
             yield _Held(block, parsed.records, parsed.blank, checked, before, lines)
@@ -206,7 +207,7 @@ class _Process:
             self._delivery.add(held.checked.table, held.numbers)
 
     def _reject(self, held: _Held) -> None:
-        data, base = self._records.tape.data, self._records.tape.base
+        data = self._records.tape.data
         position, line = int(held.block.starts[0]), held.lines_before
         for row in sorted(held.checked.notes):
             at = int(held.records[row])
@@ -216,5 +217,5 @@ class _Process:
             notes = tuple(held.checked.notes[row])
             self._findings += len(notes)
             raw = record_bytes(data, start, end, self._plan.dialect)
-            rejected = Rejected(int(held.numbers[row]), line, base + start, notes, raw)
+            rejected = Rejected(int(held.numbers[row]), line, self._origin(start), notes, raw)
             self._rejects.append(rejected.to_line())

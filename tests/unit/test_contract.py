@@ -297,7 +297,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("sluce", {}, "sluce", 'did you mean "sluice"?'),
     ("profile", "data-package", "profile", "tabular-data-resource"),
     ("type", "file", "type", "expected one of table"),
-    ("encoding", "latin-1", "encoding", "supported: utf-8"),
+    ("encoding", "utf-7", "encoding", "supported: utf-8"),
     ("encoding", "utf-9", "encoding", "not the name of an encoding"),
     # fields
     (f"{F0}.name", "country", "schema.fields[1].name", "is the name of fields[0] already"),

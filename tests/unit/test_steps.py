@@ -111,6 +111,7 @@ def _zip() -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
         archive.writestr("a.csv", "id,name\n1,a\n")
+        archive.writestr("b.csv", "id,name\n2,b\n")
     return sink.getvalue()
 
 
@@ -125,7 +126,7 @@ def _parquet() -> bytes:
     [
         pytest.param(b"", "empty-file", "no bytes", id="empty"),
         pytest.param(b"\x89PNG\r\n\x1a\n\x00\x00", "not-csv", "PNG", id="PNG"),
-        pytest.param(_zip(), "not-csv", "zip", id="zip"),
+        pytest.param(_zip(), "unsupported-compression", "holds 2 files", id="zip"),
         pytest.param(_parquet(), "not-csv", "Parquet", id="Parquet"),
         pytest.param(b"<!DOCTYPE html><html></html>", "not-csv", "HTML", id="HTML"),
         pytest.param(
