@@ -231,8 +231,10 @@ def shapes(draw: st.DrawFn) -> Any:
     for level in range(DEPTHS.get(kind, 2) - 1):
         more = [draw(POSITIONS) for _ in range(draw(st.integers(0, 3)))] if level == 0 else []
         value = [value, *more, value] if ring and level == 0 else [value, *more]
-    document = {"type": kind, "coordinates": value}
-    extra = draw(st.sampled_from([{}, {}, {"bbox": [0, 0, 1, 1]}, {"bbox": [0, 0, 1]}, {"bbox": None}, {"id": 5}]))
+    document: dict[str, Any] = {"type": kind, "coordinates": value}
+    extra: dict[str, Any] = draw(
+        st.sampled_from([{}, {}, {"bbox": [0, 0, 1, 1]}, {"bbox": [0, 0, 1]}, {"bbox": None}, {"id": 5}])
+    )
     return document | extra
 
 

@@ -289,6 +289,15 @@ FRICTIONLESS_DIFFERS = [
     (Field("x", "yearmonth"), {"2024-1": BAD}),
     (Field("x", "string", "email"), {"a@localhost": "a@localhost"}),
     (Field("x", "string", "uri"), {"http://x/%zz": BAD}),
+    (Field("x", "duration"), {
+        "P1W": BAD, "P0.5Y": BAD, "+P1D": BAD, "PT": BAD, "P1DT": BAD, "PT0,5S": BAD, "PT1.1234567S": BAD,
+    }),
+    (Field("x", "object"), {'{"a":NaN}': BAD, '{"a":1,"a":2}': BAD}),
+    (Field("x", "array"), {"[Infinity]": BAD}),
+    (Field("x", "list", item_type="integer"), {"1, 2": BAD, "1_0": BAD}),
+    (Field("x", "geopoint"), {"90 ,45": BAD}),
+    (Field("x", "geopoint", "array"), {'["90","45"]': BAD}),
+    (Field("x", "geojson"), {'{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1]]]}': BAD}),
 ]  # fmt: skip
 
 
