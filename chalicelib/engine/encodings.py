@@ -43,6 +43,7 @@ _SUPERSETS: Final = {
 _CODECS: Final = {"big5": "cp950"}
 """Where the codec that reads an encoding best has another name."""
 _ESCAPED: Final = re.compile("[\udc00-\udcff]+")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]+")
 _ESCAPE: Final = 0xDC00
 _HANDLER: Final = "chalicelib.escape-bytes"
 
@@ -103,9 +104,9 @@ def to_text(data: bytes, encoding: str) -> bytes:
 
 
 def readable(text: bytes) -> str:
-    """Escaped UTF-8 for people: every escaped byte is shown as U+FFFD."""
+    """Escaped UTF-8 for people: every escaped byte is shown as U+FFFD, as is a surrogate that a UTF-8 file has."""
     try:
-        return _ESCAPED.sub(lambda run: "\ufffd" * len(run[0]), text.decode("utf-8", "surrogatepass"))
+        return _SURROGATES.sub(lambda run: "\ufffd" * len(run[0]), text.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:  # the text of a UTF-8 file is that file's own bytes
         return text.decode("utf-8", "replace")
 
