@@ -17,16 +17,24 @@ class Candidate:
     encoding: str
     confidence: float
     """0 to 1."""
+    chance: float
+    """In texts of this encoding: most bytes that are valid multi-byte characters of UTF-8 by chance, per byte that is
+    not. Above it the file is UTF-8 that was damaged."""
 
 
 def only(head: bytes) -> Candidate | None:
     """The only encoding in which ``head`` is plausible text; None where there is none, or more than one."""
     found = [name for name, plausible in _PLAUSIBLE.items() if plausible(head)]
-    return Candidate(found[0], _CONFIDENCE[found[0]]) if len(found) == 1 else None
+    return _CANDIDATES[found[0]] if len(found) == 1 else None
 
 
-_CONFIDENCE: Final = {"cp1252": 0.8, "cp932": 0.95, "gb18030": 0.9}
-"""Kana are unmistakable; the letters of Western Europe are the positions of other letters elsewhere."""
+_CANDIDATES: Final = {
+    # The letters of Western Europe have the places of other letters elsewhere; two of them in a row are rare.
+    "cp1252": Candidate("cp1252", 0.8, 0.02),
+    # Kana are unmistakable.
+    "cp932": Candidate("cp932", 0.95, 0.5),
+    "gb18030": Candidate("gb18030", 0.9, 0.5),
+}
 
 _LETTERS: Final = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüœŒ"
 """Of the languages of Western Europe. Left out: ÐÞÝðþý, whose places are Turkish, Czech, Romanian or Baltic letters

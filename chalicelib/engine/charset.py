@@ -5,9 +5,9 @@ The rule, in this order:
 1. A byte order mark of UTF-8, UTF-16 or UTF-32 decides. A contract that says otherwise refuses the file.
 2. The contract's ``encoding`` decides.
 3. Text of which every second (or three in four) bytes is NUL, and which decodes without fault, is UTF-16 (UTF-32).
-4. Otherwise the file is UTF-8, unless at least ``EVIDENCE`` of its head's bytes are not UTF-8, hardly any of its other
-   bytes are multi-byte characters of UTF-8, and exactly one of the encodings in ``candidates`` explains them all as
-   plausible text.
+4. Otherwise the file is UTF-8, unless at least ``EVIDENCE`` of its head's bytes are not UTF-8, no more of its other
+   bytes are multi-byte characters of UTF-8 than there would be by chance, and exactly one of the encodings in
+   ``candidates`` explains them all as plausible text.
 
 A wrong guess loses nothing: bytes that the encoding has no character for are findings on their records, and the job
 tells what was chosen and how surely.
@@ -36,8 +36,6 @@ _MARKS: Final = (
 
 _NULS_SHARE: Final = 0.6
 _SAMPLE_BYTES: Final = 4096
-_SPOILT_SHARE: Final = 0.01
-"""Valid multi-byte characters of UTF-8 per bad byte, above which the file is UTF-8 that was damaged."""
 _MULTIBYTE: Final = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|"
     rb"\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}"
@@ -128,9 +126,9 @@ def _of_bytes(head: bytes, whole: bool) -> Charset:
         rest = _MULTIBYTE.sub(b"", head)
         bad = len(rest) - len(rest.translate(None, _HIGH))
         good = len(head) - len(rest)
-        if bad >= EVIDENCE and good <= bad * _SPOILT_SHARE * 2:
+        if bad >= EVIDENCE:
             found = candidates.only(head)
-            if found is not None:
+            if found is not None and good <= bad * found.chance:
                 return Charset(found.encoding, found.confidence, True)
         return Charset("utf-8", round(good / (good + bad), 3), True)
     return Charset("utf-8", 1.0, True)

@@ -285,6 +285,8 @@ def _contract(contract: JSON | None, summary: JSON) -> str:
         facts.append(("Contract", "inferred from the whole file" if given == "inferred" else "given for the dataset"))
     if summary.get("encoding"):
         facts.append(("Encoding", summary["encoding"]))
+    if summary.get("compression"):
+        facts.append(("Compression", summary["compression"]))
     dialect = summary.get("dialect") or {}
     if dialect:
         facts.append(("Delimiter", _character(dialect.get("delimiter", ","))))
