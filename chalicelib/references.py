@@ -54,9 +54,8 @@ def pin(workspace: Workspace, plan: Plan, execution: str) -> Plan:
     name = f"references-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
     found = _pinned(workspace, name)
     if found is None:
-        keys = [_write(workspace, number, contract, key) for number, key in enumerate(contract.foreign_keys)]
+        body = json.dumps(_write(workspace, contract)).encode()
         try:
-            body = json.dumps(keys).encode()
             workspace.objects.put(workspace.bucket, workspace.key(name), body, JSON_TYPE, if_match="")
         except errors.Transient as error:
             if error.code != "precondition-failed":
@@ -70,51 +69,72 @@ def _pinned(workspace: Workspace, name: str) -> list[str] | None:
     return None if found is None else json.loads(found[0])
 
 
-def load(objects: Objects, bucket: str, plan: Plan) -> list[KeySet]:
-    """The key sets of a plan; a warm worker keeps them for the next chunk."""
-    return [_loaded(_Place(objects, bucket, key)) for key in plan.references]
+def load(objects: Objects, bucket: str, plan: Plan) -> Sequence[KeySet]:
+    """The key sets of a plan; a warm worker keeps them for the job's next chunk."""
+    return _loaded(_Places(objects, bucket, plan.references))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Place:
-    """An object, known by its key alone: the key names its content."""
+class _Places:
+    """Objects, known by their keys alone: a key names its content."""
 
     objects: Objects
     bucket: str
-    key: str
+    keys: tuple[str, ...]
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash(self.keys)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Place) and self.key == other.key
+        return isinstance(other, _Places) and self.keys == other.keys
 
 
-@lru_cache(maxsize=4)
-def _loaded(place: _Place) -> KeySet:
-    return KeySet.load(place.objects.get(place.bucket, place.key))
+@lru_cache(maxsize=1)
+def _loaded(places: _Places) -> Sequence[KeySet]:
+    return tuple(KeySet.load(places.objects.get(places.bucket, key)) for key in places.keys)
 
 
-def _write(workspace: Workspace, number: int, contract: Contract, key: ForeignKey) -> str:
+def _write(workspace: Workspace, contract: Contract) -> list[str]:
+    """Write the key set of every foreign key, and return the objects' keys."""
     by_name = {field.name: field for field in contract.fields}
-    keys = _keys_of(workspace, key, [by_name[name] for name in key.fields])
-    body = engine.dump(keys)
-    name = workspace.key(f"references-{number}-{hashlib.sha256(body).hexdigest()[:32]}.arrow")
-    workspace.objects.put(workspace.bucket, name, body, BINARY_TYPE)
-    return name
+    written = []
+    room = _Room(REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES)
+    for number, key in enumerate(contract.foreign_keys):
+        keys = _keys_of(workspace, key, [by_name[name] for name in key.fields], room)
+        room = room.without(keys)
+        body = engine.dump(keys)
+        name = workspace.key(f"references-{number}-{hashlib.sha256(body).hexdigest()[:32]}.arrow")
+        workspace.objects.put(workspace.bucket, name, body, BINARY_TYPE)
+        written.append(name)
+    return written
 
 
-def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field]) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What a worker can still hold."""
+
+    keys: int
+    size_bytes: int
+
+    def without(self, keys: pa.Table) -> _Room:
+        return _Room(self.keys - keys.num_rows, self.size_bytes - keys.nbytes)
+
+    @property
+    def is_overdrawn(self) -> bool:
+        return self.keys < 0 or self.size_bytes < 0
+
+
+def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], room: _Room) -> pa.Table:
     known = engine.merged(fields, [])
     parts = _parts(workspace, key.resource)
     for start in range(0, len(parts), _PARTS_AT_ONCE):
         read = parallel(lambda part: _part_keys(workspace, key, fields, part), parts[start : start + _PARTS_AT_ONCE])
         known = engine.merged(fields, [known, *read])
-        if known.num_rows > REFERENCE_KEYS_LIMIT or known.nbytes > REFERENCE_SIZE_BYTES:
+        if room.without(known).is_overdrawn:
             raise errors.Terminal(
                 "reference-too-large",
-                f"the current rows of the dataset {key.resource} hold more than {REFERENCE_KEYS_LIMIT:,} different keys"
-                f" ({', '.join(key.reference_fields)}), or more than {REFERENCE_SIZE_BYTES:,} bytes of them",
+                f"{', '.join(key.reference_fields)} of the dataset {key.resource}: the contract's foreign keys refer to"
+                f" more than {REFERENCE_KEYS_LIMIT:,} different keys, or to more than {REFERENCE_SIZE_BYTES:,} bytes",
             )
     return known
 

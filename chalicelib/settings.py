@@ -45,8 +45,8 @@ MAX_CHUNKS: Final = 10_000
 """A Distributed Map runs at most 10,000 children at once; a larger file gets larger chunks."""
 
 REFERENCE_KEYS_LIMIT: Final = 2_000_000
-"""Most distinct keys that a foreign key may refer to: every worker holds them all, some 50 bytes each with their index,
-beside its chunk."""
+"""Most distinct keys that a contract's foreign keys may refer to: every worker holds them all beside its chunk, a short
+one with its index in some 50 bytes."""
 
 REFERENCE_SIZE_BYTES: Final = 128 * MIB
 """Most bytes of all those keys, as Arrow holds them: long texts, of which few would fill a worker's memory."""

@@ -115,7 +115,9 @@ def drift_of(contract: Contract, labels: Sequence[str], bound: Binding) -> Drift
     places = [place for _, place in own if place is not None]
     return Drift(
         missing=tuple(contract.fields[place].name for place in bound.absent),
-        extra=tuple(label for label, place in own if place is None),
+        extra=tuple(
+            label if label.strip() else unlabelled(at) for at, (label, place) in enumerate(own, 1) if place is None
+        ),
         reordered=places != sorted(places),
     )
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chalicelib.engine import arrays, nested, types
+from chalicelib.engine import arrays, hashing, nested, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.columns import canonical, combined
 from chalicelib.engine.fields import Field, ForeignKey
@@ -88,6 +88,37 @@ def dump(keys: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+class _Values:
+    """The distinct values of one column, in the order of their hashes. Hashes only propose: values decide.
+
+    Arrow's ``index_in`` would do the same, but it hashes all of them again for every block that asks.
+    """
+
+    def __init__(self, values: ArrowArray) -> None:
+        hashes = hashing.hash_array(values)
+        self.order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self.order]
+        self._values = values.take(arrays.from_values(self.order, pa.int64()))
+        starts = np.flatnonzero(np.diff(self._hashes, prepend=~self._hashes[:1]))
+        self._alike = int(np.diff(starts, append=len(hashes)).max(initial=0))
+        """Most values that share a hash: one, but for a rare accident."""
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def places(self, column: ArrowArray) -> Codes:
+        """The place of each value; -1 for one that is not there, and for null."""
+        places = np.full(len(column), -1, np.int64)
+        if not len(self):
+            return places
+        first = np.searchsorted(self._hashes, hashing.hash_array(column))
+        for step in range(self._alike):
+            at = np.minimum(first + step, len(self) - 1)
+            same = arrays.trues(pc.equal(column, self._values.take(arrays.from_values(at, pa.int64()))))
+            places[same] = at[same]
+        return places
+
+
 class KeySet:
     """Distinct keys, prepared for looking up whole columns of keys at once.
 
@@ -97,12 +128,14 @@ class KeySet:
 
     def __init__(self, keys: pa.Table) -> None:
         self.size = keys.num_rows
-        self._steps: list[tuple[ArrowArray, Codes]] = []
+        self._steps: list[tuple[_Values, Codes]] = []
         codes = np.zeros(keys.num_rows, np.int64)
         for name in keys.column_names:
             encoded = combined(keys.column(name)).dictionary_encode()
-            values = encoded.dictionary
-            pairs = codes * (len(values) + 1) + arrays.values_of(encoded.indices, np.int32)
+            values = _Values(encoded.dictionary)
+            place = np.empty(len(values), np.int64)
+            place[values.order] = np.arange(len(values))
+            pairs = codes * (len(values) + 1) + place[arrays.values_of(encoded.indices, np.int32)]
             known, codes = np.unique(pairs, return_inverse=True)
             self._steps.append((values, known))
 
@@ -115,17 +148,17 @@ class KeySet:
         form, one per column of the key.
         """
         asked = np.ones(len(columns[0]), np.bool_)
-        found = np.ones(len(columns[0]), np.bool_)
+        found = np.full(len(columns[0]), self.size > 0)
         codes = np.zeros(len(columns[0]), np.int64)
         for column, (values, known) in zip(columns, self._steps, strict=True):
             asked &= arrays.valid(column)
-            places = pc.index_in(column, value_set=values)
-            found &= arrays.valid(places)
-            pairs = codes * (len(values) + 1) + np.where(found, arrays.values_of(places, np.int32), 0)
-            codes = np.searchsorted(known, pairs)
-            codes[codes == len(known)] = 0
-            found &= (known[codes] == pairs) if len(known) else False
-        return asked & ~found
+            places = values.places(column)
+            found &= places >= 0
+            pairs = codes * (len(values) + 1) + places
+            codes = np.minimum(np.searchsorted(known, pairs), max(len(known) - 1, 0))
+            found[found] = known[codes[found]] == pairs[found]
+        lacking: Mask = asked & ~found
+        return lacking
 
 
 class Reference:

@@ -14,6 +14,7 @@ DRIFTING = [
     ("partial", "x,b,y", {"missing": ["a"], "extra": ["x", "y"], "reordered": False}),
     ("equal", "b,a", {"missing": [], "extra": [], "reordered": True}),
     ("exact", "a,b", {"missing": [], "extra": [], "reordered": False}),
+    ("subset", "a,b,", {"missing": [], "extra": ["field3"], "reordered": False}),
     ("subset", "_record,_line,_errors,a,b", {"missing": [], "extra": [], "reordered": False}),
 ]  # fmt: skip
 

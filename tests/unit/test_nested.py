@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine import arrays, durations, jsontexts, literals, nested, types
+from chalicelib.engine import arrays, durations, jsontexts, literals, nested, transform, types
 from chalicelib.engine.fields import Field
 from chalicelib.model import JSON
 from tests import pipeline
@@ -212,6 +212,16 @@ def test_every_type_goes_through_the_whole_pipeline(chunk_size: int) -> None:
         known = {key: value for key, value in profile[name].items() if value is not None}
         assert known == {"name": name, "type": kind, "count": 1, "nulls": 1}
     assert b"geopoint" in outcome.body("report.html")
+
+
+def test_a_transform_is_given_them_and_gives_them_back() -> None:
+    fields = [Field("l", "list", item_type="integer"), Field("g", "geopoint"), Field("d", "duration")]
+    texts = [["1,2", None], ["1,2", None], ["P1Y", None]]
+    columns = [types.read(each, arrays.strings(given))[0] for each, given in zip(fields, texts, strict=True)]
+    table = pa.Table.from_arrays(columns, names=[each.name for each in fields])
+    assert transform.apply(lambda frame: frame, table, "here").equals(table)
+    counted = transform.apply(lambda frame: frame.assign(items=frame["l"].list.len()), table, "here")
+    assert counted.column("items").to_pylist() == [2, None]
 
 
 def test_parquet_has_the_types_that_readers_know() -> None:

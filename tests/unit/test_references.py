@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import references, steps
-from chalicelib.engine import arrays, types
+from chalicelib.engine import arrays, hashing, types
 from chalicelib.engine import references as engine
 from chalicelib.engine.fields import Field
+from chalicelib.engine.hashing import hash_array
 from chalicelib.engine.references import KeySet
 from chalicelib.model import JSON, event_from_source
 from tests import pipeline
@@ -228,11 +231,19 @@ KEYS = st.lists(st.tuples(WORDS, st.integers(0, 3) | st.none(), WORDS), max_size
 FIELDS = [Field("one", "string"), Field("two", "integer"), Field("three", "string")]
 
 
-@given(KEYS, KEYS, st.integers(1, 3), st.integers(1, 4))
+@given(KEYS, KEYS, st.integers(1, 3), st.integers(1, 4), st.sampled_from([2**64 - 1, 1, 0]))
 def test_a_key_set_is_the_set_of_its_whole_keys(
-    held: list[tuple[Any, ...]], asked: list[tuple[Any, ...]], width: int, parts: int
+    held: list[tuple[Any, ...]], asked: list[tuple[Any, ...]], width: int, parts: int, hash_bits: int
 ) -> None:
-    fields = FIELDS[:width]
+    """However many values share a hash."""
+    with mock.patch.object(hashing, "hash_array", lambda array: hash_array(array) & np.uint64(hash_bits)):
+        _compare_with_a_set(held, asked, FIELDS[:width], parts)
+
+
+def _compare_with_a_set(
+    held: list[tuple[Any, ...]], asked: list[tuple[Any, ...]], fields: list[Field], parts: int
+) -> None:
+    width = len(fields)
 
     def columns(rows: list[tuple[Any, ...]]) -> list[pa.Array]:
         kinds = [types.arrow_type(field) for field in fields]
