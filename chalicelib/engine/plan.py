@@ -16,6 +16,7 @@ from chalicelib.engine.encodings import UTF8, Original
 from chalicelib.engine.formulas import restored_labels
 from chalicelib.engine.header import read_header
 from chalicelib.engine.parse import Layout
+from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Source
 
 Mode = Literal["survey", "process"]
@@ -184,12 +185,14 @@ def draw(
 ) -> Plan:
     """The plan for a file whose text starts with ``head``.
 
-    Errors: ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
+    Errors: ``Terminal("empty-file")``, ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
     """
     whole = len(head) >= text.source.size_bytes
     dialect = sniffed.dialect
     grammar = Grammar.of(dialect, record_limit_bytes)
     header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole, original=text.original)
+    if not header.labels:
+        raise Terminal("empty-file", "the file has no record: nothing but blank lines, or comments")
     labels = restored_labels(header.labels) if dialect.header else _names(contract, len(header.labels))
     plan = Plan(
         source=source,
