@@ -61,8 +61,10 @@ def recognise(head: bytes) -> str | None:
         return "zstd"
     for name, signature in _SIGNATURES:
         if head.startswith(signature):
-            # "BZh" may be a label's first letters.
-            real = name != "bzip2" or (head[3:4].isdigit() and head[4:10] in _BZIP2_BLOCKS)
+            # "BZh" may be a label's first letters. What ends here was cut short.
+            magic = head[4:10]
+            block = len(magic) > 1 and any(each.startswith(magic) for each in _BZIP2_BLOCKS)
+            real = name != "bzip2" or (head[3:4].isdigit() and block)
             return name if real else None
     return None
 
