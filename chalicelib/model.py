@@ -167,6 +167,10 @@ class Job:
     """ARN of the Step Functions execution that claimed the job."""
     contract: str | None = None
     """``given``, or ``inferred`` where the dataset has no contract."""
+    encoding: str | None = None
+    """The file's, once it is known: stated by the contract, or found."""
+    compression: str | None = None
+    """``gzip``, ``zstd``, ``bzip2``, ``xz``, ``zip``; None where the file is not compressed, or not known yet."""
     rows: Rows = field(default_factory=Rows)
     chunks: Chunks = field(default_factory=Chunks)
     reasons: tuple[Reason, ...] = ()

@@ -175,6 +175,10 @@ def _error(job: Job) -> str:
     return f"  {job.error.code}: {message}"
 
 
+def _read_as(job: Job) -> str:
+    return f"{job.encoding} in {job.compression}" if job.compression else str(job.encoding)
+
+
 def _facts(job: Job) -> str:
     source = job.source
     uri = f"s3://{source.bucket}/{_plain(source.key)}"
@@ -182,6 +186,7 @@ def _facts(job: Job) -> str:
         ("Dataset", job.dataset + (f" (contract {job.contract})" if job.contract else "")),
         ("Job", job.job_id),
         ("Source", f"{uri}, {source.size_bytes:,} bytes, version {source.version_id}"),
+        *([("Read as", _read_as(job))] if job.encoding else []),
         ("Received", job.received_at),
     ]
     if job.finished_at:

@@ -93,6 +93,8 @@ class Jobs(Protocol):
         rows: Rows | None = None,
         chunks: Chunks | None = None,
         contract: str | None = None,
+        encoding: str | None = None,
+        compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,

@@ -57,6 +57,8 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
         Status.PROCESSING,
         chunks=Chunks(planned=len(tasks)),
         contract="given" if mode == "process" else "inferred",
+        encoding=plan.text.encoding,
+        compression=plan.text.compression,
     )
     timeline = [{"stage": "ValidateData", "start": started, "end": timestamp(ports.clock())}]
     return told | {"action": "process", "round": reference, "timeline": timeline}

@@ -36,12 +36,21 @@ class DiskJobs:
         rows: Rows | None = None,
         chunks: Chunks | None = None,
         contract: str | None = None,
+        encoding: str | None = None,
+        compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:
         changes = transitions.given(
-            rows=rows, chunks=chunks, contract=contract, reasons=reasons, outputs=outputs, finished_at=finished_at
+            rows=rows,
+            chunks=chunks,
+            contract=contract,
+            encoding=encoding,
+            compression=compression,
+            reasons=reasons,
+            outputs=outputs,
+            finished_at=finished_at,
         )
         job = self._apply(job_id, lambda current: transitions.advanced(current, job_id, execution, status, changes))
         assert job is not None

@@ -245,6 +245,7 @@ def test_what_was_done_is_told() -> None:
     assert outcome.job.error is None
     summary, manifest = outcome.document("summary.json"), outcome.document("manifest.json")
     assert (summary["encoding"], summary["compression"], summary["encoding_confidence"]) == ("cp1252", "gzip", 1.0)
+    assert (outcome.job.encoding, outcome.job.compression) == ("cp1252", "gzip")
     assert manifest["text"] == {
         "size_bytes": len(text.encode()),
         "original_bytes": len(text.encode("cp1252")),
