@@ -4,9 +4,10 @@
     RECEIVED. EventBridge starts the workflow, ``statemachine.json``, whose every state is one function of ``steps``.
     Either may come first, twice, or not at all: ``sweeper`` starts what was never started.
 2.  **ValidateData** (``steps.validate_data``) claims the job for its execution, reads the dataset's contract
-    (``engine.contract``), sniffs the object's head (``engine.dialect``) and writes a plan and a round of tasks, one
-    per byte range (``engine.plan``). What foreign keys may refer to is pinned there (``references``). Takes an S3
-    event, gives a reference to the round.
+    (``engine.contract``), finds out what the file is (``texts``, ``engine.charset``, ``engine.dialect``), rewrites
+    it as UTF-8 where it is packed or in another encoding, and writes a plan and a round of tasks, one per byte range
+    (``engine.plan``). What foreign keys may refer to is pinned there (``references``). Takes an S3 event, gives a
+    reference to the round.
 3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``engine.worker`` finds the chunk's records
     though it starts in the middle of one (``split``, ``speculate``), parses and checks them (``parse``, ``types``,
     ``check``, ``uniqueness``), hands valid rows to the dataset's own function (``transform``), and aggregates, profiles
@@ -24,6 +25,6 @@
 
 Who may call whom: ``engine`` is pure (bytes and Arrow in, Arrow and dataclasses out: no boto3, no clock, no
 environment) and imports nothing of the project outside itself but ``errors`` and ``model``. ``steps`` and its helpers
-``references``, ``settling`` and ``publish`` join the engine to the world through ``ports``, which ``aws`` implements. A
-test holds it.
+``references``, ``texts``, ``settling`` and ``publish`` join the engine to the world through ``ports``, which ``aws``
+implements. A test holds it.
 """

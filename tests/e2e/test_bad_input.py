@@ -31,6 +31,7 @@ def _zip() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a.csv", "id,name,price\n1,a,1\n")
+        archive.writestr("b.csv", "id,name,price\n2,b,2\n")
     return buffer.getvalue()
 
 
@@ -58,7 +59,7 @@ REFUSED = {
     "empty": Refused(b"", "empty-file", ("no bytes",)),
     "only-a-bom": Refused(b"\xef\xbb\xbf", "empty-file", ()),
     "png": Refused(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8, "not-csv", ("PNG",)),
-    "zip": Refused(_zip(), "not-csv", ("zip",)),
+    "zip": Refused(_zip(), "unsupported-compression", ("zip", "2 files")),
     "parquet": Refused(_parquet(), "not-csv", ("Parquet",)),
     "html": Refused(b"<!DOCTYPE html>\n<html><body><p>Sign in, please</p></body></html>", "not-csv", ("HTML",)),
     "header-mismatch": Refused(
