@@ -191,7 +191,7 @@ def draw(
     dialect = sniffed.dialect
     grammar = Grammar.of(dialect, record_limit_bytes)
     header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole, original=text.original)
-    if not header.labels:
+    if not header.labels and (dialect.header or contract is None):
         raise Terminal("empty-file", "the file has no record: nothing but blank lines, or comments")
     labels = restored_labels(header.labels) if dialect.header else _names(contract, len(header.labels))
     plan = Plan(

@@ -40,4 +40,10 @@ def compare(table: Table) -> Compared:
 def records(table: Table) -> list[list[str]]:
     """The cells of each record after the header, as Python's csv module reads them."""
     text = table.body.decode("utf-8-sig", "replace")
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=table.dialect.get("delimiter", ",")))[1:]
+    rows = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=table.dialect.get("delimiter", ","),
+        quotechar=table.dialect.get("quoteChar", '"'),
+        skipinitialspace=table.dialect.get("skipInitialSpace", False),
+    )
+    return list(rows)[1 if table.dialect.get("header", True) else 0 :]

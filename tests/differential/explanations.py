@@ -4,6 +4,7 @@ be told: a difference that none of them explains fails the tests.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ def _explanations(compared: Compared, finding: Finding, ours: bool) -> Iterator[
 
 _NUMBER: Final = ("integer", "number")
 _INTEGERS: Final = (*_NUMBER, "year", "yearmonth")
+_NUMBERS_INSIDE: Final = (*_INTEGERS, "list", "geopoint")
+_JSON: Final = ("object", "array", "geopoint", "geojson")
 _TEMPORAL: Final = ("date", "time", "datetime")
 _WORD: Final = re.compile(r"[+-]?(nan[0-9]*|inf(inity)?)", re.I)
 _DECIMAL: Final = re.compile(r"\s*[+-]?[0-9_.]+([eE][+-]?[0-9_]+)?\s*")
@@ -134,22 +137,39 @@ def _short(field: JSON, text: str) -> bool:
     return field["type"] in ("date", "datetime") and any(len(part) == 1 for part in re.findall("[0-9]+", text))
 
 
+def _repeats_a_name(text: str) -> bool:
+    repeated = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        repeated.append(len({name for name, _ in pairs}) < len(pairs))
+
+    try:
+        json.loads(text, object_pairs_hook=note)
+    except ValueError:
+        return False
+    return any(repeated)
+
+
 def _spaced(field: JSON, text: str) -> bool:
     if field["type"] in _INTEGERS:
         return text != text.strip() or "- " in text
+    if field["type"] in ("list", "geopoint") and field.get("format", "default") == "default":
+        return re.search(r"\s", text) is not None
     return field["type"] in _TEMPORAL and "%" in field.get("format", "") and re.search(r"\s", text) is not None
 
 
 READINGS: Final[dict[str, Callable[[JSON, str], bool]]] = {
     "digits-of-any-script": lambda field, text: (
-        field["type"] in _INTEGERS and any(each.isdecimal() and not each.isascii() for each in text)
+        field["type"] in _NUMBERS_INSIDE and any(each.isdecimal() and not each.isascii() for each in text)
     ),
-    "underscores": lambda field, text: field["type"] in _INTEGERS and "_" in text,
+    "underscores": lambda field, text: field["type"] in _NUMBERS_INSIDE and "_" in text,
     "spaces": _spaced,
     "no-numbers": lambda field, text: field["type"] == "number" and _WORD.fullmatch(text) is not None,
     "float64": lambda field, text: field["type"] == "number" and _exceeds(text, float("inf")),
     "groups-of-digits": _grouped,
-    "int64": lambda field, text: field["type"] == "integer" and _exceeds(text, 2.0**63),
+    "int64": lambda field, text: (
+        field["type"] in ("integer", "list") and any(_exceeds(part, 2.0**63) for part in text.split(";"))
+    ),
     "minus-behind": lambda field, text: field.get("bareNumber") is False and text.endswith("-"),
     "guessed-dates": lambda field, text: field["type"] in _TEMPORAL and field.get("format") == "any",
     "signed-years": lambda field, text: field["type"] in ("year", "yearmonth") and text.startswith("+"),
@@ -168,6 +188,14 @@ READINGS: Final[dict[str, Callable[[JSON, str], bool]]] = {
         field["type"] == "datetime" and re.match("[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]", text) is None and len(text) >= 19
     ),
     "short-dates": _short,
+    "durations": lambda field, text: field["type"] == "duration" and text.lstrip("+-").startswith("P"),
+    "json-to-the-letter": lambda field, text: (
+        field["type"] in _JSON and (re.search("NaN|Infinity", text) is not None or _repeats_a_name(text))
+    ),
+    "points-are-two-numbers": lambda field, text: (
+        field["type"] == "geopoint" and field.get("format") in ("array", "object") and text[:1] in ("[", "{")
+    ),
+    "geojson": lambda field, text: field["type"] == "geojson" and '"type"' in text,
     "email": lambda field, text: field.get("format") == "email" and "@" in text,
     "uri": lambda field, text: field.get("format") == "uri" and ":" in text,
     "uuid": lambda field, text: field.get("format") == "uuid" and len(re.sub("urn:uuid:|[{}-]", "", text)) == 32,
@@ -280,7 +308,10 @@ DIFFERENCES: Final = (
     Difference("header-refused", lambda compared, finding, ours: (0, "", "header-mismatch") in compared.ours),
     Difference("columns-without-a-label", lambda compared, finding, ours: not ours and finding[2] == "blank-label"),
     Difference("bad-bytes", lambda compared, finding, ours: compared.aborted and (ours or finding[0] == 0)),
-    Difference("lines-before-the-header", lambda compared, finding, ours: compared.body[:1] in (b"\r", b"\n")),
+    Difference(
+        "lines-before-the-header",
+        lambda compared, finding, ours: compared.dialect.get("header", True) and compared.body[:1] in (b"\r", b"\n"),
+    ),
     Difference("quotes-not-doubled", lambda compared, finding, ours: not compared.dialect.get("doubleQuote", True)),
     Difference("blank-rows", _blank_row),
     Difference("primary-key-field", _key_field),

@@ -37,7 +37,7 @@ def findings(body: bytes, schema: dict[str, Any], dialect: dict[str, Any] | None
         # A file that cannot be opened at all: one bad byte among its first rows is enough.
         return {(0, "", error.error.type)}
     report = resource.validate(Checklist(), limit_errors=_NO_LIMIT)
-    before = header_rows[-1] if header_rows else 0
+    before = header_rows[-1] if header_rows and (dialect or {}).get("header", True) else 0
     found = [error for task in report.tasks for error in task.errors] + list(report.errors)
     return {_finding(error.to_dict(), before) for error in found}
 

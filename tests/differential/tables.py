@@ -24,6 +24,8 @@ class Pool:
     highs: tuple[Any, ...] = ()
     enums: tuple[tuple[Any, ...], ...] = ()
     patterns: tuple[str, ...] = ()
+    keys: bool = True
+    """Whether Frictionless can compare the values: of Python's lists and dictionaries it cannot tell repeats."""
 
 
 _DIGITS: Final = ("1_0", "٣", "१२", " 5", "5 ", "5\t", "５", "1__0", "_1", "1_", "²", "\u20075")
@@ -184,10 +186,80 @@ POOLS: Final = (
         ("aG=k", "a-_=", "aGk\n=", "aG kh", "aGkh====", "ä", "!!!!", "=", "aGk=aGk="),
     ),
     Pool({"type": "any"}, ("a", "1", " ", "é"), ()),
+    Pool(
+        {"type": "duration"},
+        ("P1Y2M", "PT36H", "P1DT2H3M4S", "-P3D", "PT4.5S", "P1M", "P2D", "x", "P", "1D", "P-1D", "P1DT1D"),
+        ("P14M", "P1D", "PT24H", "P1W", "P0.5Y", "+P1D", "PT", "P1DT", "PT0,5S", "PT1.1234567S", "p1d", "P1Y2W", "P٣D",
+         "P0D", "-P0D", "P0003-06-04T12:30:05"),
+        enums=(("P1M", "P2D"),),
+    ),
+    Pool(
+        {"type": "object"},
+        ('{"a": 1}', "{}", '{"a": {"b": [1, null, true]}}', "[1]", "1", "null", "x", "{a: 1}", '{"a": 1,}', "{'a': 1}"),
+        (' {"a": 1} ', '{"a": NaN}', '{"a": 1, "a": 2}', '{"a": 1e400}', '{"a": "\\ud800"}', '\ufeff{"a": 1}',
+         '\u00a0{}'),
+        keys=False,
+    ),
+    Pool(
+        {"type": "array"},
+        ("[1, 2]", "[]", '["a", {"b": 1}]', '{"a": 1}', "1", "x", "[1,]", "[1"),
+        ("[NaN]", "[Infinity, 1]", " [1] ", '["\\ud800"]', "[1e400]", "[01]"),
+        keys=False,
+    ),
+    Pool(
+        {"type": "list"},
+        ("a,b", "a", ",", "a,,b", " a , b "),
+        (),
+        keys=False,
+    ),
+    Pool(
+        {"type": "list", "itemType": "integer", "delimiter": ";"},
+        ("1;2", "1", "x", "1;x", "1.5;2"),
+        ("1; 2", "1_0;2", "٣", "1;", ";", "9223372036854775808"),
+        keys=False,
+    ),
+    Pool(
+        {"type": "geopoint"},
+        ("90.5,45.5", "90, 45", "-180,-90", "180,90", "181,0", "0,91", "90", "x", "1,2,3", "90;45", ","),
+        ("90 ,45", "90,  45", " 90,45", "1_0,45", "NaN,45", "٣,45", "1e1,45", "90,45 ",
+         "0.1000000000000000055,1", "0.1,1"),
+    ),
+    Pool(
+        {"type": "geopoint", "format": "array"},
+        ("[90.5, 45.5]", "[181, 0]", "[0]", "[1, 2, 3]", "x", "{}", "90,45"),
+        ('["90", "45"]', "[true, 1]", "[NaN, 1]", "[null, 1]", "[1e400, 0]", " [1, 2]", '{"90": 1, "45": 2}'),
+    ),
+    Pool(
+        {"type": "geopoint", "format": "object"},
+        ('{"lon": 90.5, "lat": 45.5}', '{"lon": 181, "lat": 0}', '{"lon": 1}', "x", "[1, 2]",
+         '{"lon": 1, "lat": 2, "z": 3}'),
+        ('{"lon": "90", "lat": "45"}', '{"lon": true, "lat": 1}', '{"lon": 1, "lon": 2, "lat": 3}'),
+    ),
+    Pool(
+        {"type": "geojson"},
+        ('{"type": "Point", "coordinates": [1, 2]}', '{"type": "x"}', "{}", "[]", "x",
+         '{"type": "LineString", "coordinates": [[0, 0], [1, 1]]}', '{"type": "Point", "coordinates": "x"}',
+         '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}}'),
+        ('{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1]]]}', '{"type": "Point", "coordinates": []}',
+         '{"type": "Feature", "geometry": null, "properties": null}', '{"type": "Point", "coordinates": [NaN, 1]}',
+         '{"type": "FeatureCollection", "features": []}', '{"type": "Point", "coordinates": [1, 2], "bbox": "x"}',
+         '{"type": "LineString", "coordinates": [[0, 0]]}', '{"type": "GeometryCollection", "geometries": []}'),
+        keys=False,
+    ),
+    Pool(
+        {"type": "geojson", "format": "topojson"},
+        ('{"type": "Topology", "objects": {}, "arcs": []}', "{}", "x"),
+        ('{"type": "Topology", "objects": {"a": {"type": "x"}}, "arcs": []}', '{"type": "Topology", "objects": {}}',
+         '{"type": "Point", "coordinates": [1, 2]}',
+         '{"type": "Topology", "objects": {}, "arcs": [[[0, 0], [1, 1]]]}',
+         '{"type": "Topology", "objects": {}, "arcs": "x"}'),
+        keys=False,
+    ),
 )  # fmt: skip
 
 MISSING: Final = ([""], ["", "NA"], ["NA", "n/a"], ["", "NaN", "0"])
 _BREAKS: Final = ("\n", "\r\n", "\r")
+_DIALECTS: Final[tuple[JSON, ...]] = ({}, {}, {"quoteChar": "'"}, {"skipInitialSpace": True}, {"header": False})
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
@@ -202,14 +274,16 @@ class Table:
 
 
 def _constraints(pool: Pool) -> st.SearchStrategy[JSON]:
-    optional: dict[str, st.SearchStrategy[Any]] = {"required": st.just(True), "unique": st.just(True)}
+    optional: dict[str, st.SearchStrategy[Any]] = {"required": st.just(True)}
+    if pool.keys:
+        optional["unique"] = st.just(True)
     if pool.lows:
         optional |= dict.fromkeys(("minimum", "exclusiveMinimum"), st.sampled_from(pool.lows))
     if pool.highs:
         optional |= dict.fromkeys(("maximum", "exclusiveMaximum"), st.sampled_from(pool.highs))
     if pool.enums:
         optional["enum"] = st.sampled_from(pool.enums).map(list)
-    if pool.field["type"] == "string":
+    if pool.field["type"] in ("string", "object", "array", "list"):
         optional |= {"minLength": st.integers(0, 2), "maxLength": st.integers(2, 20)}
     if pool.patterns:
         optional["pattern"] = st.sampled_from(pool.patterns)
@@ -220,9 +294,9 @@ def _constraints(pool: Pool) -> st.SearchStrategy[JSON]:
     )  # fmt: skip
 
 
-def _quoted(text: str, delimiter: str, always: bool) -> str:
-    if always or any(mark in text for mark in (delimiter, '"', "\r", "\n")):
-        return '"' + text.replace('"', '""') + '"'
+def _quoted(text: str, delimiter: str, quote: str, always: bool) -> str:
+    if always or any(mark in text for mark in (delimiter, quote, "\r", "\n")):
+        return quote + text.replace(quote, quote * 2) + quote
     return text
 
 
@@ -245,20 +319,23 @@ def tables(draw: st.DrawFn, *, odd: bool, rough: bool) -> Table:
             field["missingValues"] = draw(st.sampled_from(MISSING))
         fields.append(field)
     schema: JSON = {"fields": fields, "missingValues": missing}
-    if draw(st.booleans()):
-        schema["primaryKey"] = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+    able = [name for name, pool in zip(names, pools, strict=True) if pool.keys]
+    if draw(st.booleans()) and able:
+        schema["primaryKey"] = draw(st.lists(st.sampled_from(able), min_size=1, max_size=2, unique=True))
     delimiter = draw(st.sampled_from(_DELIMITERS))
+    dialect = {"delimiter": delimiter, **draw(st.sampled_from(_DIALECTS))}
+    quote = dialect.get("quoteChar", '"')
     line_break = draw(st.sampled_from(_BREAKS))
     texts = [st.sampled_from((*pool.plain, *(pool.odd if odd else ()), "", "NA", "n/a")) for pool in pools]
-    lines = [delimiter.join(names)]
+    lines = [delimiter.join(names)] if dialect.get("header", True) else []
     for _ in range(draw(st.integers(0, 12))):
         always = draw(st.booleans())
-        cells = [_quoted(draw(each), delimiter, always) for each in texts]
+        cells = [_quoted(draw(each), delimiter, quote, always) for each in texts]
         if rough:
             cells = _roughened(draw, cells)
         lines.append(delimiter.join(cells))
     body = line_break.join(lines) + draw(st.sampled_from((line_break, "")))
-    return Table(body.encode(), schema, {"delimiter": delimiter})
+    return Table((body or line_break).encode(), schema, dialect)
 
 
 def _roughened(draw: st.DrawFn, cells: list[str]) -> list[str]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from hypothesis import event, given
 
+from chalicelib.engine.fields import TYPES
 from tests.differential.compare import compare
 from tests.differential.explanations import explain
-from tests.differential.tables import Table, tables
+from tests.differential.tables import POOLS, Table, tables
 
 PLAIN = {"blank-rows", "primary-key-field", "patterns-match-whole-texts", "patterns-mean-ascii"}
 """Differences in tables without stray quotes, ragged rows or odd texts."""
+
+
+def test_every_type_is_tried() -> None:
+    assert {pool.field["type"] for pool in POOLS} == set(TYPES)
 
 
 def assert_explained(table: Table, allowed: set[str] | None = None) -> None:
