@@ -1,5 +1,4 @@
-"""RecordFailure: what the workflow caught is written to the job. Imports nothing heavy: it works where all else fails.
-"""
+"""What the workflow caught is written to the job. Imports nothing heavy, so that it works when all else fails."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.engine import chunk
 from chalicelib.engine.plan import Plan, Task
+from chalicelib.engine.records import chunk
 from chalicelib.ports import Objects
 from chalicelib.settings import KIB
 

@@ -16,11 +16,11 @@ import pyarrow as pa
 from chalicelib import errors, workspace
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import ledger
-from chalicelib.engine.binding import drift_of
-from chalicelib.engine.check import Checker
+from chalicelib.engine.checks.check import Checker
+from chalicelib.engine.checks.findings import Writer
 from chalicelib.engine.contract import Tolerance
+from chalicelib.engine.contract.binding import drift_of
 from chalicelib.engine.deliver import decode_schema, parquet
-from chalicelib.engine.findings import Writer
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp

@@ -23,12 +23,12 @@ import pyarrow.parquet as pq
 
 from chalicelib import errors
 from chalicelib.engine import arrays, types
-from chalicelib.engine import references as engine
+from chalicelib.engine.checks import references as engine
+from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract import Contract, Field, ForeignKey
+from chalicelib.engine.contract.schema import SELF_REFERENCE
 from chalicelib.engine.deliver import NULL_PARTITION
 from chalicelib.engine.plan import Plan
-from chalicelib.engine.references import KeySet
-from chalicelib.engine.schema import SELF_REFERENCE
 from chalicelib.model import JSON
 from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from chalicelib import errors
-from chalicelib.engine import infer, ledger, uniqueness, worker
+from chalicelib.engine import ledger, worker
 from chalicelib.engine import transform as transforms
-from chalicelib.engine.aggregate import Aggregates
+from chalicelib.engine.checks import uniqueness
+from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.deliver import decode_schema, encode_schema, unify
 from chalicelib.engine.ledger import Report
+from chalicelib.engine.measure.aggregate import Aggregates
+from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.profile import Profile
-from chalicelib.engine.split import blocks
-from chalicelib.engine.uniqueness import Occurrences
+from chalicelib.engine.records.split import blocks
+from chalicelib.engine.types import infer
 from chalicelib.engine.worker import Repeats
 from chalicelib.model import JSON, Chunks, Rows
 from chalicelib.objecttape import ObjectTape
@@ -151,14 +154,14 @@ def _repeats(state: State, gathered: Mapping[int, list[bytes]]) -> Mapping[int, 
     """Chunk → its records whose key stands in an earlier chunk. ``gathered``: keys that are not those of a report."""
     found: dict[int, dict[int, list[tuple[int, int, int]]]] = defaultdict(dict)
 
-    def keys_of(report: Report, position: int) -> bytes | None:
+    def keys_of(position: int, report: Report) -> bytes | None:
         if report.index in gathered:
             return gathered[report.index][position] if gathered[report.index] else None
         written = report.outputs["keys"]
         return state.workspace.body(written[position]) if written else None
 
     for position in range(len(uniqueness.keys_of(state.contract))):
-        bodies = parallel(lambda report, position=position: keys_of(report, position), state.reports)
+        bodies = parallel(partial(keys_of, position), state.reports)
         held = [
             (report.index, Occurrences.load(body)) for report, body in zip(state.reports, bodies, strict=True) if body
         ]

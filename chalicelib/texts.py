@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from chalicelib.engine import charset, compression, signatures
-from chalicelib.engine.charset import Charset
 from chalicelib.engine.contract import Contract
-from chalicelib.engine.dialect import Sniffed, sniff
-from chalicelib.engine.encodings import UTF8
 from chalicelib.engine.plan import Text
-from chalicelib.engine.rewrite import Limits, Rewriter, limited
+from chalicelib.engine.text import charset, compression, signatures
+from chalicelib.engine.text.charset import Charset
+from chalicelib.engine.text.dialect import Sniffed, sniff
+from chalicelib.engine.text.encodings import UTF8
+from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal
 from chalicelib.model import Source
 from chalicelib.ports import Objects

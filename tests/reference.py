@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.engine.automaton import Grammar, Shape
+from chalicelib.engine.records.automaton import Grammar, Shape
 
 CELL, UNQUOTED, QUOTED, QUOTE = range(4)
 

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from chalicelib import errors
 from chalicelib.engine import arrays
 from chalicelib.engine import transform as transforms
-from chalicelib.engine.aggregate import Aggregates
-from chalicelib.engine.columns import Block, is_plain
 from chalicelib.engine.contract import Contract
+from chalicelib.engine.measure.aggregate import Aggregates
+from chalicelib.engine.measure.columns import Block, is_plain
+from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan
-from chalicelib.engine.profile import Profile
-from chalicelib.engine.split import Offsets
+from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.transform import Transform
 
 MAX_PARTITIONS: Final = 1000

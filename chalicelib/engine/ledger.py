@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any, Self
 
 from chalicelib import errors
-from chalicelib.engine import speculate
-from chalicelib.engine.findings import Base
+from chalicelib.engine.checks.findings import Base
+from chalicelib.engine.records import speculate
 from chalicelib.model import JSON, Rows
 
 

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
-from chalicelib.engine import binding
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.automaton import Grammar
-from chalicelib.engine.binding import Binding
-from chalicelib.engine.contract import Contract
-from chalicelib.engine.dialect import Dialect, Sniffed
-from chalicelib.engine.encodings import UTF8, Original
-from chalicelib.engine.formulas import restored_labels
-from chalicelib.engine.header import read_header
-from chalicelib.engine.parse import Layout
+from chalicelib.engine.checks.formulas import restored_labels
+from chalicelib.engine.contract import Contract, binding
+from chalicelib.engine.contract.binding import Binding
+from chalicelib.engine.records.automaton import Grammar
+from chalicelib.engine.records.parse import Layout
+from chalicelib.engine.text.dialect import Dialect, Sniffed
+from chalicelib.engine.text.encodings import UTF8, Original
+from chalicelib.engine.text.header import read_header
 from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Source
 

@@ -11,20 +11,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chalicelib.engine import uniqueness
-from chalicelib.engine.automaton import count_line_breaks
-from chalicelib.engine.check import Checked, Checker
-from chalicelib.engine.chunk import ChunkTape, Origin, Records, locate
+from chalicelib.engine.checks import uniqueness
+from chalicelib.engine.checks.check import Checked, Checker
+from chalicelib.engine.checks.findings import Rejected
+from chalicelib.engine.checks.formulas import is_rejects, restore_column
+from chalicelib.engine.checks.references import KeySet
+from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.deliver import Delivery, Part
-from chalicelib.engine.findings import Rejected
-from chalicelib.engine.formulas import is_rejects, restore_column
-from chalicelib.engine.infer import Surveys
-from chalicelib.engine.parse import Parsed, parse, record_bytes
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.references import KeySet
-from chalicelib.engine.split import Block, Offsets
+from chalicelib.engine.records.automaton import count_line_breaks
+from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
+from chalicelib.engine.records.parse import Parsed, parse, record_bytes
+from chalicelib.engine.records.split import Block, Offsets
 from chalicelib.engine.transform import Transform
-from chalicelib.engine.uniqueness import Occurrences
+from chalicelib.engine.types.infer import Surveys
 from chalicelib.model import JSON, Rows
 
 Repeats = Mapping[int, list[tuple[int, int, int]]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import event, given
 
-from chalicelib.engine.fields import TYPES
+from chalicelib.engine.contract.fields import TYPES
 from tests.differential.compare import compare
 from tests.differential.explanations import explain
 from tests.differential.tables import POOLS, Table, tables

@@ -16,8 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import literals, regexes, sluice_keys, types
-from chalicelib.engine.contract import Aggregate, Constraints, Contract, Dialect, Field, ForeignKey, Measure, Tolerance
+from chalicelib.engine import types
+from chalicelib.engine.contract import (
+    Aggregate,
+    Constraints,
+    Contract,
+    Dialect,
+    Field,
+    ForeignKey,
+    Measure,
+    Tolerance,
+    literals,
+    regexes,
+    sluice_keys,
+)
 from chalicelib.errors import InvalidContract, Terminal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)

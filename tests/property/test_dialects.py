@@ -68,7 +68,7 @@ def test_escapes_without_quotes(table: list[tuple[str, str]], chunk: int) -> Non
     assert rows_of(outcome) == table
 
 
-HOSTILE = st.lists(st.sampled_from(list(ALPHABET) + ["\r\n", '""', '","', ' "', "\\\\"]), max_size=40).map("".join)
+HOSTILE = st.lists(st.sampled_from([*ALPHABET, "\r\n", '""', '","', ' "', "\\\\"]), max_size=40).map("".join)
 DIALECTS = st.fixed_dictionaries(
     {"doubleQuote": st.booleans(), "skipInitialSpace": st.booleans()},
     optional={

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays
-from chalicelib.engine.formulas import neutralise, restore, restore_column
+from chalicelib.engine.checks.formulas import neutralise, restore, restore_column
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.engine import profile, sketches, tally
-from chalicelib.engine.aggregate import Aggregates
 from chalicelib.engine.contract import Aggregate, Measure
-from chalicelib.engine.profile import Profile
+from chalicelib.engine.measure import profile, sketches, tally
+from chalicelib.engine.measure.aggregate import Aggregates
+from chalicelib.engine.measure.profile import Profile
 
 SCHEMA = pa.schema(
     {
@@ -216,7 +216,8 @@ def plain(value: Any) -> Any:
 def test_distinct_goes_over_to_registers_by_the_set_alone(offset, groups, size):
     import numpy as np
 
-    from chalicelib.engine import columns, hashing
+    from chalicelib.engine import hashing
+    from chalicelib.engine.measure import columns
 
     values = np.arange(offset, offset + size, dtype=np.int64)
     hashes = hashing.hash_array(columns.from_numpy(values))

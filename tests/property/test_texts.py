@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.engine import encodings
-from chalicelib.engine.rewrite import Rewriter
+from chalicelib.engine.text import encodings
+from chalicelib.engine.text.rewrite import Rewriter
 from chalicelib.model import JSON
 from tests import pipeline
 from tests.pipeline import Outcome, contract

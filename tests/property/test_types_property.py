@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays, types
-from chalicelib.engine.fields import FALSE_VALUES, TRUE_VALUES, Field
+from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, Field
 from tests.property import nested_rules as rules
 from tests.property.nested_rules import BAD
 

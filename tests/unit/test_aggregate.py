@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine import aggregate, columns
-from chalicelib.engine.aggregate import Aggregates
-from chalicelib.engine.columns import Block
 from chalicelib.engine.contract import Aggregate, Measure
+from chalicelib.engine.measure import aggregate, columns
+from chalicelib.engine.measure.aggregate import Aggregates
+from chalicelib.engine.measure.columns import Block
 from chalicelib.errors import Terminal
 
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 
 from chalicelib import texts
-from chalicelib.engine import compression
 from chalicelib.engine.contract import Contract
-from chalicelib.engine.rewrite import Limits, Rewriter, limited
+from chalicelib.engine.text import compression
+from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal, Transient
 from chalicelib.settings import MIB
 from tests import pipeline
@@ -46,7 +46,12 @@ def zstd(data: bytes) -> bytes:
     return bytes(sink.getvalue())
 
 
-PACKS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd}
+PACKS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+}
 
 
 def a_zip(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

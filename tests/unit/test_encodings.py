@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from chalicelib.engine import charset, encodings
-from chalicelib.engine.encodings import Offsets, Original, Variants, to_text
-from chalicelib.engine.rewrite import Rewriter
+from chalicelib.engine.text import charset, encodings
+from chalicelib.engine.text.encodings import Offsets, Original, Variants, to_text
+from chalicelib.engine.text.rewrite import Rewriter
 from chalicelib.errors import Terminal
 
 BYTEWISE = [name for name in encodings.SUPPORTED if name != "utf-8" and not encodings.is_wide(name)]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.engine import arrays, contract, infer, types
-from chalicelib.engine.dialect import Dialect
-from chalicelib.engine.infer import NULL_WORDS, Survey, Surveys, survey
+from chalicelib.engine import arrays, contract, types
+from chalicelib.engine.text.dialect import Dialect
+from chalicelib.engine.types import infer
+from chalicelib.engine.types.infer import NULL_WORDS, Survey, Surveys, survey
 
 INT64_MAX = 2**63 - 1
 

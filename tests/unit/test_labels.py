@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.engine.binding import drafted_names
+from chalicelib.engine.contract.binding import drafted_names
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows, Status
 from tests import pipeline

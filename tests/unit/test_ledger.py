@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.engine import ledger
-from chalicelib.engine.findings import Base
+from chalicelib.engine.checks.findings import Base
 from chalicelib.engine.ledger import Report
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine import profile, tally
-from chalicelib.engine.profile import Profile
+from chalicelib.engine.measure import profile, tally
+from chalicelib.engine.measure.profile import Profile
 from chalicelib.errors import Terminal
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from chalicelib import references, steps
 from chalicelib.engine import arrays, hashing, types
-from chalicelib.engine import references as engine
-from chalicelib.engine.fields import Field
+from chalicelib.engine.checks import references as engine
+from chalicelib.engine.checks.references import KeySet
+from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.hashing import hash_array
-from chalicelib.engine.references import KeySet
 from chalicelib.model import JSON, event_from_source
 from tests import pipeline
 from tests.fakes import MemoryPorts

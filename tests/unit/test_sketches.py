@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine import columns, exact, hashing, sketches
-from chalicelib.engine.histogram import BINS, CELLS, Grid
+from chalicelib.engine import hashing
+from chalicelib.engine.measure import columns, exact, sketches
+from chalicelib.engine.measure.histogram import BINS, CELLS, Grid
 
 ONE = np.zeros(1, np.int64)
 
@@ -257,10 +258,10 @@ def test_integers_and_floats_share_a_grid():
 def test_nothing_here_imports_pandas():
     code = (
         "import sys, numpy as np, pyarrow as pa\n"
-        "from chalicelib.engine import columns\n"
-        "from chalicelib.engine.aggregate import Aggregates\n"
+        "from chalicelib.engine.measure import columns\n"
+        "from chalicelib.engine.measure.aggregate import Aggregates\n"
         "from chalicelib.engine.contract import Aggregate, Measure\n"
-        "from chalicelib.engine.profile import Profile\n"
+        "from chalicelib.engine.measure.profile import Profile\n"
         "number = columns.from_numpy(np.arange(50_000))\n"
         "table = pa.Table.from_arrays([number, number.cast(pa.string())], names=['n', 't'])\n"
         "functions = ['count', 'sum', 'mean', 'min', 'max', 'approxDistinct', 'quantile']\n"

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine import arrays, patterns, types
-from chalicelib.engine.fields import Field
+from chalicelib.engine import arrays, types
+from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.types import patterns
 
 BAD = "bad"
 EUROPEAN: dict[str, Any] = {"decimal_char": ",", "group_char": "."}
@@ -218,7 +219,13 @@ def test_limits_are_read_as_cells_are():
 
 @pytest.mark.parametrize(
     "field",
-    [Field("x", "point"), Field("x", "geopoint", "wkt"), Field("x", "string", "ipv4"), Field("x", "date", "YYYY-MM-DD"), Field("x", "date", "%Q")],
+    [
+        Field("x", "point"),
+        Field("x", "geopoint", "wkt"),
+        Field("x", "string", "ipv4"),
+        Field("x", "date", "YYYY-MM-DD"),
+        Field("x", "date", "%Q"),
+    ],
     ids=str,
 )
 def test_unknown_types_and_formats_are_refused(field):
@@ -251,7 +258,7 @@ def test_the_hot_path_does_not_import_pandas():
     script = """
 import sys
 from chalicelib.engine import arrays, types
-from chalicelib.engine.fields import Field
+from chalicelib.engine.contract.fields import Field
 for kind in ("integer", "number", "boolean", "date", "time", "datetime", "string", "year"):
     types.read(Field("x", kind), arrays.strings(["1", "2024-01-01", "10:00:00", "2024-01-01T00:00:00Z", None]))
 types.read(Field("x", "number", precision=5, scale=2), arrays.strings(["1", "1e2", "x"]))

@@ -1,0 +1,242 @@
+"""From columns of text to typed columns, and every finding on the way.
+
+A cell is checked in this order: is it missing, is it of the field's type, does it keep each constraint. The verdict on
+a cell depends on its text and its field alone. Uniqueness depends on the whole file: see ``uniqueness``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chalicelib import errors
+from chalicelib.engine import arrays, types
+from chalicelib.engine.arrays import Mask
+from chalicelib.engine.checks.references import KeySet, Reference
+from chalicelib.engine.contract import Contract, durations
+from chalicelib.engine.contract.binding import Binding
+from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.records.parse import Note, Parsed
+from chalicelib.engine.types import nested
+
+SHOWN_CHARACTERS: Final = 100
+"""How much of a cell a note shows."""
+
+Test = Callable[[pa.StringArray, pa.Array], Mask]
+"""Texts and values of a column → which of its cells break the constraint; nulls never do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    name: str
+    expected: str
+    broken: Test
+
+
+@dataclass(slots=True)
+class Checked:
+    """A block's rows, typed, with the findings so far."""
+
+    table: pa.Table
+    """One column per field of the contract, in its order; a cell with a finding is null."""
+    notes: dict[int, list[Note]] = field(default_factory=dict)
+    """Row → its findings: first those on its structure, then by field in the contract's order."""
+
+    def note(self, row: int, note: Note) -> None:
+        self.notes.setdefault(row, []).append(note)
+
+    def rows(self, kept: Mask) -> pa.Table:
+        return self.table.filter(arrays.booleans(kept))
+
+
+class Checker:
+    """A contract's checks, prepared once and applied to block after block."""
+
+    def __init__(self, contract: Contract, binding: Binding, references: Sequence[KeySet] | None = None) -> None:
+        """``references``: the keys that the contract's foreign keys refer to, in order; None: they are not checked, for
+        callers that want the schema or the keys alone.
+        """
+        self.schema = pa.schema([(each.name, types.arrow_type(each)) for each in contract.fields])
+        self._columns: dict[int, int] = {
+            position: column for column, position in enumerate(binding.fields) if position is not None
+        }
+        """Position of a field in the contract → column of the file."""
+        self._fields = [_FieldChecker(each) for each in contract.fields]
+        self._places = {each.name: place for place, each in enumerate(contract.fields)}
+        self._references = [] if references is None else [
+            Reference(key, [contract.fields[self._places[name]] for name in key.fields], known)
+            for key, known in zip(contract.foreign_keys, references, strict=True)
+        ]  # fmt: skip
+
+    def check(self, parsed: Parsed) -> Checked:
+        rows = len(parsed.records)
+        notes = {row: list(found) for row, found in parsed.notes.items()}
+        exempt: dict[int, set[int]] = {}
+        for row, column in parsed.exempt:
+            exempt.setdefault(column, set()).add(row)
+        values: list[pa.Array] = []
+        for position, checker in enumerate(self._fields):
+            if position not in self._columns:
+                values.append(pa.nulls(rows, self.schema.field(position).type))
+                continue
+            column = self._columns[position]
+            typed, found = checker.check(parsed.columns[column])
+            values.append(typed)
+            for row, note in found:
+                if row not in exempt.get(column, ()):
+                    notes.setdefault(row, []).append(note)
+        for row, note in self._foreign(values, parsed):
+            notes.setdefault(row, []).append(note)
+        return Checked(pa.Table.from_arrays(values, schema=self.schema), notes)
+
+    def _foreign(self, values: list[pa.Array], parsed: Parsed) -> Iterator[tuple[int, Note]]:
+        for reference in self._references:
+            key = reference.key
+            places = [self._places[name] for name in key.fields]
+            if not all(place in self._columns for place in places):
+                continue  # a part of the key is null in every row
+            rows = reference.lacking([values[place] for place in places])
+            cells = [_texts(parsed.columns[self._columns[place]], rows) for place in places]
+            for row, texts in zip(rows.tolist(), zip(*cells, strict=True), strict=True):
+                note = errors.FINDINGS["foreign-key"].format(
+                    fields=", ".join(key.fields),
+                    reference=", ".join(key.reference_fields),
+                    resource=key.resource,
+                    cell=", ".join(shown(text or "") for text in texts),
+                )
+                yield row, Note("foreign-key", key.fields[0] if len(key.fields) == 1 else "", note)
+
+
+class _FieldChecker:
+    def __init__(self, checked: Field) -> None:
+        self._field = checked
+        self._missing = _Missing(checked.missing_values)
+        self._constraints = list(_constraints(checked))
+
+    def check(self, texts: pa.StringArray) -> tuple[pa.Array, list[tuple[int, Note]]]:
+        """The typed column and its findings as (row, note), by check and row."""
+        found: list[tuple[int, Note]] = []
+        missing = self._missing.mask(texts)
+        given = texts if missing is None else arrays.with_only(texts, ~missing)
+        values, bad = types.read(self._field, given)
+        if self._field.constraints.required and missing is not None:
+            found += self._notes("constraint-error", texts, missing, constraint="required", expected="true")
+        if bad.any():
+            found += self._notes("type-error", texts, bad, type=self._field.type, format=self._field.format)
+        for constraint in self._constraints:
+            broken = constraint.broken(given, values)
+            if broken.any():
+                expected = constraint.expected
+                found += self._notes("constraint-error", texts, broken, constraint=constraint.name, expected=expected)
+        return values, found
+
+    def _notes(self, code: str, texts: pa.StringArray, mask: Mask, **values: str) -> Iterator[tuple[int, Note]]:
+        rows = np.flatnonzero(mask)
+        template = errors.FINDINGS[code]
+        for row, text in zip(rows.tolist(), _texts(texts, rows), strict=True):
+            yield row, Note(code, self._field.name, template.format(cell=shown(text or ""), **values))
+
+
+def shown(text: str) -> str:
+    """A cell's text as notes show it: cut where it is long."""
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+
+
+def _texts(texts: pa.StringArray, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str | None]:
+    taken: list[str | None] = texts.take(arrays.from_values(rows, pa.int64())).to_pylist()
+    return taken
+
+
+class _Missing:
+    """Which texts stand for a missing value."""
+
+    def __init__(self, missing_values: tuple[str, ...]) -> None:
+        self._others = [text.encode() for text in missing_values if text]
+        self._empty = "" in missing_values
+
+    def mask(self, texts: pa.StringArray) -> Mask | None:
+        """None where no text is missing."""
+        edges = arrays.offsets(texts)
+        sizes = np.diff(edges)
+        missing = sizes == 0 if self._empty else np.zeros(len(sizes), np.bool_)
+        data = arrays.data(texts)
+        for text in self._others:
+            rows = np.flatnonzero(sizes == len(text))
+            for at, byte in enumerate(text):
+                rows = rows[data[edges[rows] + at] == byte]
+            missing[rows] = True
+        if texts.null_count:
+            missing |= ~arrays.valid(texts)
+        return missing if missing.any() else None
+
+
+def _constraints(checked: Field) -> Iterator[Constraint]:
+    """The tests of a field's constraints (https://datapackage.org/standard/table-schema/#field-constraints), but for
+    ``required`` and ``unique``.
+    """
+    given = checked.constraints
+    if given.enum is not None:
+        allowed, _ = types.read(checked, arrays.strings(given.enum))
+        yield Constraint("enum", ", ".join(given.enum), _absent(checked, allowed))
+    if given.pattern is not None:
+        whole = rf"\A(?:{given.pattern})\z"
+        yield Constraint("pattern", given.pattern, lambda texts, _: arrays.valid(texts) & ~arrays.matches(texts, whole))
+    yield from _limits(checked)
+    if given.min_length is not None:
+        shortest = given.min_length
+        yield Constraint("minLength", str(shortest), _measured(checked, lambda sizes: sizes < shortest))
+    if given.max_length is not None:
+        longest = given.max_length
+        yield Constraint("maxLength", str(longest), _measured(checked, lambda sizes: sizes > longest))
+
+
+def _limits(checked: Field) -> Iterator[Constraint]:
+    given = checked.constraints
+    limits: tuple[tuple[str, str | None, Callable[[Any, Any], Any], Callable[[Any, Any], bool]], ...] = (
+        ("minimum", given.minimum, pc.less, operator.ge),
+        ("maximum", given.maximum, pc.greater, operator.le),
+        ("exclusiveMinimum", given.exclusive_minimum, pc.less_equal, operator.gt),
+        ("exclusiveMaximum", given.exclusive_maximum, pc.greater_equal, operator.lt),
+    )
+    for name, text, breaks, keeps in limits:
+        if text is None:
+            continue
+        if checked.type == "duration":
+            yield Constraint(name, text, _lasting(keeps, durations.read(text)))
+        else:
+            yield Constraint(name, text, _beyond(breaks, types.limit(checked, text)))
+
+
+def _lasting(keeps: Callable[[Any, Any], bool], limit: durations.Duration) -> Test:
+    """Some durations have no order (a month, 30 days): what does not surely keep a limit breaks it, as with XSD."""
+    return lambda _, values: arrays.valid(values) & ~nested.is_duration_within(values, lambda each: keeps(each, limit))
+
+
+def _one_zero(values: pa.Array) -> pa.Array:
+    """The values with 0.0 for -0.0: they are equal, but Arrow's ``is_in`` takes them for two."""
+    return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
+
+
+def _absent(checked: Field, allowed: pa.Array) -> Test:
+    known = _one_zero(nested.comparable(checked, allowed))
+
+    def broken(_: pa.StringArray, values: pa.Array) -> Mask:
+        found = pc.is_in(_one_zero(nested.comparable(checked, values)), value_set=known)
+        return arrays.valid(values) & ~arrays.trues(found)
+
+    return broken
+
+
+def _beyond(breaks: Callable[[pa.Array, pa.Scalar], pa.BooleanArray], limit: pa.Scalar) -> Test:
+    return lambda _, values: arrays.trues(breaks(values, limit))
+
+
+def _measured(checked: Field, breaks: Callable[[NDArray[np.int32]], Mask]) -> Test:
+    return lambda _, values: arrays.valid(values) & breaks(nested.lengths(checked, values))

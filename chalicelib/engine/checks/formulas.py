@@ -1,0 +1,76 @@
+"""Cells that a spreadsheet would run as a formula, neutralised in rejects.csv and restored when it is uploaded again.
+
+A spreadsheet takes a cell that starts with one of ``= + - @``, a tab or a CR for a formula (OWASP, "CSV Injection"),
+and quotes in the file do not keep it from that; an apostrophe before it does. So that no text is lost, a text that has
+apostrophes before a formula already gets one more: ``restore(neutralise(text)) == text`` for every text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chalicelib.engine import arrays
+from chalicelib.engine.contract.schema import RESERVED_LABELS
+
+_STARTS: Final = r"'*[=+\-@\t\r]"
+_FORMULA: Final = re.compile(_STARTS)
+# A number is what it says, and a spreadsheet should go on to show it as one.
+_SIGNED_NUMBER: Final = re.compile(r"'*[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+
+
+def neutralise(text: str) -> str:
+    """The text as it stands in rejects.csv: with an apostrophe before it if it is a formula, perhaps behind
+    apostrophes; else as it is.
+
+    >>> neutralise("=1+1"), neutralise("-5"), neutralise("'=1+1")
+    ("'=1+1", '-5', "''=1+1")
+    """
+    return "'" + text if _is_formula(text) else text
+
+
+def restore(text: str) -> str:
+    """The text that ``neutralise`` was given; one that it cannot have made, such as ``'tis``, stays as it is.
+
+    >>> restore("'=1+1"), restore("'-5"), restore("'tis")
+    ('=1+1', "'-5", "'tis")
+    """
+    return text[1:] if text.startswith("'") and _is_formula(text) else text
+
+
+def restore_column(texts: pa.StringArray) -> pa.StringArray:
+    """``restore`` of each text; the very array that was given where there is nothing to restore."""
+    places = np.flatnonzero(arrays.matches(texts, rf"\A'{_STARTS}"))
+    if not len(places):
+        return texts
+    mask = np.zeros(len(texts), np.bool_)
+    mask[places] = True
+    found = texts.take(arrays.from_values(places, pa.int64())).to_pylist()
+    return pc.replace_with_mask(texts, arrays.booleans(mask), arrays.strings([restore(text) for text in found]))
+
+
+def is_rejects(labels: Sequence[str]) -> bool:
+    """Whether a header is that of a rejects.csv: labels that no field can have stand first."""
+    return bool(labels) and labels[0] in RESERVED_LABELS
+
+
+def restored_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """A header's labels, restored where the header is that of a rejects.csv."""
+    return tuple(map(restore, labels)) if is_rejects(labels) else labels
+
+
+def own_labels(labels: Sequence[str]) -> list[str]:
+    """The labels without those that rejects.csv has before the file's own."""
+    first = 0
+    while first < len(labels) and labels[first] in RESERVED_LABELS:
+        first += 1
+    return list(labels[first:])
+
+
+def _is_formula(text: str) -> bool:
+    return _FORMULA.match(text) is not None and _SIGNED_NUMBER.match(text) is None

@@ -1,0 +1,31 @@
+"""What the file should be: a dataset's contract. Plain Python throughout, so that light functions can read one too."""
+
+from __future__ import annotations
+
+from chalicelib.engine.contract.binding import Binding, bind, bind_positions
+from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, TYPES, Constraints, Field, ForeignKey
+from chalicelib.engine.contract.resource import SUPPORTED_ENCODINGS, Contract, parse, to_document
+from chalicelib.engine.contract.schema import RESERVED_LABELS
+from chalicelib.engine.contract.sluice_keys import Aggregate, Measure, Tolerance
+from chalicelib.engine.text.dialect import Dialect
+
+__all__ = [
+    "FALSE_VALUES",
+    "RESERVED_LABELS",
+    "SUPPORTED_ENCODINGS",
+    "TRUE_VALUES",
+    "TYPES",
+    "Aggregate",
+    "Binding",
+    "Constraints",
+    "Contract",
+    "Dialect",
+    "Field",
+    "ForeignKey",
+    "Measure",
+    "Tolerance",
+    "bind",
+    "bind_positions",
+    "parse",
+    "to_document",
+]

@@ -1,0 +1,174 @@
+"""One column's values, measured without keeping them: sum, range, lengths, distinct values, and a grid of counts."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chalicelib.engine.measure import exact, plain, sketches
+from chalicelib.engine.measure.columns import Column, concat, view
+from chalicelib.engine.measure.exact import Sums
+from chalicelib.engine.measure.extremes import extremes, range_of
+from chalicelib.engine.measure.histogram import Grid
+from chalicelib.engine.measure.measures import Mean, is_number
+
+Ints = NDArray[np.int64]
+Packed = tuple[Any, dict[str, Any]]
+
+PRECISION: Final = 14
+"""2^14 HyperLogLog registers a column: standard error 0.8 %."""
+
+_DAY: Final = 86_400_000_000
+_SECOND: Final = 1_000_000
+_ONE: Final = np.zeros(1, np.int64)
+
+
+class Measured:
+    """A function of the multiset of values that were added, each as often as its weight says."""
+
+    def __init__(self, count_distinct: bool = True) -> None:
+        self._count_distinct = count_distinct
+        self._count = 0
+        self._sums = Sums.zeros(1)
+        self._low: Any = pa.nulls(1)
+        self._high: Any = pa.nulls(1)
+        self._grid = Grid()
+        self._lengths: tuple[int, int] | None = None
+        self._registers = np.zeros((1, 1 << PRECISION), np.uint8)
+
+    def add(self, column: Column, weights: Ints | None) -> None:
+        """Take a column without nulls, of a type that has an order; ``weights`` None: each value once.
+
+        Errors: ``ValueError`` or ``pa.ArrowException`` where its kind is not that of the values before.
+        """
+        array = column.array
+        self._count += column.rows if weights is None else int(weights.sum())
+        kind = array.type
+        one = np.zeros(len(array), np.int64)
+        self._stretch(*range_of(array))
+        if is_number(kind):
+            self._sums.add_at(exact.sums(array, one, 1) if weights is None else exact.weighted(array, weights), _ONE)
+        if pa.types.is_string(kind):
+            self._measure_lengths(array)
+        else:
+            self._add_to_grid(array, weights)
+        if self._count_distinct:
+            sketches.update_registers(self._registers, column.hashes)
+
+    def _stretch(self, low: Any, high: Any) -> None:
+        self._low = extremes(*_both(self._low, low), 1, False)
+        self._high = extremes(*_both(self._high, high), 1, True)
+
+    def _measure_lengths(self, array: Any) -> None:
+        lengths = view(pc.call_function("utf8_length", [array]))
+        self._widen(int(lengths.min()), int(lengths.max()))
+
+    def _widen(self, shortest: int, longest: int) -> None:
+        if self._lengths is not None:
+            shortest, longest = min(self._lengths[0], shortest), max(self._lengths[1], longest)
+        self._lengths = (shortest, longest)
+
+    def _add_to_grid(self, array: Any, weights: Ints | None) -> None:
+        kind = array.type
+        if pa.types.is_decimal(kind):
+            array = array.cast(pa.float64())
+        elif not (is_number(kind) or pa.types.is_temporal(kind)):
+            return
+        numbers = view(array)
+        if numbers.dtype == np.float64:
+            finite = np.isfinite(numbers)
+            if not finite.all():
+                numbers = numbers[finite]
+                weights = None if weights is None else weights[finite]
+        else:
+            numbers = numbers.astype(np.int64, copy=False)
+        self._grid.add(numbers, weights)
+
+    def merge(self, other: Measured) -> None:
+        self._count += other._count
+        self._stretch(other._low, other._high)
+        self._sums.add_at(other._sums, _ONE)
+        self._grid.merge(other._grid)
+        if other._lengths is not None:
+            self._widen(*other._lengths)
+        np.maximum(self._registers, other._registers, out=self._registers)
+
+    def result(self, distinct: int | None) -> dict[str, Any]:
+        """The measures of a column's profile; ``distinct``: how many values differ, where that is known exactly."""
+        kind = self._low.type
+        mean = None
+        if is_number(kind) and self._count:
+            mean = Mean(self._sums, np.array([self._count])).results()[0]
+        if distinct is None:
+            distinct = min(self._count, sketches.estimate(self._registers[0]))
+        return {
+            "min": plain.values(self._low)[0],
+            "max": plain.values(self._high)[0],
+            "mean": mean,
+            "approxDistinct": distinct,
+            "minLength": self._lengths[0] if self._lengths else None,
+            "maxLength": self._lengths[1] if self._lengths else None,
+            "histogram": self._histogram(kind),
+        }
+
+    def _histogram(self, kind: Any) -> dict[str, Any] | None:
+        low, high = self._grid.low, self._grid.high
+        if low is None or high is None:
+            return None
+        grain = 1
+        if pa.types.is_timestamp(kind) or pa.types.is_time(kind):
+            micro = 1000 if getattr(kind, "unit", "us") == "ns" else 1
+            grain = next((unit * micro for unit in (_DAY, _SECOND) if high - low >= 20 * unit * micro), 1)
+        edges, counts = self._grid.bins(grain)
+        if not pa.types.is_temporal(kind):
+            return {"edges": edges, "counts": counts}
+        # the edge that ends the last bin may be past the type's last value (24:00)
+        last = {"s": 86_399, "us": 86_399_999_999}.get(getattr(kind, "unit", ""), 0) if pa.types.is_time(kind) else None
+        numbers = np.array(edges if last is None else [min(int(edge), last) for edge in edges], np.int64)
+        storage = numbers.astype(np.int32) if pa.types.is_date32(kind) else numbers
+        texts = plain.values(pa.Array.from_buffers(kind, len(storage), [None, pa.py_buffer(storage.data)]))
+        return {"edges": texts, "counts": counts}
+
+    def pack(self) -> Packed:
+        grid = self._grid
+        meta = {
+            "count": self._count,
+            "sums": [self._sums.base, self._sums.kind, self._sums.scale, *self._sums.special[:, 0].tolist()],
+            "grid": [_portable(grid.low), _portable(grid.high), grid.level, grid.first],
+            "lengths": self._lengths,
+        }
+        arrays = {"low": self._low, "high": self._high, "limbs": self._sums.limbs[:, 0], "grid": grid.counts}
+        return meta, {**arrays, "registers": self._registers[0].view(np.int64)}
+
+    @classmethod
+    def unpack(cls, packed: Packed) -> Self:
+        meta, arrays = packed
+        loaded = cls()
+        loaded._count = meta["count"]
+        base, kind, scale, *special = meta["sums"]
+        limbs = view(arrays["limbs"]).reshape(-1, 1).copy()
+        loaded._sums = Sums(limbs, base, kind, scale, np.array(special, np.int64).reshape(3, 1))
+        low, high, level, first = meta["grid"]
+        loaded._grid = Grid(_from_portable(low), _from_portable(high), level, first, view(arrays["grid"]).copy())
+        loaded._low, loaded._high = arrays["low"], arrays["high"]
+        loaded._lengths = None if meta["lengths"] is None else (meta["lengths"][0], meta["lengths"][1])
+        loaded._registers = view(arrays["registers"]).view(np.uint8).reshape(1, -1).copy()
+        return loaded
+
+
+def _both(first: Any, second: Any) -> tuple[Any, Ints]:
+    values = concat([first, second]).drop_null()
+    return values, np.zeros(len(values), np.int64)
+
+
+def _portable(value: int | float | None) -> int | str | None:
+    """A number as JSON that keeps its type: a float as its hexadecimal text."""
+    return value.hex() if isinstance(value, float) else value
+
+
+def _from_portable(value: int | str | None) -> int | float | None:
+    return float.fromhex(value) if isinstance(value, str) else value

@@ -1,0 +1,245 @@
+"""Where records begin and end in a stretch of bytes, vectorised wherever every quote is well formed.
+
+With quotes well formed, an odd number of them before a line break means that it is inside a cell; so record ends are
+found by counting, in numpy. A record with a stray quote, a comment, or one longer than the limit is left to the
+automaton, one at a time, and counting goes on behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chalicelib.engine.records.automaton import CR, LF, SPACE, Grammar, NeedMore, Shape, lines, scan_record
+
+Offsets = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+_NONE: Offsets = np.empty(0, np.int64)
+
+
+class Tape(Protocol):
+    """A stretch of the object that can grow at its end."""
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def at_end(self) -> bool:
+        """Whether ``data`` reaches the object's end."""
+
+    def extend(self) -> None:
+        """Append more bytes; only called while not ``at_end``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive whole records of a tape."""
+
+    starts: Offsets
+    """Offsets in the tape: of each record, and at last the end of the final one (so one longer than the records)."""
+    odd: dict[int, Shape]
+    """Position in the block → shape, for the records that are not ``REGULAR``."""
+    fresh: Offsets
+    """``starts`` without the lines recovered out of an unclosed stretch: where two runs meet in one of these, they
+    agree from there on."""
+
+    @property
+    def count(self) -> int:
+        return len(self.starts) - 1
+
+
+class _Marks:
+    """Positions of line breaks and quotes in one window, and where counting quotes stops being enough."""
+
+    def __init__(self, data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> None:
+        self._window = np.frombuffer(data, np.uint8, end - base, base)
+        self._grammar = grammar
+        self._after: int | None = data[end] if end < len(data) else None
+        self._at_end = at_end
+        escaped = self._escaped() if _holds(data, base, end, grammar.escape) else None
+        self.breaks = self._breaks(escaped, has_returns=_holds(data, base, end, CR))
+        """Offset after each line break, relative to ``base``, like all offsets here."""
+        self.quotes = self._positions(grammar.quote, escaped) if _holds(data, base, end, grammar.quote) else _NONE
+        # With every quote well formed, an odd number of them before a place means that it is inside a cell.
+        self._quotes_before = np.searchsorted(self.quotes, self.breaks)
+        self._violations = self._find_violations(escaped) if len(self.quotes) else (_NONE, _NONE)
+        self._comments = self._find_comments() if _holds(data, base, end, grammar.comment) else _NONE
+
+    def record_ends(self, start: int) -> tuple[Offsets, bool]:
+        """Ends of the well-formed records from the record start ``start`` on, and whether something else follows."""
+        first_break = int(np.searchsorted(self.breaks, start, "right"))
+        first_quote = int(np.searchsorted(self.quotes, start))
+        bound = min(self._first_violation(first_quote), self._first_comment(start, first_quote))
+        if not len(self.quotes) and bound > len(self._window):
+            return self.breaks[first_break:], False
+        last_break = int(np.searchsorted(self.breaks, bound, "right"))
+        outside = (self._quotes_before[first_break:last_break] - first_quote) & 1 == 0
+        return self.breaks[first_break:last_break][outside], bound <= len(self._window)
+
+    def _first_violation(self, first_quote: int) -> int:
+        violations = self._violations[first_quote & 1]
+        at = int(np.searchsorted(violations, first_quote))
+        return int(self.quotes[violations[at]]) if at < len(violations) else len(self._window) + 1
+
+    def _first_comment(self, start: int, first_quote: int) -> int:
+        comments = self._comments[int(np.searchsorted(self._comments, start)) :]
+        outside = np.flatnonzero((np.searchsorted(self.quotes, comments) - first_quote) & 1 == 0)
+        return int(comments[outside[0]]) if len(outside) else len(self._window) + 1
+
+    def _escaped(self) -> NDArray[np.bool_]:
+        """Which bytes an escape character makes literal: in a run of escapes every second one is itself escaped."""
+        escapes = np.flatnonzero(self._window == self._grammar.escape)
+        first_of_run = np.diff(escapes, prepend=-2) != 1
+        run_start = np.maximum.accumulate(np.where(first_of_run, np.arange(len(escapes)), 0))
+        targets = escapes[(np.arange(len(escapes)) - run_start) % 2 == 0] + 1
+        escaped = np.zeros(len(self._window), np.bool_)
+        escaped[targets[targets < len(escaped)]] = True
+        return escaped
+
+    def _positions(self, byte: int, escaped: NDArray[np.bool_] | None) -> Offsets:
+        hits = self._window == byte
+        return np.flatnonzero(hits if escaped is None else hits & ~escaped)
+
+    def _breaks(self, escaped: NDArray[np.bool_] | None, *, has_returns: bool) -> Offsets:
+        """Offset after each LF, CR LF and lone CR. A CR that may be half of a CR LF is left out."""
+        feeds = self._positions(LF, escaped) + 1
+        if not has_returns:
+            return feeds
+        returns = self._positions(CR, escaped)
+        lone = self._following(returns) != LF
+        if len(returns) and returns[-1] == len(self._window) - 1 and self._after is None:
+            lone[-1] = self._at_end
+        return np.sort(np.concatenate((feeds, returns[lone] + 1)))
+
+    def _following(self, positions: Offsets) -> Bytes:
+        """The byte after each position; 0 after the last one at hand."""
+        following = self._window[np.minimum(positions + 1, len(self._window) - 1)]
+        if len(positions) and positions[-1] == len(self._window) - 1:
+            following[-1] = self._after or 0
+        return following
+
+    def _find_violations(self, escaped: NDArray[np.bool_] | None) -> tuple[Offsets, Offsets]:
+        """Quotes (by their place among the quotes) that are not well formed: an opening one not at the start of a
+        cell, a closing one not at the end of one; if the count begins at an even quote, and if at an odd one.
+        """
+        grammar, quotes = self._grammar, self.quotes
+        separator = np.zeros(256, np.bool_)
+        separator[[grammar.delimiter, LF, CR]] = True
+        before = self._previous_text(quotes) if grammar.skip_space else quotes - 1
+        starts_cell = separator[self._window[before]]
+        if escaped is not None:
+            starts_cell &= ~escaped[before]
+        starts_cell |= before < 0
+        ends_cell = separator[self._following(quotes)]
+        if quotes[-1] == len(self._window) - 1 and self._after is None:
+            ends_cell[-1] = self._at_end
+        doubled = (np.diff(quotes) == 1) & grammar.double_quote
+        bad_opening, bad_closing = ~starts_cell, ~ends_cell
+        bad_opening[1:] &= ~doubled
+        bad_closing[:-1] &= ~doubled
+        even = np.arange(len(quotes)) % 2 == 0
+        return (
+            np.flatnonzero(np.where(even, bad_opening, bad_closing)),
+            np.flatnonzero(np.where(even, bad_closing, bad_opening)),
+        )
+
+    def _previous_text(self, positions: Offsets) -> Offsets:
+        """The last byte before each position that is no space; -1 where there is none."""
+        places = np.arange(len(self._window))
+        last = np.maximum.accumulate(np.where(self._window == SPACE, -1, places))
+        found: Offsets = np.where(positions > 0, last[positions - 1], -1)
+        return found
+
+    def _find_comments(self) -> Offsets:
+        """Comment characters at the start of a line."""
+        found = np.flatnonzero(self._window == self._grammar.comment)
+        previous = self._window[found - 1]
+        at_line_start: Offsets = found[(found == 0) | (previous == LF) | (previous == CR)]
+        return at_line_start
+
+
+def _holds(data: bytes, start: int, end: int, byte: int) -> bool:
+    return byte >= 0 and data.find(bytes((byte,)), start, end) >= 0
+
+
+def _window(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> tuple[Offsets, dict[int, Shape]]:
+    """Ends of the whole records between ``base`` (a record start) and about ``end``, with the odd ones' shapes."""
+    marks = _Marks(data, base, end, grammar, at_end)
+    pieces: list[Offsets] = []
+    odd: dict[int, Shape] = {}
+    count, start, size = 0, 0, end - base
+    reaches_end = at_end and end == len(data)
+    while start < size:
+        ends, interrupted = marks.record_ends(start)
+        lengths = np.diff(ends, prepend=start)
+        overlong = np.flatnonzero(lengths > grammar.limit)
+        if len(overlong):
+            ends = ends[: overlong[0]]
+        if len(ends):
+            pieces.append(ends)
+            count += len(ends)
+            start = int(ends[-1])
+        unfinished = size - start > grammar.limit
+        if start >= size or not (interrupted or len(overlong) or unfinished or reaches_end):
+            break
+        try:
+            record_end, shape = scan_record(data, base + start, grammar, at_end)
+        except NeedMore:
+            break
+        if shape is not Shape.REGULAR:
+            odd[count] = shape
+        pieces.append(np.array([record_end - base], np.int64))
+        count += 1
+        start = record_end - base
+    return (np.concatenate(pieces) + base if pieces else np.empty(0, np.int64)), odd
+
+
+def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int) -> Iterator[Block]:
+    """The records that begin in ``[start, stop)`` of the tape, in blocks of about ``block_bytes``.
+
+    ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs.
+    """
+    position, window_bytes = start, block_bytes
+    while position < min(stop, len(tape.data)) or (position < stop and not tape.at_end):
+        end = min(position + window_bytes, len(tape.data))
+        ends, odd = _window(tape.data, position, end, grammar, tape.at_end) if end > position else (_NONE, {})
+        if not len(ends):
+            window_bytes *= 2
+            if end == len(tape.data):
+                tape.extend()
+            continue
+        starts = np.concatenate((np.array([position], np.int64), ends))
+        owned = int(np.searchsorted(starts[:-1], stop))
+        yield _recovered(tape.data, starts[: owned + 1], odd, grammar)
+        position, window_bytes = int(starts[owned]), block_bytes
+
+
+def _recovered(data: bytes, starts: Offsets, odd: dict[int, Shape], grammar: Grammar) -> Block:
+    """The block with the lines of each unclosed stretch as records of their own."""
+    odd = {at: shape for at, shape in odd.items() if at < len(starts) - 1}
+    unclosed = [at for at in sorted(odd) if odd[at] is Shape.UNCLOSED_QUOTE]
+    if not unclosed:
+        return Block(starts, odd, starts)
+    pieces: list[Offsets] = []
+    shapes: dict[int, Shape] = {}
+    taken, shift = 0, 0
+    for at in unclosed:
+        pieces.append(starts[taken:at])
+        stretch_start, stretch_end = int(starts[at]), int(starts[at + 1])
+        shapes |= {other + shift: odd[other] for other in odd if taken <= other < at}
+        within = list(lines(data, stretch_start, stretch_end))
+        for number, (line_start, line_end) in enumerate(within):
+            shape = Shape.UNCLOSED_QUOTE
+            if number:
+                _, shape = scan_record(data[line_start:line_end], 0, grammar, at_end=True)
+            if shape is not Shape.REGULAR:
+                shapes[at + shift + number] = shape
+        pieces.append(np.array([line_start for line_start, _ in within], np.int64))
+        shift += len(within) - 1
+        taken = at + 1
+    shapes |= {other + shift: odd[other] for other in odd if other >= taken}
+    return Block(np.concatenate((*pieces, starts[taken:])), shapes, starts)
