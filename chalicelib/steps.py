@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 
-from chalicelib import errors, publish, references, settling, texts
+from chalicelib import errors
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
@@ -26,10 +26,11 @@ from chalicelib.model import (
     source_from_event,
     timestamp,
 )  # fmt: skip
-from chalicelib.objecttape import ObjectTape
 from chalicelib.ports import Objects, Ports
 from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES, Settings  # fmt: skip
-from chalicelib.workspace import Workspace
+from chalicelib.stages import publish, references, settling, texts
+from chalicelib.stages.tape import ObjectTape
+from chalicelib.stages.workspace import Workspace
 
 
 def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:

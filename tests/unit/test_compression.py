@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
-from chalicelib import texts
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.text import compression
 from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal, Transient
 from chalicelib.settings import MIB
+from chalicelib.stages import texts
 from tests import pipeline
 from tests.fakes import MemoryPorts
 from tests.pipeline import contract

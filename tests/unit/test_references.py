@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import references, steps
+from chalicelib import steps
 from chalicelib.engine import arrays, hashing, types
 from chalicelib.engine.checks import references as engine
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.hashing import hash_array
 from chalicelib.model import JSON, event_from_source
+from chalicelib.stages import references
 from tests import pipeline
 from tests.fakes import MemoryPorts
 from tests.pipeline import RESULTS, Outcome, contract

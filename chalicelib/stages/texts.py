@@ -30,7 +30,7 @@ from chalicelib.settings import (
     TEXT_LIMIT_BYTES,
     Settings,
 )
-from chalicelib.workspace import Workspace
+from chalicelib.stages.workspace import Workspace
 
 LIMITS: Final = Limits(TEXT_LIMIT_BYTES, EXPANSION_LIMIT_RATIO, EXPANSION_FREE_BYTES)
 _TEXT_TYPE: Final = "text/csv; charset=utf-8"

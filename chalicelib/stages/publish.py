@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from chalicelib import errors, workspace
+from chalicelib import errors
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import ledger
 from chalicelib.engine.checks.check import Checker
@@ -25,7 +25,8 @@ from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
-from chalicelib.settling import State
+from chalicelib.stages import workspace
+from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
 _SWITCH_ATTEMPTS: Final = 5

@@ -25,9 +25,9 @@ from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
 from chalicelib.engine.worker import Repeats
 from chalicelib.model import JSON, Chunks, Rows
-from chalicelib.objecttape import ObjectTape
 from chalicelib.ports import Objects
-from chalicelib.workspace import Workspace, parallel
+from chalicelib.stages.tape import ObjectTape
+from chalicelib.stages.workspace import Workspace, parallel
 
 MAX_ROUNDS: Final = 5
 """A survey, its repair, processing, its repair, and one more where a repaired chunk's rows have yet other types."""

@@ -32,7 +32,7 @@ from chalicelib.engine.plan import Plan
 from chalicelib.model import JSON
 from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
-from chalicelib.workspace import BINARY_TYPE, JSON_TYPE, Workspace, parallel
+from chalicelib.stages.workspace import BINARY_TYPE, JSON_TYPE, Workspace, parallel
 
 _PARTS_AT_ONCE: Final = 8
 """Parquet files read at a time: their keys are merged, and counted, before the next are read."""
