@@ -6,15 +6,15 @@
 2.  **ValidateData** (``steps.validate_data``) claims the job for its execution, reads the dataset's contract
     (``engine.contract``), finds out what the file is (``stages.texts``, ``engine.text``), rewrites it as UTF-8 where it
     is packed or in another encoding, and writes a plan and a round of tasks, one per byte range (``engine.plan``). What
-    foreign keys may refer to is pinned there (``stages.references``). Takes an S3 event, gives a reference to the round.
+    foreign keys may refer to is pinned there (``stages.references``). Takes an S3 event, gives a reference to the
+    round.
 3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``engine.worker`` finds the chunk's records
     though it starts in the middle of one (``engine.records``), reads and checks their cells (``engine.types``,
     ``engine.checks``), hands valid rows to the dataset's own function (``engine.transform``), and aggregates, profiles
     and writes what comes out (``engine.measure``, ``engine.deliver``). Its partial results lie under
     ``work/<job_id>/``; it gives nothing back.
 4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``stages.settling``, ``engine.ledger``).
-    Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told
-    the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
+    Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData again, told the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
 5.  **StoreResults** (``steps.store_results``, ``stages.publish``) writes the outputs under ``jobs/<job_id>/``,
     the manifest last, and then makes the job current with one conditional put. Too many rejected rows end the job here.
 6.  **NotifySuccess, NotifyFailure** (``notify``) tell people and machines. A failure of any state was first written to
