@@ -113,3 +113,24 @@ def test_a_draft_is_inferred_from_the_restored_texts() -> None:
     body = _csv([["_record", "_line", "_errors", "price"], ["1", "2", "", "'-"], ["2", "3", "", "-5"]])
     outcome = pipeline.run(body)
     assert outcome.table.to_pylist() == [{"price": None}, {"price": -5}]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        ({"delimiter": ";"}, b"a;b\nx;1\n"),
+        ({"delimiter": ",", "header": False}, b"x,1\n"),
+        ({"delimiter": ",", "quoteChar": "'"}, b"a,b\nx,1\n"),
+        ({"delimiter": "|", "commentChar": "_"}, b"a|b\nx|1\n"),
+    ],
+)
+def test_rejects_are_read_whatever_the_dialect_of_the_contract(dialect: dict, body: bytes, delimiter: str) -> None:
+    described = contract({"name": "a", "type": "integer"}, {"name": "b", "type": "string"}, dialect=dialect)
+    rejects = _read(pipeline.run(body, described).body("rejects.csv"))
+    assert rejects[0][3:] == ["a", "b"]
+    # A spreadsheet writes the delimiter of its locale.
+    sink = io.StringIO(newline="")
+    csv.writer(sink, delimiter=delimiter).writerows([rejects[0], [*rejects[1][:3], "7", *rejects[1][4:]]])
+    corrected = pipeline.run(sink.getvalue().encode(), described)
+    assert corrected.table.to_pylist() == [{"a": 7, "b": "1"}]

@@ -6,6 +6,7 @@ that it leaves out has the standard's default. Without one, the delimiter and th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -138,6 +139,12 @@ def _character(node: Node) -> str | None:
     return text
 
 
+_REJECTS = re.compile(rb'"?_record"?([,;\t|])"?_line"?\1"?_errors"?(?:\1|[\r\n])')
+"""The start of a rejects.csv, which is written in one dialect whatever that of the file was; a spreadsheet may have put
+the delimiter of its own locale into it. No field can have these labels.
+"""
+
+
 def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     """Find out what is needed to read a file.
 
@@ -157,6 +164,10 @@ def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     chosen: list[str] = []
     if contract is None or contract.encoding is None:
         chosen.append("encoding")
+    rejects = _REJECTS.match(body)
+    if rejects:
+        dialect = replace(Dialect(), delimiter=rejects[1].decode())
+        return Sniffed(bom_bytes, dialect, 1.0, (*chosen, "delimiter", "header"))
     if contract is not None and contract.dialect is not None:
         return Sniffed(bom_bytes, contract.dialect, 1.0, tuple(chosen))
     names = None if contract is None else [field.name for field in contract.fields]
