@@ -15,7 +15,7 @@ from chalicelib.engine.contract import Contract
 from chalicelib.engine.plan import Text
 from chalicelib.engine.text import charset, compression, signatures
 from chalicelib.engine.text.charset import Charset
-from chalicelib.engine.text.dialect import Sniffed, sniff
+from chalicelib.engine.text.dialect import Sniffed, is_rejects, sniff
 from chalicelib.engine.text.encodings import UTF8
 from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal
@@ -58,7 +58,7 @@ def prepare(
     packed = compression.recognise(head)
     if packed is None:
         signatures.refuse_foreign(head)
-        found = charset.find(head, _stated(contract), whole=len(head) == source.size_bytes)
+        found = charset.find(head, _stated(contract, head), whole=len(head) == source.size_bytes)
         if found.encoding == UTF8:
             sniffed = sniff(head, contract, whole=len(head) == source.size_bytes)
             text = Text(source, UTF8, found.confidence, None, source.size_bytes)
@@ -68,7 +68,7 @@ def prepare(
         pieces = limited(_unpacked(objects, source, packed), limits, source.size_bytes)
         head, pieces = _peek(pieces)
         _refuse_nested(head, packed)
-        found = charset.find(head, _stated(contract), whole=len(head) < HEAD_SIZE_BYTES)
+        found = charset.find(head, _stated(contract, head), whole=len(head) < HEAD_SIZE_BYTES)
     return _rewritten(objects, settings, source, contract, packed, found, pieces)
 
 
@@ -106,8 +106,13 @@ def _rewritten(
     return Prepared(text, head[:HEAD_SIZE_BYTES], sniffed, settings.chunk_size_bytes * merged)
 
 
-def _stated(contract: Contract | None) -> str | None:
-    return None if contract is None else contract.encoding
+def _stated(contract: Contract | None, head: bytes) -> str | None:
+    """The encoding that a contract gives its files; but a rejects.csv is written in UTF-8, whatever theirs is, and has
+    theirs only where a spreadsheet saved it so.
+    """
+    if contract is None:
+        return None
+    return UTF8 if is_rejects(head) and charset.is_utf8(head) else contract.encoding
 
 
 def _peek(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

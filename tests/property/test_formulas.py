@@ -134,3 +134,14 @@ def test_rejects_are_read_whatever_the_dialect_of_the_contract(dialect: dict, bo
     csv.writer(sink, delimiter=delimiter).writerows([rejects[0], [*rejects[1][:3], "7", *rejects[1][4:]]])
     corrected = pipeline.run(sink.getvalue().encode(), described)
     assert corrected.table.to_pylist() == [{"a": 7, "b": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "saved"),
+    [("utf-8", "utf-8"), ("utf-8", "utf-8-sig"), ("cp1252", "utf-8"), ("cp1252", "utf-8-sig"), ("cp1252", "cp1252")],
+)
+def test_rejects_are_read_whatever_the_encoding_of_the_contract(encoding: str, saved: str) -> None:
+    described = contract({"name": "a", "type": "integer"}, {"name": "b", "type": "string"}, encoding=encoding)
+    rejects = pipeline.run("a,b\nx,Käse\n".encode(encoding), described).body("rejects.csv").decode()
+    corrected = pipeline.run(rejects.replace(",x,", ",7,").encode(saved), described)
+    assert corrected.table.to_pylist() == [{"a": 7, "b": "Käse"}]

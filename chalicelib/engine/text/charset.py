@@ -15,6 +15,7 @@ tells what was chosen and how surely.
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -116,6 +117,15 @@ def _decodes(head: bytes, encoding: str) -> bool:
     unit = 4 if encoding.startswith("utf-32") else 2
     text = head[: len(head) // unit * unit].decode(encoding, "replace")
     return "\ufffd" not in text[:-1] and "\0" not in text
+
+
+def is_utf8(head: bytes) -> bool:
+    """Whether a file's first bytes are UTF-8; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _of_bytes(head: bytes, whole: bool) -> Charset:

@@ -145,6 +145,11 @@ the delimiter of its own locale into it. No field can have these labels.
 """
 
 
+def is_rejects(head: bytes) -> bool:
+    """Whether a file begins as a rejects.csv does, perhaps after a byte order mark of UTF-8."""
+    return _REJECTS.match(head.removeprefix(UTF8_BOM)) is not None
+
+
 def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     """Find out what is needed to read a file.
 
