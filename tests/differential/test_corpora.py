@@ -84,7 +84,9 @@ def test_frictionless_finds_the_same_under_the_draft(drafted: tuple[Corpus, byte
 def test_frictionless_finds_the_same_under_a_stricter_schema(drafted: tuple[Corpus, bytes, Outcome]) -> None:
     _, body, outcome = drafted
     document = outcome.document("contract.json")
-    compared = compare(Table(body, corpora.stricter(document["schema"]), document["dialect"]))
+    # Never the whole file: Frictionless keeps every error with its row in memory.
+    part = corpora.sample(body, corpora.SAMPLED_RECORDS)
+    compared = compare(Table(part, corpora.stricter(document["schema"]), document["dialect"]))
     explained, unexplained = explain(compared)
     assert not unexplained
     assert set(explained.values()) <= {"columns-without-a-label"}
