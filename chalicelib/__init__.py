@@ -14,9 +14,10 @@
     and writes what comes out (``engine.measure``, ``engine.deliver``). Its partial results lie under
     ``work/<job_id>/``; it gives nothing back.
 4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``stages.settling``, ``engine.ledger``).
-    Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData again, told the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
-5.  **StoreResults** (``steps.store_results``, ``stages.publish``) writes the outputs under ``jobs/<job_id>/``,
-    the manifest last, and then makes the job current with one conditional put. Too many rejected rows end the job here.
+    Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told
+    the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
+5.  **StoreResults** (``steps.store_results``, ``stages.publish``) writes the outputs under ``jobs/<job_id>/``, the
+    manifest last, and then makes the job current with one conditional put. Too many rejected rows end the job here.
 6.  **NotifySuccess, NotifyFailure** (``notify``) tell people and machines. A failure of any state was first written to
     the job by ``failure.record_failure``; an execution that died outside its own Catch is seen by
     ``triggers.execution_status_changed``.

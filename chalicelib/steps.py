@@ -7,6 +7,8 @@ the same effect. What travels between states is a reference to a round of tasks,
 from __future__ import annotations
 
 import json
+import logging
+import traceback
 from dataclasses import replace
 from functools import lru_cache
 
@@ -31,6 +33,8 @@ from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES
 from chalicelib.stages import publish, references, settling, texts
 from chalicelib.stages.tape import ObjectTape
 from chalicelib.stages.workspace import Workspace
+
+_LOG = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
 
 
 def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
@@ -94,6 +98,9 @@ def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | 
 def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks}``. Gives ``{}``: a Map's results count
     against the limit on a state's output, however many there are.
+
+    A chunk that cannot be done says so in its report, for AggregateData to judge: a Map tells no more of a child's
+    error than that there were too many.
     """
     task = Task.from_json(payload["task"])
     plan = _parsed_plan(ports.objects.get(settings.results_bucket, task.plan))
@@ -101,9 +108,23 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
-    tape = ObjectTape(ports.objects, plan, task)
-    workspace.put_result(task, worker.run(task, plan, tape, transform, repeats, known))
+    try:
+        result = worker.run(task, plan, ObjectTape(ports.objects, plan, task), transform, repeats, known)
+    except errors.Terminal as error:
+        result = worker.not_read(task, error)
+    if result.failure is not None:
+        _log_failure(task, result.failure)
+    workspace.put_result(task, result)
     return {}
+
+
+def _log_failure(task: Task, failure: errors.Terminal) -> None:
+    """The failure with the lines of code that it came through, but without the exception's own text: that may hold a
+    cell's value.
+    """
+    cause = failure.__cause__ or failure
+    frames = "".join(traceback.format_tb(cause.__traceback__))
+    _LOG.error("chunk %d failed: %s\n%s%s", task.index, failure, frames, type(cause).__name__)
 
 
 @lru_cache(maxsize=4)

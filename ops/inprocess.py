@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from chalicelib import failure, steps
-from chalicelib.errors import SluiceError
+from chalicelib.errors import SluiceError, Transient
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import MIB, Settings, from_environment
 from ops import disk, outputs
@@ -92,7 +92,10 @@ class Run:
             self._show(source.job_id, 0, 0)
             steps.store_results(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
         except SluiceError as error:
-            caught = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
+            caught = {
+                "Error": "Transient" if isinstance(error, Transient) else "Terminal",
+                "Cause": json.dumps({"errorMessage": str(error)}),
+            }
             payload = {"execution": _EXECUTION, "event": event, "failure": caught}
             failure.record_failure(self.ports, self.settings, payload)
         job = self.ports.jobs.get(source.job_id)

@@ -41,6 +41,10 @@ class Report:
     surveys: list[Any] = field(default_factory=list)
     outputs: JSON = field(default_factory=dict)
     """What was written, by name."""
+    failure: dict[str, str] | None = None
+    """``{"code", "message"}`` where the chunk's rows could not be delivered."""
+    read: bool = True
+    """False: the chunk's bytes could not be had, and nothing is known of its records."""
 
     @classmethod
     def from_json(cls, document: JSON) -> Self:
@@ -48,6 +52,13 @@ class Report:
         known["rows"] = Rows(**known["rows"])
         known["continuations"] = {state: tuple(chain) for state, chain in known["continuations"].items()}
         return cls(**known)
+
+
+def raise_failure(reports: Sequence[Report]) -> None:
+    """Errors: ``Terminal``, the failure of the first chunk that has one."""
+    failure = next((report.failure for report in reports if report.failure), None)
+    if failure is not None:
+        raise errors.Terminal(failure["code"], failure["message"])
 
 
 Resolve = Callable[[Report, int], int]

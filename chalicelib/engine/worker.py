@@ -17,7 +17,7 @@ from chalicelib.engine.checks.findings import Rejected
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
-from chalicelib.engine.deliver import Delivery, Part
+from chalicelib.engine.deliver import Delivered, Delivery, Part
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.automaton import count_line_breaks
 from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
@@ -25,6 +25,7 @@ from chalicelib.engine.records.parse import Parsed, parse, record_bytes
 from chalicelib.engine.records.split import Block, Offsets
 from chalicelib.engine.transform import Transform
 from chalicelib.engine.types.infer import Surveys
+from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Rows
 
 Repeats = Mapping[int, list[tuple[int, int, int]]]
@@ -45,6 +46,8 @@ class Result:
     """One ``Occurrences.dump`` per key of the contract; none where the chunk has no record."""
     aggregates: bytes = b""
     profile: bytes = b""
+    failure: Terminal | None = None
+    """Why the rows could not be delivered; the report then says so, and still where the records are."""
 
 
 def run(
@@ -55,11 +58,34 @@ def run(
     repeats: Repeats,
     references: Sequence[KeySet],
 ) -> Result:
-    """Do one chunk. Errors: ``Terminal`` where the transform or an aggregate cannot be applied."""
+    """Do one chunk.
+
+    Where the transform or an aggregate cannot be applied the report says so, instead of an exception: the chunk may
+    have guessed its start wrong, and then the fault was not in the data. Errors: those of the tape.
+    """
     records = Records(plan, tape, locate(task, plan, tape))
     if task.mode == "survey":
         return _survey(task, plan, records)
     return _Process(task, plan, records, transform, repeats, references).run()
+
+
+def not_read(task: Task, error: Terminal) -> Result:
+    """The result of a chunk whose bytes could not be had."""
+    failure = {"code": error.code, "message": error.message}
+    report = {
+        "index": task.index,
+        "round": task.round,
+        "start": task.start,
+        "end": task.end,
+        "first_record": None,
+        "next_record": None,
+        "continuations": {},
+        "lines": 0,
+        "rows": Rows().to_json(),
+        "failure": failure,
+        "read": False,
+    }
+    return Result(report, failure=error)
 
 
 def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
@@ -148,16 +174,32 @@ class _Process:
         if self._keys:
             held = list(held)
             keys = [self._settle(position, held) for position in range(len(self._keys))] if held else []
-        for each in held:
-            self._deliver(each)
-        delivered = self._delivery.finish()
+        delivered, failure = self._delivered(held)
         report = self._records.report(self._task) | {
             "rows": self._rows.to_json(),
             "delivered": delivered.rows,
             "findings": self._findings,
             "schema": delivered.schema,
+            "failure": None if failure is None else {"code": failure.code, "message": failure.message},
         }
-        return Result(report, delivered.parts, b"".join(self._rejects), keys, delivered.aggregates, delivered.profile)
+        rejects = b"".join(self._rejects)
+        return Result(report, delivered.parts, rejects, keys, delivered.aggregates, delivered.profile, failure)
+
+    def _delivered(self, held: Iterable[_Held]) -> tuple[Delivered, Terminal | None]:
+        """What the rows became; nothing, and why, where they could not be delivered. All records are gone through."""
+        failure: Terminal | None = None
+        for each in held:
+            try:
+                if failure is None:
+                    self._deliver(each)
+            except Terminal as error:
+                failure = error
+        if failure is None:
+            try:
+                return self._delivery.finish(), None
+            except Terminal as error:
+                failure = error
+        return Delivered(0, None, [], b"", b""), failure
 
     def keys(self) -> list[bytes]:
         held = list(self._checked())

@@ -79,10 +79,13 @@ def next_round(state: State, objects: Objects) -> JSON | None:
     """
     if state.number >= MAX_ROUNDS:
         raise errors.Terminal("not-settled", f"the chunks do not agree after {state.number} rounds")
+    ledger.raise_failure([report for report in state.reports if not report.read])
     number = state.number + 1
     firsts = ledger.first_records(state.reports, state.plan.data_start, _reader(state, objects))
     proven = [replace(task, round=number, first_record=first) for task, first in zip(state.tasks, firsts, strict=False)]
     wrong = set(ledger.unproven(state.reports, firsts))
+    # A chunk that guessed wrong may have failed on what are no rows at all: it is done again.
+    ledger.raise_failure([report for report in state.reports if report.index not in wrong])
     if state.surveying and wrong:
         return state.workspace.put_round(number, [task for task in proven if task.index in wrong])
     if state.surveying:

@@ -296,3 +296,17 @@ def test_a_failure_before_the_job_had_a_record_is_recorded() -> None:
     job = ports.jobs.get(source.job_id)
     assert job is not None
     assert job.status is Status.FAILED
+
+
+def test_an_object_replaced_while_it_is_processed_is_told_by_its_own_code() -> None:
+    ports = MemoryPorts()
+
+    def replaced(*_: Any) -> bytes:
+        raise Terminal("object-replaced", "the object was replaced")
+
+    def replace(ports: MemoryPorts) -> None:
+        ports.objects.read_range = replaced  # type: ignore[method-assign]
+
+    outcome = run(b"id,name\n1,a\n", ports=ports, before_chunks=replace)
+    assert error_of(outcome) == ("object-replaced", "the object was replaced")
+    assert outcome.published == []

@@ -116,3 +116,33 @@ def test_a_dataset_finds_its_module(package: Path, dataset: str) -> None:
     (package / f"{name}.py").write_text("def transform(df):\n    return df\n")
     assert transforms.find(dataset) is not None
     assert transforms.find("others") is None
+
+
+def test_a_failure_on_what_are_no_rows_fails_nothing(package: Path) -> None:
+    """A chunk that guesses wrong sees rows inside a quoted cell; what its transform says of them does not count."""
+    (package / "things.py").write_text(
+        "def transform(df):\n    if (df['id'] == 999).any():\n        raise ValueError('no such row')\n    return df\n"
+    )
+    described = contract({"name": "id", "type": "integer"}, {"name": "note", "type": "string"})
+    body = b'id,note\n1,"\n999,x\n999,y\n"\n2,z\n'
+    repaired = 0
+    for chunk_size in range(1, len(body) + 1):
+        outcome = pipeline.run(body, described, chunk_size=chunk_size)
+        assert outcome.job.error is None, (chunk_size, outcome.job.error)
+        assert outcome.job.rows == Rows(read=2, valid=2)
+        repaired += outcome.job.chunks.repaired
+    assert repaired > 0
+
+
+def test_the_first_failing_chunk_is_named_whatever_the_others_say(package: Path) -> None:
+    outcome = run(package, "    raise KeyError(str(df['id'].iloc[0]))", chunk_size=10)
+    assert outcome.job.error is not None
+    assert outcome.job.error.message.startswith("dataset things, chunk 0, ")
+
+
+def test_the_log_tells_where_in_the_transform_but_no_value(package: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(package, "    raise ValueError(f'secret {df.id.iloc[0]}')")
+    assert "things.py" in caplog.text
+    assert "line 4, in transform" in caplog.text
+    assert "ValueError" in caplog.text
+    assert "secret 1" not in caplog.text
