@@ -72,6 +72,12 @@ REFUSED = {
         ("1", "21"),
         contract(tolerance={"maxRejectedRows": 0}),
     ),
+    "a-chunk-that-fails": Refused(
+        HEADER + GOOD,
+        "bad-measure",
+        ("name",),
+        contract(aggregates=[{"name": "all", "groupBy": [], "measures": {"total": {"sum": "name"}}}]),
+    ),
     "contract-unknown-type": Refused(
         HEADER + GOOD,
         "invalid-contract",
