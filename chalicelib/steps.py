@@ -27,9 +27,9 @@ from chalicelib.model import (
     Status,
     source_from_event,
     timestamp,
-)  # fmt: skip
+)
 from chalicelib.ports import Objects, Ports
-from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES, Settings  # fmt: skip
+from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES, Settings
 from chalicelib.stages import publish, references, settling, texts
 from chalicelib.stages.tape import ObjectTape
 from chalicelib.stages.workspace import Workspace

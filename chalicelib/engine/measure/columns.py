@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chalicelib.engine import hashing
+from chalicelib.engine import arrays, hashing
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -37,36 +37,15 @@ def buffer(values: NDArray[Any]) -> Any:
     return pa.py_buffer(values.data)
 
 
-def bitmap(mask: Bools) -> Any:
-    """A mask as an Arrow validity bitmap."""
-    return buffer(np.packbits(mask, bitorder="little"))
-
-
 def view(array: Any) -> NDArray[Any]:
     """The values of a fixed-width Arrow array, without a copy; what stands under a null is undefined."""
-    dtype = _NUMPY.get(array.type)
-    if dtype is None:
-        dtype = "<u8" if pa.types.is_uint64(array.type) else "<i8"
-    data = array.buffers()[1]
-    if data is None:
-        return np.zeros(len(array), dtype)
-    return np.frombuffer(data, dtype, len(array), array.offset * np.dtype(dtype).itemsize)
+    dtype = _NUMPY.get(array.type) or ("<u8" if pa.types.is_uint64(array.type) else "<i8")
+    return arrays.values_of(array, dtype)
 
 
 def validity(array: Any) -> Bools | None:
     """True where there is a value; None where every row has one."""
-    if array.null_count == 0:
-        return None
-    if pa.types.is_null(array.type):
-        return np.zeros(len(array), np.bool_)
-    bits = np.frombuffer(array.buffers()[0], np.uint8)
-    return _bits(bits, array.offset, len(array))
-
-
-def _bits(bits: NDArray[np.uint8], offset: int, length: int) -> Bools:
-    first = offset // 8
-    unpacked = np.unpackbits(bits[first : (offset + length + 7) // 8], bitorder="little")
-    return unpacked[offset - first * 8 :][:length].view(np.bool_)
+    return None if array.null_count == 0 else arrays.valid(array)
 
 
 def canonical(array: Any) -> Any:
@@ -135,7 +114,7 @@ def is_plain(kind: Any) -> bool:
 def _mask_buffer(array: Any) -> Any:
     """The validity bitmap of an array, moved to offset 0."""
     valid = validity(array)
-    return None if valid is None else bitmap(valid)
+    return None if valid is None else arrays.bitmap(valid)
 
 
 def combined(column: Any) -> Any:
@@ -145,16 +124,16 @@ def combined(column: Any) -> Any:
     return column
 
 
-def concat(arrays: Sequence[Any]) -> Any:
+def concat(parts: Sequence[Any]) -> Any:
     """One array from several of the same kind of value; a column of nulls, or of integers among floats, is promoted.
 
     Errors: ``pa.ArrowInvalid`` / ``pa.ArrowTypeError`` where the kinds do not go together (text and numbers).
     """
-    first = arrays[0].type
-    if all(array.type == first for array in arrays):
-        return pa.concat_arrays(list(arrays)) if len(arrays) > 1 else arrays[0]
-    arrays = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in arrays]
-    tables = [pa.Table.from_arrays([array], names=["_"]) for array in arrays]
+    first = parts[0].type
+    if all(array.type == first for array in parts):
+        return pa.concat_parts(list(parts)) if len(parts) > 1 else parts[0]
+    parts = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in parts]
+    tables = [pa.Table.from_parts([array], names=["_"]) for array in parts]
     return combined(pa.concat_tables(tables, promote_options="permissive").column(0))
 
 

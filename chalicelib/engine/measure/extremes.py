@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chalicelib.engine import arrays
 from chalicelib.engine.measure import plain
-from chalicelib.engine.measure.columns import Column, bitmap, buffer, concat, view
+from chalicelib.engine.measure.columns import Column, buffer, concat, view
 
 Ints = NDArray[np.int64]
 Packed = tuple[Any, dict[str, Any]]
@@ -63,7 +64,7 @@ def extremes(array: Any, owners: Ints, groups: int, largest: bool) -> Any:
         if kind == pa.float64() and np.isnan(numbers).any():
             owners, numbers = owners[~np.isnan(numbers)], numbers[~np.isnan(numbers)]
         best = _scattered(pick, numbers, owners, groups, largest)
-        mask = bitmap(np.bincount(owners, minlength=groups) > 0)
+        mask = arrays.bitmap(np.bincount(owners, minlength=groups) > 0)
         return pa.Array.from_buffers(kind, groups, [mask, buffer(best)])
     # anything else with an order: by rank among the distinct values
     codes, distinct = Column("", array).encoded
@@ -73,7 +74,7 @@ def extremes(array: Any, owners: Ints, groups: int, largest: bool) -> Any:
     best = _scattered(pick, ranks[codes], owners, groups, largest)
     found = np.bincount(owners, minlength=groups) > 0
     chosen = np.where(found, order[np.where(found, best, 0)], 0) if len(order) else np.zeros(groups, np.int64)
-    return distinct.take(pa.Array.from_buffers(pa.int64(), groups, [bitmap(found), buffer(chosen)]))
+    return distinct.take(pa.Array.from_buffers(pa.int64(), groups, [arrays.bitmap(found), buffer(chosen)]))
 
 
 def range_of(array: Any) -> tuple[Any, Any]:
