@@ -131,9 +131,9 @@ def concat(parts: Sequence[Any]) -> Any:
     """
     first = parts[0].type
     if all(array.type == first for array in parts):
-        return pa.concat_parts(list(parts)) if len(parts) > 1 else parts[0]
+        return pa.concat_arrays(list(parts)) if len(parts) > 1 else parts[0]
     parts = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in parts]
-    tables = [pa.Table.from_parts([array], names=["_"]) for array in parts]
+    tables = [pa.Table.from_arrays([array], names=["_"]) for array in parts]
     return combined(pa.concat_tables(tables, promote_options="permissive").column(0))
 
 
