@@ -26,32 +26,29 @@ class StageClient(TypedAWSClient):
     def __init__(self, session: Any, stage: str) -> None:
         super().__init__(session)
         self._stage = stage
-        self._unsettled: set[str] = set()
 
     def _wait_for_active(self, function_name: str) -> None:
-        """A function becomes ready while the next one is worked on: ``settle`` waits for all of them at once."""
-        self._unsettled.add(function_name)
+        """Chalice goes on with calls that Lambda refuses on a function that is Pending or being updated (its
+        concurrency, its permissions): so each function is waited for at once.
+        https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+        """
+        self._wait_for("function_active_v2", function_name)
+        self._wait_for("function_updated_v2", function_name)
 
     def _wait_for_function_update(self, function_name: str) -> None:
-        self._unsettled.add(function_name)
-
-    def settle(self) -> None:
-        """Wait until every function that was created or changed is ready to be invoked."""
-        while self._unsettled:
-            function_name = self._unsettled.pop()
-            self._wait_for("function_active_v2", function_name)
-            self._wait_for("function_updated_v2", function_name)
+        self._wait_for("function_updated_v2", function_name)
 
     def _update_function_code(
         self, function_name: str, zip_contents: Any, architecture: str | None = None
     ) -> dict[str, Any]:
         """Chalice always uploads the code; here only code that differs, so a changed setting is changed at once."""
         current: dict[str, Any] = self.get_function_configuration(function_name)
+        if current.get("State") == "Pending" or current.get("LastUpdateStatus") == "InProgress":
+            self._wait_for_active(function_name)  # an attempt that was interrupted left it so
         digest = base64.b64encode(hashlib.sha256(zip_contents).digest()).decode()
         if current["CodeSha256"] == digest and architecture in (None, *current.get("Architectures", [])):
             return current
         updated: dict[str, Any] = super()._update_function_code(function_name, zip_contents, architecture)
-        # Lambda refuses the change of the configuration, which comes next, while the code is being changed.
         self._wait_for("function_updated_v2", function_name)
         return updated
 

@@ -64,14 +64,16 @@ def main(action: str, project: str, stage: str) -> int:
     client = client_class(session, stage)
     executor = Executor(client, UI())
     deployer = _deployer(config, client, executor) if action == "deploy" else _undeployer(executor)
+    ended = False
     try:
         deployer.deploy(config, chalice_stage_name=stage)
-        client.settle()
+        ended = True
     except (ChaliceDeploymentError, ChaliceBuildError, AWSClientError, ClientError, BotoCoreError) as error:
-        if action == "deploy":
-            _record_what_stands(Path(project), stage, executor.resource_values)
         print(str(error), file=sys.stderr)
         return 1
+    finally:  # whatever ended it, an interruption included
+        if action == "deploy" and not ended:
+            _record_what_stands(Path(project), stage, executor.resource_values)
     return 0
 
 

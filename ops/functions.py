@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import string
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from ops.target import STAGE_TAG, Names, OperatorError, Target
 ROOT: Final = Path(__file__).resolve().parent.parent
 RECORD_KEY: Final = "functions/record.json"
 _RUNNER_ERROR_CHARS: Final = 4_000
+_RUNNER_ENDS_ITSELF_SECONDS: Final = 3
+_RUNNER_END_SECONDS: Final = 30
 _FILE_TIME: Final = 1_577_836_800
 """The time of every file in the folder (2020-01-01): Chalice's archive holds it, and so depends on content alone."""
 _NOT_SHIPPED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".DS_Store")
@@ -143,7 +146,6 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     ``force``: deploy in any case, because something that Chalice merges into (the inbox's notifications) was changed.
     Errors: ``OperatorError`` with Chalice's words; what it had made by then is recorded, so a new attempt goes on.
     """
-    bucket = target.names.bucket("artifacts")
     record = load_record(target)
     if not force and record.get("fingerprint") == build.fingerprint and _stands(target, record):
         return _deployed(target, record["chalice"], changed=False)
@@ -151,17 +153,29 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     if record:
         deployed.parent.mkdir(exist_ok=True)
         deployed.write_text(json.dumps(record["chalice"]))
-    error = _run(target, "deploy", build.folder, tell)
-    chalice_record = json.loads(deployed.read_text()) if deployed.exists() else {"resources": []}
+    error = "interrupted"
+    try:
+        error = _run(target, "deploy", build.folder, tell)
+    finally:  # whatever ended it: what was made and not recorded would be made a second time
+        chalice_record = _record(target, build, deployed, error)
+    if error:
+        raise OperatorError(f"the functions are deployed in part:\n{error}")
+    return _deployed(target, chalice_record, changed=True)
+
+
+def _record(target: Target, build: Build, deployed: Path, error: str) -> dict[str, Any]:
+    """Put what Chalice says that stands into the artifacts bucket; with an error, so that the next ``deploy`` goes on
+    from it. Returns Chalice's part.
+    """
+    chalice_record: dict[str, Any] = json.loads(deployed.read_text()) if deployed.exists() else {"resources": []}
     new = {
         "fingerprint": None if error else build.fingerprint,
         "chalice": chalice_record,
         "code": {} if error else _code(target, chalice_record),
     }
-    target.s3.put_object(Bucket=bucket, Key=RECORD_KEY, Body=json.dumps(new, indent=2).encode())
-    if error:
-        raise OperatorError(f"the functions are deployed in part:\n{error}")
-    return _deployed(target, chalice_record, changed=True)
+    body = json.dumps(new, indent=2).encode()
+    target.s3.put_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY, Body=body)
+    return chalice_record
 
 
 def delete(target: Target, tell: Tell) -> bool:
@@ -260,10 +274,28 @@ def _run(target: Target, action: str, folder: Path, tell: Tell) -> str:
         said: list[str] = []
         reader = threading.Thread(target=said.extend, args=(runner.stderr,), daemon=True)
         reader.start()
-        for line in runner.stdout:
-            tell(line.strip())
+        try:
+            for line in runner.stdout:
+                tell(line.strip())
+        except BaseException:
+            _interrupt(runner)
+            raise
         reader.join()
     return "" if runner.returncode == 0 else "".join(said)[-_RUNNER_ERROR_CHARS:] or f"status {runner.returncode}"
+
+
+def _interrupt(runner: subprocess.Popen[str]) -> None:
+    """Have Chalice stop, and wait until it has written down what it made. A Ctrl-C at a terminal has reached it already:
+    a second one could hit it while it writes.
+    """
+    for seconds, end in ((_RUNNER_ENDS_ITSELF_SECONDS, runner.send_signal), (_RUNNER_END_SECONDS, None)):
+        try:
+            runner.wait(seconds)
+            return
+        except subprocess.TimeoutExpired:
+            if end is not None:
+                end(signal.SIGINT)
+    runner.kill()
 
 
 def _fingerprint(folder: Path) -> str:

@@ -1,0 +1,130 @@
+"""Chalice's client against a Lambda that is as strict as the real one about functions that are not ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ops.chalice_client import EmulatedStageClient, StageClient
+
+POLLS_UNTIL_READY = 3
+
+
+class Session:
+    """What Chalice asks of a session when its client is made."""
+
+    def get_component(self, _: str) -> Any:
+        raise AssertionError("nothing is resolved here")
+
+
+class StrictLambda:
+    """A function is Pending (or its update InProgress) until it was asked after a few times; until then everything that
+    changes it is refused, as AWS does: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+    """
+
+    class exceptions:
+        class InvalidParameterValueException(Exception): ...
+
+        class ResourceInUseException(Exception): ...
+
+    def __init__(self) -> None:
+        self.functions: dict[str, dict[str, Any]] = {}
+        self._polls: dict[str, int] = {}
+        self.changed: list[str] = []
+
+    def create_function(self, FunctionName: str, **_: Any) -> dict[str, Any]:
+        self.functions[FunctionName] = {"State": "Pending", "LastUpdateStatus": "InProgress", "CodeSha256": "x"}
+        self._polls[FunctionName] = 0
+        return {"FunctionArn": f"arn:{FunctionName}", **self.functions[FunctionName]}
+
+    def get_function_configuration(self, FunctionName: str) -> dict[str, Any]:
+        return dict(self.functions[FunctionName])
+
+    def update_function_configuration(self, FunctionName: str, **_: Any) -> dict[str, Any]:
+        self._change(FunctionName, "UpdateFunctionConfiguration")
+        self.functions[FunctionName]["LastUpdateStatus"] = "InProgress"
+        self._polls[FunctionName] = 0
+        return dict(self.functions[FunctionName])
+
+    def update_function_code(self, FunctionName: str, **_: Any) -> dict[str, Any]:
+        self._change(FunctionName, "UpdateFunctionCode")
+        self.functions[FunctionName]["LastUpdateStatus"] = "InProgress"
+        self._polls[FunctionName] = 0
+        return dict(self.functions[FunctionName])
+
+    def delete_function_concurrency(self, FunctionName: str) -> None:
+        self._change(FunctionName, "DeleteFunctionConcurrency")
+
+    def add_permission(self, FunctionName: str, **_: Any) -> None:
+        self._change(FunctionName, "AddPermission")
+
+    def get_waiter(self, name: str) -> Waiter:
+        assert name in ("function_active_v2", "function_updated_v2")
+        return Waiter(self)
+
+    def poll(self, function: str) -> None:
+        self._polls[function] += 1
+        if self._polls[function] >= POLLS_UNTIL_READY:
+            self.functions[function] |= {"State": "Active", "LastUpdateStatus": "Successful"}
+
+    def is_ready(self, function: str) -> bool:
+        found = self.functions[function]
+        return (found["State"], found["LastUpdateStatus"]) == ("Active", "Successful")
+
+    def _change(self, function: str, operation: str) -> None:
+        if not self.is_ready(function):
+            message = f"The operation cannot be performed at this time. {function} is in the state Pending"
+            raise ClientError({"Error": {"Code": "ResourceConflictException", "Message": message}}, operation)
+        self.changed.append(operation)
+
+
+class Waiter:
+    def __init__(self, service: StrictLambda) -> None:
+        self._service = service
+
+    def wait(self, FunctionName: str, WaiterConfig: dict[str, Any]) -> None:
+        for _ in range(WaiterConfig["MaxAttempts"]):
+            self._service.poll(FunctionName)
+            if self._service.is_ready(FunctionName):
+                return
+        raise AssertionError("waited too short a time")
+
+
+@pytest.fixture
+def strict() -> StrictLambda:
+    return StrictLambda()
+
+
+@pytest.fixture(params=[StageClient, EmulatedStageClient])
+def client(request: pytest.FixtureRequest, strict: StrictLambda, monkeypatch: pytest.MonkeyPatch) -> StageClient:
+    made: StageClient = request.param(Session(), "test")
+    monkeypatch.setattr(made, "_client", lambda service: {"lambda": strict}[service])
+    return made
+
+
+def test_a_new_function_is_ready_before_the_next_call_on_it(client: StageClient, strict: StrictLambda) -> None:
+    client.create_function("f", "role", "zip", "python3.13", "app.f")
+    client.delete_function_concurrency("f")
+    assert strict.changed == ["DeleteFunctionConcurrency"]
+
+
+def test_a_changed_function_is_ready_before_the_next_call_on_it(client: StageClient, strict: StrictLambda) -> None:
+    client.create_function("f", "role", "zip", "python3.13", "app.f")
+    client._do_update_function_config("f", {"Timeout": 5})
+    client.delete_function_concurrency("f")
+    assert strict.changed == ["UpdateFunctionConfiguration", "DeleteFunctionConcurrency"]
+
+
+def test_what_an_interrupted_attempt_left_pending_is_waited_for(client: StageClient, strict: StrictLambda) -> None:
+    strict.create_function("f")
+    client._update_function_code("f", b"zip")
+    client._do_update_function_config("f", {"Timeout": 5})
+    assert strict.changed == ["UpdateFunctionCode", "UpdateFunctionConfiguration"]
+
+
+def test_the_stub_is_as_strict_as_aws(strict: StrictLambda) -> None:
+    strict.create_function("f")
+    with pytest.raises(ClientError, match="ResourceConflictException"):
+        strict.add_permission("f")
