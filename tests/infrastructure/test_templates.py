@@ -86,7 +86,7 @@ def test_alarms_can_publish_to_the_topic() -> None:
     found = documents.resources(documents.FOUNDATION)
     assert "KmsMasterKeyId" not in found["NoticesTopic"]["Properties"]  # alias/aws/sns would shut alarms out
     (statement,) = found["NoticesTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert set(statement["Principal"]["Service"]) == {"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}  # no rule targets the topic
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
