@@ -285,7 +285,7 @@ def _run(target: Target, action: str, folder: Path, tell: Tell) -> str:
 
 
 def _interrupt(runner: subprocess.Popen[str]) -> None:
-    """Have Chalice stop, and wait until it has written down what it made. A Ctrl-C at a terminal has reached it already:
+    """Have Chalice stop, and wait until it has written down what it made. A Ctrl-C at a terminal has reached it:
     a second one could hit it while it writes.
     """
     for seconds, end in ((_RUNNER_ENDS_ITSELF_SECONDS, runner.send_signal), (_RUNNER_END_SECONDS, None)):

@@ -58,8 +58,9 @@ def substitutions() -> dict[str, str]:
 
 
 def resolve(value: Any) -> str:
-    """A ``!Sub`` or ``!Ref`` of a parameter, worked out for stage ``test``."""
-    known = {
+    """A ``!Sub``, a ``!Join`` or a ``!Ref`` of a parameter, worked out for stage ``test``."""
+    known: dict[str, Any] = {
+        "FunctionNames": functions.function_names(NAMES),
         "Stage": NAMES.stage,
         "AWS::Partition": NAMES.partition,
         "AWS::Region": NAMES.region,
@@ -71,9 +72,14 @@ def resolve(value: Any) -> str:
         "NoticesTopic": NAMES.notices_topic_arn,
     }
     if isinstance(value, dict) and "Ref" in value:
-        return known[value["Ref"]]
+        return str(known[value["Ref"]])
+    if isinstance(value, dict) and "Fn::Join" in value:
+        separator, listed_ = value["Fn::Join"]
+        return str(separator).join(known[listed_["Ref"]])
     if isinstance(value, dict) and "Fn::Sub" in value:
-        return re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], value["Fn::Sub"])
+        text, variables = value["Fn::Sub"] if isinstance(value["Fn::Sub"], list) else (value["Fn::Sub"], {})
+        known |= {name: resolve(variable) for name, variable in variables.items()}
+        return re.sub(r"\$\{([^}]+)\}", lambda found: str(known[found[1]]), text)
     assert isinstance(value, str)
     return value
 

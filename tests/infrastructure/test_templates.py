@@ -142,6 +142,19 @@ def test_the_dashboard_is_valid_json() -> None:
     assert all(widget["properties"]["title"] for widget in widgets)
 
 
+@pytest.mark.parametrize("metric", ["Errors", "Throttles", "Duration"])
+def test_the_dashboard_shows_every_function(metric: str) -> None:
+    body = documents.resources(documents.WORKFLOW)["Dashboard"]["Properties"]["DashboardBody"]
+    shown = [
+        series
+        for widget in json.loads(documents.resolve(body))["widgets"]
+        for series in widget["properties"]["metrics"]
+        if series[1] == metric
+    ]
+    expected = [["AWS/Lambda", metric, "FunctionName", name] for name in functions.function_names(documents.NAMES)]
+    assert shown == expected
+
+
 def test_names_in_the_templates_are_those_of_the_code() -> None:
     found = documents.resources(documents.FOUNDATION) | documents.resources(documents.WORKFLOW)
     names = documents.NAMES
