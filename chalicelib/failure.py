@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from chalicelib import errors
 from chalicelib.model import JSON, Failure, source_from_event, timestamp
@@ -21,16 +22,32 @@ def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     return {"job_id": source.job_id, "dataset": source.dataset}
 
 
+_BY_NAME: Final[dict[str, Failure]] = {
+    "States.Timeout": Failure("timed-out", "a step took longer than it may"),
+    "Lambda.TooManyRequestsException": Failure(
+        "throttled", "Lambda would not run a function, for many attempts: the account's concurrency was used up"
+    ),
+    "States.ExceedToleratedFailureThreshold": Failure(
+        "chunk-failed",
+        "the function process-chunk failed on a chunk, or could not be run, in every attempt: its log says why",
+    ),
+}
+"""Errors of Step Functions and Lambda, whose own words would help nobody."""
+
+
 def failure_of(caught: JSON) -> Failure:
     """The failure behind what a state's Catch was given. A Lambda function's cause is JSON with an ``errorMessage``
     (``"code: message"`` where the pipeline raised it); a state's own error has a plain text or nothing.
     """
     error, cause = str(caught.get("Error", "")), str(caught.get("Cause") or "")
-    if error == "States.Timeout":
-        return Failure("timed-out", "a step took longer than it may")
+    if error in _BY_NAME:
+        return _BY_NAME[error]
     try:
         message = str(json.loads(cause)["errorMessage"])
     except (ValueError, KeyError, TypeError):
+        if cause.startswith("{"):
+            # Step Functions cuts a cause at 32,768 characters, and what is left of the JSON is no message.
+            return Failure("internal-error", f"{error}: its cause cannot be read; the log of the function has it")
         message = cause
     if error in ("Terminal", "Transient"):
         return Failure(*errors.from_text(message))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from chalicelib import telemetry, wiring
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.model import JSON
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
+
+MESSAGE_LIMIT_CHARS: Final = 8_000
+"""Longest message, as JSON, that leaves a function of the workflow. Step Functions cuts the cause that it stands in at
+32,768 characters, and would leave JSON that nobody can read:
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_TaskFailedEventDetails.html"""
+_CUT: Final = " … (cut; the log of the function has the rest)"
 
 Handled = Callable[[Ports, Settings, JSON], JSON]
 
@@ -56,4 +63,14 @@ def trigger(handled: Handled) -> Callable[[Event], JSON]:
 
 def _as_the_workflow_knows_it(error: SluiceError) -> Terminal | Transient:
     kind = Transient if isinstance(error, Transient) else Terminal
-    return kind(error.code, error.message)
+    return kind(error.code, _bounded(error.message))
+
+
+def _bounded(message: str) -> str:
+    """A message that leaves room for the rest of a cause; escaped as JSON a character may be twelve."""
+    if len(json.dumps(message)) <= MESSAGE_LIMIT_CHARS:
+        return message
+    kept = message[:MESSAGE_LIMIT_CHARS]
+    while len(json.dumps(kept)) > MESSAGE_LIMIT_CHARS:
+        kept = kept[: len(kept) * 3 // 4]
+    return kept + _CUT

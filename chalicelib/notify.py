@@ -71,6 +71,15 @@ _ADVICE: Final[dict[str, str]] = {
     "execution-failed": "Look at the execution's history and the logs of the function that failed. {again}",
     "execution-lost": "The execution ended without a trace in the job. Look at the logs. {again}",
     # the set-up
+    "chunk-failed": (
+        "Look at the log of the function process-chunk. Where it was refused to run (Throttles on the dashboard), raise"
+        " the account's concurrency or lower --max-concurrency; where it ran out of time or memory, choose a smaller"
+        " --chunk-size. {again}"
+    ),
+    "throttled": (
+        "Ask AWS for more concurrent executions of Lambda functions in this account and region, or deploy with a lower"
+        " --max-concurrency. {again}"
+    ),
     "access-denied": "Grant the function's role the permission that is named (`deploy.py up` does). {again}",
     "aws-unavailable": "AWS did not answer in spite of retries. {again}",
     "internal-error": _FAULT,

@@ -23,6 +23,8 @@ LAMBDA_SERVICE_ERRORS = {
     "Lambda.TooManyRequestsException",
 }
 
+THROTTLED = "Lambda.TooManyRequestsException"
+
 EXPRESS_LIMIT_SECONDS = 300
 """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
@@ -93,8 +95,9 @@ def test_a_task_outlasts_its_function(name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_is_retried_by_name_with_backoff_and_jitter(name: str) -> None:
     retries = TASKS[name]["Retry"]
-    assert set(retries[0]["ErrorEquals"]) == LAMBDA_SERVICE_ERRORS | {"Transient"}
-    assert {"States.Timeout", "Lambda.Unknown"} <= set(retries[1]["ErrorEquals"])
+    assert set(retries[0]["ErrorEquals"]) == LAMBDA_SERVICE_ERRORS - {THROTTLED} | {"Transient"}
+    assert retries[1]["ErrorEquals"] == [THROTTLED]
+    assert {"States.Timeout", "Lambda.Unknown"} <= set(retries[2]["ErrorEquals"])
     named = {error for retry in retries for error in retry["ErrorEquals"]}
     assert not named & {"States.ALL", "States.TaskFailed", "Terminal"}
     for retry in retries:
@@ -110,6 +113,36 @@ def test_two_attempts_of_a_chunk_fit_into_an_express_child() -> None:
     attempts = 1 + timed_out["MaxAttempts"]
     delays = timed_out["MaxAttempts"] * timed_out["MaxDelaySeconds"]
     assert attempts * chunk["TimeoutSeconds"] + delays <= EXPRESS_LIMIT_SECONDS
+
+
+def delays(retry: dict[str, Any]) -> float:
+    """The longest that all attempts of a retrier wait together."""
+    interval, rate, most = retry["IntervalSeconds"], retry["BackoffRate"], retry["MaxDelaySeconds"]
+    return float(sum(min(interval * rate**attempt, most) for attempt in range(retry["MaxAttempts"])))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_function_that_is_refused_for_concurrency_is_waited_for_long(name: str) -> None:
+    """A new account has ten concurrent executions: every chunk but the first ten is refused at first."""
+    (throttled,) = [retry for retry in TASKS[name]["Retry"] if THROTTLED in retry["ErrorEquals"]]
+    assert throttled["IntervalSeconds"] >= 3
+    assert delays(throttled) >= (120 if name == "ProcessChunk" else 900)
+
+
+def test_a_long_wait_for_a_function_and_one_attempt_fit_into_an_express_child() -> None:
+    chunk = TASKS["ProcessChunk"]
+    (throttled,) = [retry for retry in chunk["Retry"] if THROTTLED in retry["ErrorEquals"]]
+    assert delays(throttled) + chunk["TimeoutSeconds"] <= EXPRESS_LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Fail"])
+def test_a_failed_state_needs_nothing_that_may_be_absent(name: str) -> None:
+    """A Catch always gives an Error, but States.Timeout comes without a Cause, and a path to nothing is
+    States.Runtime: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+    assert STATES[name]["ErrorPath"] == "$.failure.Error"
+    assert "CausePath" not in STATES[name]
+    assert STATES[name]["Cause"]
 
 
 def test_the_map_tolerates_no_failure_and_collects_nothing() -> None:

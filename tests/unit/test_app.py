@@ -19,7 +19,7 @@ from chalice.test import Client
 import app
 import chalicelib
 from chalicelib import handlers, telemetry, wiring
-from chalicelib.errors import InvalidContract, SluiceError, Terminal, Transient
+from chalicelib.errors import InvalidContract, SluiceError, Terminal, Transient, from_text
 from chalicelib.model import JSON, source_from_event
 from chalicelib.settings import from_environment
 from chalicelib.version import VERSION
@@ -212,6 +212,23 @@ def test_errors_leave_under_the_names_that_the_workflow_lists(
         failing({}, None)
     assert type(caught.value).__name__ == name
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("character", ["x", "\u00e9", "\U0001f600", '"'], ids=ascii)
+def test_a_message_leaves_room_for_the_rest_of_its_cause(ports: MemoryPorts, character: str):
+    """Step Functions cuts a cause at 32,768 characters; what is left is no JSON."""
+
+    @handlers.step
+    def failing(ports: Any, settings: Any, payload: JSON) -> JSON:
+        raise Terminal("header-mismatch", character * 100_000)
+
+    with pytest.raises(Terminal) as caught:
+        failing({}, None)
+    code, message = from_text(str(caught.value))
+    assert code == "header-mismatch"
+    assert message.startswith(character * 400)
+    assert message.endswith("(cut; the log of the function has the rest)")
+    assert len(json.dumps(message)) < 8_200
 
 
 # Logs.
