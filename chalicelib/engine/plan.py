@@ -12,7 +12,7 @@ from chalicelib.engine.contract import Contract, binding
 from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.records.automaton import Grammar
 from chalicelib.engine.records.parse import Layout
-from chalicelib.engine.text.dialect import Dialect, Sniffed
+from chalicelib.engine.text.dialect import UTF8_BOM, Dialect, Sniffed
 from chalicelib.engine.text.encodings import UTF8, Original
 from chalicelib.engine.text.header import read_header
 from chalicelib.errors import Terminal
@@ -191,7 +191,7 @@ def draw(
     grammar = Grammar.of(dialect, record_limit_bytes)
     header = read_header(head, sniffed.bom_bytes, dialect, grammar, whole=whole, original=text.original)
     if not header.labels and (dialect.header or contract is None):
-        raise Terminal("empty-file", "the file has no record: nothing but blank lines, or comments")
+        raise _unlabelled(head[header.data_start :])
     labels = restored_labels(header.labels) if dialect.header else _names(contract, len(header.labels))
     plan = Plan(
         source=source,
@@ -214,9 +214,16 @@ def draw(
     return plan
 
 
+def _unlabelled(rest: bytes) -> Terminal:
+    """Why nothing tells what the columns are. ``rest``: the head after the preamble."""
+    if rest.removeprefix(UTF8_BOM).strip(b"\r\n"):
+        return Terminal("header-too-long", f"no sound record within {len(rest)} bytes tells how many columns there are")
+    return Terminal("empty-file", "the file has no record: nothing but blank lines, or comments")
+
+
 def _names(contract: Contract | None, width: int) -> tuple[str, ...]:
-    """What the columns of a file without a header are called; ``width``: the cells of its first record, which may have
-    more or fewer than there are columns.
+    """What the columns of a file without a header are called; ``width``: the cells of its first sound record, which may
+    have more or fewer than there are columns; 0 where there is none.
     """
     bound = tuple([None] * width) if contract is None else binding.bind_positions(contract, width).fields
     return tuple(

@@ -77,7 +77,7 @@ def unlabelled(position: int) -> str:
 
 
 def bind_positions(contract: Contract, width: int) -> Binding:
-    """Bind the columns of a file without a header, in order. ``width``: the cells of its first record.
+    """Bind the columns of a file without a header, in order. ``width``: the cells of its first sound record; 0: none.
 
     Columns beyond the fields are ignored under subset and partial, and fields beyond the columns are null under
     superset and partial, if they are not required. Otherwise every record should have as many cells as there are

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, count_line_breaks, scan_record
+from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, count_line_breaks, lines, scan_record
 from chalicelib.engine.records.parse import cells, record_bytes
 from chalicelib.engine.text.dialect import Dialect
 from chalicelib.engine.text.encodings import Original
@@ -14,7 +15,7 @@ from chalicelib.errors import Terminal
 @dataclass(frozen=True, slots=True)
 class Header:
     labels: tuple[str, ...]
-    """One per column; for a file without a header, the cells of its first record."""
+    """One per column; for a file without a header, the cells of its first sound record (none where there is none)."""
     data_start: int
     """Offset of the first record after the header."""
     lines: int
@@ -26,27 +27,59 @@ def read_header(
 ) -> Header:
     """Read the header from the object's first bytes, beginning at ``start`` (after a byte order mark).
 
-    Blank lines and comments before the first row are not rows. Rows are numbered from 1; those that the dialect calls
-    ``headerRows`` are the header, cell by cell joined by ``headerJoin``, those in ``commentRows`` are passed over.
+    Blank lines and comments are not rows. Rows are numbered from 1; those that the dialect calls ``headerRows`` are the
+    header, cell by cell joined by ``headerJoin``, those in ``commentRows`` are passed over.
 
     Errors: ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
     """
     wanted = dialect.header_rows if dialect.header else ()
-    last = max((*wanted, *dialect.comment_rows), default=0) + (not dialect.header)
-    rows: dict[int, list[str]] = {}
+    last = max((*wanted, *dialect.comment_rows), default=0)
+    rows: list[list[str]] = []
     position, data_start, number = start, start, 0
     while number < last and position < len(head):
         end, shape = _scan(head, position, grammar, whole)
-        if shape is not Shape.COMMENT and (number or head[position] not in b"\r\n"):
+        if _is_row(head, position, shape):
             number += 1
-            if number not in dialect.comment_rows:
-                rows[number] = _cells(head, position, end, shape, dialect, original)
-        position = end
-        if number in wanted or number in dialect.comment_rows:
+            if number in wanted:
+                rows.append(_cells(head, position, end, shape, dialect, original))
             data_start = end
-    first = rows.get(min(rows, default=1), [])
-    labels = _joined([rows[row] for row in wanted if row in rows], dialect.header_join) if dialect.header else first
+        position = end
+    labels = _joined(rows, dialect.header_join) if dialect.header else _first(head, data_start, dialect, grammar, whole)
     return Header(tuple(labels), data_start, count_line_breaks(head, 0, data_start))
+
+
+def _is_row(head: bytes, start: int, shape: Shape) -> bool:
+    return shape is not Shape.COMMENT and head[start] not in b"\r\n"
+
+
+def _first(head: bytes, start: int, dialect: Dialect, grammar: Grammar, whole: bool) -> list[str]:
+    """The cells of the first record that nothing is wrong with: a broken one cannot tell how many cells there are, and
+    costs no more than itself.
+    """
+    for first, end, shape in _records(head, start, grammar, whole):
+        if shape is Shape.REGULAR and _is_row(head, first, shape):
+            try:
+                return cells(record_bytes(head, first, end, dialect).decode(), dialect)
+            except UnicodeDecodeError:
+                continue  # a finding on that record, once it is read
+    return []
+
+
+def _records(head: bytes, start: int, grammar: Grammar, whole: bool) -> Iterator[tuple[int, int, Shape]]:
+    """Start, end and shape of each record that ends in the head; as with ``split``, the lines of a stretch after a
+    quote that is never closed are records of their own.
+    """
+    while start < len(head):
+        try:
+            end, shape = scan_record(head, start, grammar, whole)
+        except NeedMore:
+            return
+        if shape is Shape.UNCLOSED_QUOTE:
+            for number, (first, after) in enumerate(lines(head, start, end)):
+                yield first, after, scan_record(head[first:after], 0, grammar, True)[1] if number else shape
+        else:
+            yield start, end, shape
+        start = end
 
 
 def _joined(rows: list[list[str]], join: str) -> list[str]:
