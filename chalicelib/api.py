@@ -29,6 +29,9 @@ rotated one is refused after two minutes at the most."""
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
 RETRY_AFTER_SECONDS: Final = 2
+LISTED_MESSAGE_CHARS: Final = 1_000
+"""Longest error message in a list; the job's own route has all of it."""
+_CUT: Final = " … (cut; GET /jobs/{job_id} has the rest)"
 
 _STATUS_CODES: Final = {"bad-query": 400, "bad-cursor": 400, "job-not-found": 404}
 """Error code → HTTP status; any other Terminal is a fault of ours: 500."""
@@ -59,6 +62,19 @@ def blueprint(authorizer: Authorizer) -> Blueprint:
     return routes
 
 
+class Refusal(AuthResponse):
+    """Denies the routes that it names, in so many words. Chalice knows permission alone: a response without routes is a
+    policy that allows an empty list of resources, which IAM's grammar does not have.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+    """
+
+    def to_dict(self, request: AuthRequest) -> dict[str, Any]:
+        document: dict[str, Any] = super().to_dict(request)
+        for statement in document["policyDocument"]["Statement"]:
+            statement["Effect"] = "Deny"
+        return document
+
+
 def authorize(request: AuthRequest) -> AuthResponse:
     """Allow every route to the bearer of the token, and none to anyone else. Compared in constant time."""
     scheme, _, given = request.token.strip().partition(" ")
@@ -67,7 +83,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
     if scheme.lower() == "bearer" and expected and same:
         return AuthResponse(routes=["*"], principal_id="token-bearer")
     logger.warning("API access refused")
-    return AuthResponse(routes=[], principal_id="stranger")
+    return Refusal(routes=["*"], principal_id="stranger")
 
 
 def list_jobs(ports: Ports, query: Query) -> JSON:
@@ -85,7 +101,7 @@ def list_jobs(ports: Ports, query: Query) -> JSON:
         if error.code != "bad-cursor":
             raise
         raise Terminal("bad-cursor", "cursor: not one that this API gave for the same query") from error
-    return {"jobs": [job.to_json() for job in page.jobs], "cursor": page.cursor}
+    return {"jobs": [_in_a_list(job) for job in page.jobs], "cursor": page.cursor}
 
 
 def get_job(ports: Ports, job_id: str, query: Query) -> JSON:
@@ -100,6 +116,16 @@ def get_job(ports: Ports, job_id: str, query: Query) -> JSON:
 def health(settings: Settings) -> JSON:
     """That the API answers, and which stage and version it is. Looks at nothing else: it is open to anyone."""
     return {"status": "ok", "stage": settings.stage, "version": VERSION}
+
+
+def _in_a_list(job: Job) -> JSON:
+    """The record, with its error's message cut: a page of whole ones could exceed the 6 MB that Lambda answers with.
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    if job.error is not None and len(job.error.message) > LISTED_MESSAGE_CHARS:
+        kept = job.error.message[: LISTED_MESSAGE_CHARS - len(_CUT)] + _CUT
+        job = job.with_(error=replace(job.error, message=kept))
+    return job.to_json()
 
 
 def _with_live_progress(ports: Ports, job: Job) -> Job:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from chalice.app import AuthRequest, AuthResponse
+from chalice.app import AuthRequest
 from chalice.config import Config
 from chalice.local import LocalDevServer
 from chalice.test import Client, HTTPResponse
@@ -19,7 +19,7 @@ from chalice.test import Client, HTTPResponse
 import app
 from chalicelib import api, wiring
 from chalicelib.errors import Terminal, Transient
-from chalicelib.model import Chunks, Job, Status
+from chalicelib.model import Chunks, Failure, Job, Status
 from chalicelib.ports import MapProgress
 from chalicelib.version import VERSION
 from tests.events import event
@@ -107,6 +107,21 @@ def test_a_rotated_token_counts_at_once(client: Client, token: FixedToken):
     assert get(client, "/jobs", {"Authorization": "Bearer another"}).status_code == 200
 
 
+@pytest.mark.parametrize("character", ["x", "\U0001f600"], ids=ascii)
+def test_a_page_of_the_longest_messages_fits_into_lambdas_answer(client: Client, ports: MemoryPorts, character: str):
+    message = character * 32_768
+    for number in range(100):
+        job = add(ports, number % 60, dataset=f"d{number}")
+        ports.jobs.fail(job.job_id, None, Failure("header-mismatch", message), "2026-03-01T13:00:00.000Z")
+    answer = get(client, "/jobs", limit=100)
+    assert len(answer.json_body["jobs"]) == 100
+    assert len(answer.body) < 5_000_000
+    listed = answer.json_body["jobs"][0]
+    assert listed["error"]["code"] == "header-mismatch"
+    assert listed["error"]["message"].endswith("(cut; GET /jobs/{job_id} has the rest)")
+    assert get(client, f"/jobs/{listed['job_id']}").json_body["error"]["message"] == message
+
+
 def test_health_is_open_and_tells_little(client: Client):
     answer = get(client, "/health", headers={})
     assert answer.status_code == 200
@@ -127,14 +142,13 @@ def test_the_authorizers_answer_holds_for_every_route(token: FixedToken):
     assert statement["Effect"] == "Allow"
     assert statement["Resource"] == ["arn:aws:execute-api:us-east-1:000000000000:abcdef1234/api/*/*"]
     refused = app.authorize({**event("authorizer"), "authorizationToken": "Bearer no"}, None)
-    assert refused["policyDocument"]["Statement"][0]["Resource"] == []
+    assert refused["policyDocument"]["Statement"] == [{**statement, "Effect": "Deny"}]
 
 
 @pytest.mark.parametrize("text", ["Bearer \ud800", "Bearer \x00", " ", ""])
 def test_odd_tokens_are_refused_without_an_error(token: FixedToken, text: str):
     answer = api.authorize(AuthRequest("TOKEN", text, "arn:aws:execute-api:us-east-1:0:a/api/GET/jobs"))
-    assert isinstance(answer, AuthResponse)
-    assert answer.routes == []
+    assert isinstance(answer, api.Refusal)
 
 
 def test_chalice_local_serves_it_closed_as_well(token: FixedToken, ports: MemoryPorts):
