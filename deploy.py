@@ -99,8 +99,7 @@ def _down(target: Target, options: argparse.Namespace, out: Console, log: Consol
             raise OperatorError("nothing was removed")
     with log.status("starting") as shown:
         left = deployment.down(target, shown.update, delete_data=options.delete_data)
-    names = target.names
-    data = {f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"}
+    data = deployment.data(target)
     kept = [each for each in left if each in data and not options.delete_data]
     forgotten = [each for each in left if each not in kept]
     if options.json:

@@ -8,7 +8,6 @@ when it already is what it should be, so ``up`` twice changes nothing; and each 
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from ops import functions, layer, leftovers, stacks
+from ops import functions, layer, leftovers, stacks, workflow
 from ops.stacks import Stack
 from ops.target import STAGE_TAG, Target
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOUNDATION: Final = ROOT / "infrastructure" / "foundation.yaml"
-WORKFLOW: Final = ROOT / "infrastructure" / "workflow.yaml"
-DEFINITION: Final = ROOT / "statemachine.json"
 
 Tell = Callable[[str], None]
 
@@ -41,7 +38,7 @@ class Options:
     chunk_size_bytes: int | None = None
     """Range of a file that one Lambda invocation processes."""
     max_concurrency: int | None = None
-    """Chunks of one file that are processed at the same time."""
+    """Chunks of one file that are processed at the same time; half of the account's concurrency at the most."""
     architecture: str = "x86_64"
     """Of the functions: ``x86_64`` or ``arm64``."""
 
@@ -94,7 +91,8 @@ def up(target: Target, options: Options, tell: Tell) -> Deployed:
     if deployed.changed:
         changes.append(f"functions: deployed {len(deployed.functions)}")
     tell("workflow")
-    changed = stacks.apply(target, workflow(target, options, upload=True), tell)
+    workflow.upload_definition(target)
+    changed = stacks.apply(target, workflow.stack(target, options.max_concurrency, tell), tell)
     changes += [f"{names.workflow_stack}: {change}" for change in changed]
     return _describe(target, deployed.api_url, tuple(changes))
 
@@ -119,7 +117,7 @@ def plan(target: Target, options: Options, tell: Tell) -> list[str]:
     if stacks.describe(target, names.foundation_stack) is None:
         changes.append(f"{names.workflow_stack}: created whole, once the foundation stands")
     else:
-        spec = workflow(target, options, upload=True)
+        spec = workflow.stack(target, options.max_concurrency, tell)
         changes += [f"{names.workflow_stack}: {change}" for change in stacks.plan(target, spec)]
     return changes
 
@@ -141,7 +139,9 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
     """
     names = target.names
     tell("workflow")
+    workflow.stop(target, tell)
     stacks.delete(target, names.workflow_stack, tell)
+    workflow.wait_until_gone(target)
     tell("functions")
     functions.delete(target, tell)
     tell("dependency layer")
@@ -155,7 +155,13 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
         for purpose in ("inbox", "results"):
             _delete_bucket(target, names.bucket(purpose))
         _delete_table(target, names.jobs_table)
-    return leftovers.find(target)
+    return leftovers.settled(target, () if delete_data else data(target))
+
+
+def data(target: Target) -> list[str]:
+    """What ``down`` keeps, as ``leftovers`` names it."""
+    names = target.names
+    return [f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"]
 
 
 def foundation(target: Target, options: Options) -> Stack:
@@ -168,30 +174,6 @@ def foundation(target: Target, options: Options) -> Stack:
             "Emails": None if options.notify is None else ",".join(options.notify),
             "FunctionNames": ",".join(functions.function_names(names)),
             "RequireTls": "false" if target.is_emulated else "true",
-        },
-    )
-
-
-def workflow(target: Target, options: Options, *, upload: bool = False) -> Stack:
-    """``upload``: put the definition where the stack reads it (its name is its content: nothing is replaced by it)."""
-    names = target.names
-    definition = DEFINITION.read_bytes()
-    key = f"workflow/{hashlib.sha256(definition).hexdigest()}.json"
-    if upload:
-        target.s3.put_object(Bucket=names.bucket("artifacts"), Key=key, Body=definition)
-    return Stack(
-        names.workflow_stack,
-        WORKFLOW,
-        {
-            "Stage": names.stage,
-            "DefinitionBucket": names.bucket("artifacts"),
-            "DefinitionKey": key,
-            "InboxBucket": names.bucket("inbox"),
-            "ResultsBucket": names.bucket("results"),
-            "NoticesTopic": names.notices_topic_arn,
-            "DeadLetterQueue": names.arn("sqs", f"{names.prefix}-dead-letters"),
-            "FunctionNames": ",".join(functions.function_names(names)),
-            "MaxConcurrency": None if options.max_concurrency is None else str(options.max_concurrency),
         },
     )
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 import chalice
 from botocore.exceptions import ClientError
 
-from ops import wheels
+from ops import notifications, wheels
 from ops.stacks import Tell
 from ops.target import STAGE_TAG, Names, OperatorError, Target
 
@@ -158,6 +158,7 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
         error = _run(target, "deploy", build.folder, tell)
     finally:  # whatever ended it: what was made and not recorded would be made a second time
         chalice_record = _record(target, build, deployed, error)
+    notifications.tell_eventbridge(target)
     if error:
         raise OperatorError(f"the functions are deployed in part:\n{error}")
     return _deployed(target, chalice_record, changed=True)
@@ -222,11 +223,11 @@ def _stands(target: Target, record: Mapping[str, Any]) -> bool:
         api = _resource(record["chalice"], "rest_api")
         if api is not None:
             target.client("apigateway").get_rest_api(restApiId=api["rest_api_id"])
+        return notifications.stand(target, record["chalice"])
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ResourceNotFoundException", "NotFoundException"):
             return False
         raise
-    return True
 
 
 def _code(target: Target, chalice_record: Mapping[str, Any]) -> dict[str, str]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 
 from ops import stacks
 from ops.target import STAGE_TAG, Target
+
+SETTLING_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 5.0
 
 
 def find(target: Target) -> list[str]:
     """Every resource of the stage that exists, as ``service: name``, in a fixed order."""
     return [f"{service}: {name}" for service, names in _found(target) for name in sorted(names)]
+
+
+def settled(target: Target, expected: Collection[str]) -> list[str]:
+    """As ``find``, once what is being deleted is gone: AWS lists some resources for a while after they were deleted.
+    ``expected``: what is to stay, and is not waited for.
+    """
+    deadline = time.monotonic() + (0.0 if target.is_emulated else SETTLING_SECONDS)
+    while (left := find(target)) and not set(left) <= set(expected) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return left
 
 
 def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
@@ -20,7 +34,7 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
     def ours(name: str) -> bool:
         return name == names.prefix or name.startswith(f"{names.prefix}-")
 
-    yield "stack", [n for n in (names.foundation_stack, names.workflow_stack) if stacks.describe(target, n)]
+    yield "stack", [n for n in (names.foundation_stack, names.workflow_stack) if stacks.find(target, n)]
     yield "bucket", [each["Name"] for each in target.s3.list_buckets()["Buckets"] if ours(each["Name"])]
     yield "table", [n for n in _all(target, "dynamodb", "list_tables", "TableNames") if ours(n)]
     yield "function", [n for n in _all(target, "lambda", "list_functions", "Functions", "FunctionName") if ours(n)]

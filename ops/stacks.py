@@ -27,7 +27,8 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-li
 Tell = Callable[[str], None]
 """Called with one line whenever something happened."""
 
-_NOT_THERE: Final = frozenset({"DELETE_COMPLETE", "REVIEW_IN_PROGRESS"})
+_PLACEHOLDER: Final = "REVIEW_IN_PROGRESS"
+"""The status of a stack that a change set made and that was not created yet: it has no resources."""
 _UNUSABLE: Final = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
 """A stack that never stood: it cannot be updated, only deleted."""
 
@@ -61,10 +62,12 @@ class Stack:
 def plan(target: Target, stack: Stack) -> tuple[Change, ...]:
     """What ``apply`` would change; afterwards everything is as it was."""
     existing = describe(target, stack.name)
+    if existing is not None and existing["StackStatus"] in _UNUSABLE:
+        status = existing["StackStatus"]
+        return (Change("Replace", stack.name, f"{status}: will be deleted and created anew"),)
     change_set, changes = _create_change_set(target, stack, existing)
     if existing is None:
-        target.cloudformation.delete_stack(StackName=stack.name)  # only the change set's placeholder
-        _wait(target, stack.name, _ignore, set())
+        _delete_placeholder(target, stack.name)
     else:
         target.cloudformation.delete_change_set(ChangeSetName=change_set)
     return changes
@@ -86,27 +89,40 @@ def apply(target: Target, stack: Stack, tell: Tell) -> tuple[Change, ...]:
         return ()
     known = {event["EventId"] for event in _events(target, stack.name, set())}
     target.cloudformation.execute_change_set(ChangeSetName=change_set)
-    status, reasons = _wait(target, stack.name, tell, known)
-    if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+    status, reasons = _wait(target, stack.name, tell, known, change_set)
+    if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
         raise OperatorError(f"{stack.name} is {status}:\n" + "\n".join(f"  {reason}" for reason in reasons))
     return changes
 
 
 def describe(target: Target, name: str) -> StackTypeDef | None:
     """The stack as it stands; None where there is none (or only a change set's placeholder)."""
+    found = find(target, name)
+    return None if found is None or found["StackStatus"] == _PLACEHOLDER else found
+
+
+def find(target: Target, name: str) -> StackTypeDef | None:
+    """The stack, be it only the placeholder of a change set that was never executed; None where there is none."""
     try:
         found = target.cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
         if "does not exist" in error.response["Error"].get("Message", ""):
             return None
         raise
-    return None if found[0]["StackStatus"] in _NOT_THERE else found[0]
+    return None if found[0]["StackStatus"] == "DELETE_COMPLETE" else found[0]
 
 
 def outputs(target: Target, name: str) -> dict[str, str]:
     """The stack's outputs; ``{}`` where there is no stack."""
     stack = describe(target, name)
     return {} if stack is None else {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+
+
+def parameter(target: Target, name: str, key: str) -> str | None:
+    """The value of a stack's parameter; None where there is no stack, or none such."""
+    standing = describe(target, name)
+    given = [] if standing is None else standing.get("Parameters", [])
+    return next((each["ParameterValue"] for each in given if each["ParameterKey"] == key), None)
 
 
 def resources(target: Target, name: str) -> list[tuple[str, str, str, str]]:
@@ -126,7 +142,7 @@ def delete(target: Target, name: str, tell: Tell) -> bool:
 
     Errors: ``OperatorError`` naming each resource that could not be deleted.
     """
-    stack = describe(target, name)
+    stack = find(target, name)
     if stack is None:
         return False
     known = {event["EventId"] for event in _events(target, stack["StackId"], set())}
@@ -164,8 +180,22 @@ def _create_change_set(target: Target, stack: Stack, existing: StackTypeDef | No
         request["ImportExistingResources"] = True
         if target.is_emulated:
             request["DisableValidation"] = True  # it refuses a name in use before it looks for what it may adopt
-    created = target.cloudformation.create_change_set(**request)
-    return created["Id"], _changes(target, created["Id"])
+    try:
+        created = target.cloudformation.create_change_set(**request)
+        return created["Id"], _changes(target, created["Id"])
+    except BaseException:
+        if existing is None:  # what failed, or was interrupted, left a stack that holds nothing
+            _delete_placeholder(target, stack.name)
+        raise
+
+
+def _delete_placeholder(target: Target, name: str) -> None:
+    """Delete the stack that a change set made, if it is no more than that."""
+    found = find(target, name)
+    if found is not None and found["StackStatus"] == _PLACEHOLDER:
+        target.cloudformation.delete_stack(StackName=name)
+        while find(target, name) is not None:
+            time.sleep(interval(target))
 
 
 def _with_literal_names(template: str, target: Target) -> str:
@@ -200,7 +230,7 @@ def _changes(target: Target, change_set: str) -> tuple[Change, ...]:
         described = target.cloudformation.describe_change_set(ChangeSetName=change_set)
         if described["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
             break
-        time.sleep(_interval(target))
+        time.sleep(interval(target))
     reason = described.get("StatusReason", "")
     if described["Status"] == "FAILED":
         if any(words in reason for words in _NO_CHANGES):
@@ -218,13 +248,17 @@ def _changes(target: Target, change_set: str) -> tuple[Change, ...]:
     )
 
 
-def _wait(target: Target, name: str, tell: Tell, known: set[str]) -> tuple[str, list[str]]:
+def _wait(
+    target: Target, name: str, tell: Tell, known: set[str], change_set: str | None = None
+) -> tuple[str, list[str]]:
     """Poll until the stack rests, telling each resource that did. Returns its status and the reasons of failures.
 
-    ``known``: ids of the events that are not news.
+    ``known``: ids of the events that are not news. ``change_set``: what is executed; between importing and creating
+    resources a stack looks at rest for a moment, though its change set is not done.
     """
     reasons: list[str] = []
     while True:
+        executing = change_set is not None and _is_executing(target, change_set)
         found = _status(target, name)
         for event in _events(target, name, known):
             known.add(event["EventId"])
@@ -234,9 +268,17 @@ def _wait(target: Target, name: str, tell: Tell, known: set[str]) -> tuple[str, 
                 reasons.append(f"{event.get('LogicalResourceId')} ({event.get('ResourceType')}) {status}: {reason}")
             if not status.endswith("_IN_PROGRESS") and event.get("ResourceType") != "AWS::CloudFormation::Stack":
                 tell(f"{event.get('LogicalResourceId')} {status.lower().replace('_', ' ')}")
-        if not found.endswith("_IN_PROGRESS"):
+        if not executing and not found.endswith("_IN_PROGRESS"):
             return found, reasons
-        time.sleep(_interval(target))
+        time.sleep(interval(target))
+
+
+def _is_executing(target: Target, change_set: str) -> bool:
+    try:
+        described = target.cloudformation.describe_change_set(ChangeSetName=change_set)
+    except target.cloudformation.exceptions.ChangeSetNotFoundException:
+        return False
+    return described.get("ExecutionStatus") in ("AVAILABLE", "EXECUTE_IN_PROGRESS")
 
 
 def _status(target: Target, name: str) -> str:
@@ -264,9 +306,6 @@ def _events(target: Target, name: str, known: set[str]) -> list[Any]:
     return found[::-1]
 
 
-def _interval(target: Target) -> float:
+def interval(target: Target) -> float:
+    """Seconds between two questions whether something is done."""
     return 0.05 if target.is_emulated else 2.0
-
-
-def _ignore(_: str) -> None:
-    return None

@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops import deployment, functions, leftovers, stacks
+from chalicelib.aws.jobs import DynamoJobs
+from chalicelib.model import Status
+from ops import deployment, functions, leftovers, stacks, workflow
 from ops.deployment import Options
 from ops.emulator import Emulator
 from ops.target import STAGE_TAG, Names, OperatorError, Target
@@ -57,6 +61,16 @@ def up(target: Target, options: Options | None = None) -> deployment.Deployed:
 def data_of(target: Target) -> list[str]:
     names = target.names
     return [f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"]
+
+
+def artifacts_of(target: Target) -> list[tuple[str, str]]:
+    found = target.s3.list_object_versions(Bucket=target.names.bucket("artifacts"))
+    return [(each["Key"], each["VersionId"]) for each in found["Versions"]]
+
+
+def map_concurrency(target: Target) -> int:
+    machine = target.client("stepfunctions").describe_state_machine(stateMachineArn=target.names.state_machine_arn)
+    return int(json.loads(machine["definition"])["States"]["ProcessData"]["MaxConcurrency"])
 
 
 def status_of(url: str, token: str = "") -> int:
@@ -104,12 +118,23 @@ def test_each_kind_of_change_reaches_its_part_only(target: Target) -> None:
     assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in change
 
 
-def test_a_plan_tells_and_changes_nothing(target: Target) -> None:
+def changed_definition(folder: Path) -> Path:
+    path = folder / "statemachine.json"
+    path.write_text(workflow.DEFINITION.read_text().replace('"TimeoutSeconds": 21600', '"TimeoutSeconds": 21601'))
+    return path
+
+
+def test_a_plan_tells_and_changes_nothing(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = deployment.plan(target, Options(), ignore)
     assert any("Add InboxBucket (AWS::S3::Bucket)" in line for line in planned)
     assert leftovers.find(target) == []
     up(target)
-    before = leftovers.find(target)
+    before, stored = leftovers.find(target), artifacts_of(target)
+    monkeypatch.setattr(workflow, "DEFINITION", changed_definition(tmp_path))
+    (planned_workflow,) = deployment.plan(target, Options(), ignore)
+    assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in planned_workflow
+    assert artifacts_of(target) == stored  # not even the definition
+    monkeypatch.undo()
     planned = deployment.plan(target, Options(chunk_size_bytes=1), ignore)
     assert planned == ["functions: code, configuration, environment or policies differ"]
     assert environment_of(target, "process-chunk").get("SLUICE_CHUNK_SIZE_BYTES") is None
@@ -164,6 +189,88 @@ def test_every_kind_of_resource_is_found_while_it_exists(standing: Target) -> No
         *("stack", "bucket", "table", "function", "role", "rule", "state machine", "topic", "queue"),
         *("alarm", "dashboard", "log group", "parameter", "API"),
     }
+
+
+def test_up_twice_uploads_nothing(target: Target) -> None:
+    up(target)
+    stored = artifacts_of(target)
+    up(target)
+    assert artifacts_of(target) == stored
+
+
+def test_a_small_account_is_not_filled_by_one_file(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"AccountLimit": {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}}
+    monkeypatch.setattr(target.lambda_, "get_account_settings", lambda: limits)
+    told: list[str] = []
+    deployment.up(target, Options(), told.append)
+    assert map_concurrency(target) == 5
+    assert "5 chunks of a file at the same time, not 100: this account runs 10 functions at once" in told
+    up(target, Options(max_concurrency=3))
+    assert map_concurrency(target) == 3
+    up(target, Options(max_concurrency=6))
+    assert map_concurrency(target) == 5
+    assert up(target).changes == ()
+
+
+def test_lost_notifications_are_put_back(target: Target) -> None:
+    inbox = up(target).inbox_bucket
+    before = target.s3.get_bucket_notification_configuration(Bucket=inbox)
+    target.s3.put_bucket_notification_configuration(Bucket=inbox, NotificationConfiguration={})
+    assert up(target).changes == ("functions: deployed 12",)
+    after = target.s3.get_bucket_notification_configuration(Bucket=inbox)
+    assert "EventBridgeConfiguration" in after
+    functions_told = {each["LambdaFunctionArn"] for each in after["LambdaFunctionConfigurations"]}
+    assert functions_told == {each["LambdaFunctionArn"] for each in before["LambdaFunctionConfigurations"]}
+    assert up(target).changes == ()
+
+
+@pytest.mark.parametrize("end", [OperatorError, KeyboardInterrupt])
+def test_a_change_set_that_failed_leaves_no_stack(
+    target: Target, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    def failing(*_: Any) -> Any:
+        assert leftovers.find(target) == [f"stack: {target.names.foundation_stack}"]  # the placeholder
+        raise end
+
+    monkeypatch.setattr(stacks, "_changes", failing)
+    with pytest.raises(end):
+        up(target)
+    assert leftovers.find(target) == []
+
+
+def test_a_placeholder_is_found_and_deleted(target: Target) -> None:
+    name = target.names.workflow_stack
+    template = "Resources: {Topic: {Type: AWS::SNS::Topic}}"
+    target.cloudformation.create_change_set(
+        StackName=name, ChangeSetName="interrupted", ChangeSetType="CREATE", TemplateBody=template
+    )
+    assert leftovers.find(target) == [f"stack: {name}"]
+    assert stacks.describe(target, name) is None
+    assert deployment.down(target, ignore) == []
+
+
+def test_down_ends_running_jobs_first(target: Target) -> None:
+    deployed = up(target)
+    client = target.client("stepfunctions")
+    machine = client.describe_state_machine(stateMachineArn=deployed.state_machine_arn)
+    waits = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    client.update_state_machine(stateMachineArn=deployed.state_machine_arn, definition=json.dumps(waits))
+    assert machine["status"] == "ACTIVE"
+    target.s3.put_object(Bucket=deployed.inbox_bucket, Key="incoming/orders/a.csv", Body=b"a\n1\n")
+    jobs = DynamoJobs(target.names.jobs_table, target.client("dynamodb"))
+    deadline = time.monotonic() + 60
+    while not (workflow._running(target) and jobs.list().jobs):
+        assert time.monotonic() < deadline, "the upload started nothing"
+        time.sleep(0.05)
+    (execution,) = workflow._running(target)
+    (job,) = jobs.list().jobs
+    source = job.source
+    assert jobs.claim(source, execution, "2026-11-24T00:00:00.000Z") is not None  # as ValidateData does
+    assert deployment.down(target, ignore) == data_of(target)
+    (job,) = jobs.list().jobs
+    assert job.status is Status.FAILED
+    assert job.error is not None
+    assert job.error.code == "aborted"
 
 
 def test_stages_live_beside_each_other(target: Target, emulator: Emulator) -> None:
@@ -221,17 +328,19 @@ def test_a_failed_deployment_says_why_and_the_next_goes_on(target: Target, monke
 
 
 def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = deployment.workflow
+    real = workflow.stack
 
     def without_definition(*arguments: Any, **keywords: Any) -> stacks.Stack:
         stack = real(*arguments, **keywords)
         return replace(stack, parameters={**stack.parameters, "DefinitionKey": "workflow/missing.json"})
 
-    monkeypatch.setattr(deployment, "workflow", without_definition)
+    monkeypatch.setattr(workflow, "stack", without_definition)
     with pytest.raises(OperatorError, match="ROLLBACK_COMPLETE") as caught:
         up(target)
     assert "Workflow (AWS::StepFunctions::StateMachine) CREATE_FAILED" in str(caught.value)
-    monkeypatch.setattr(deployment, "workflow", real)
+    monkeypatch.setattr(workflow, "stack", real)
+    (planned,) = deployment.plan(target, Options(), ignore)
+    assert "ROLLBACK_COMPLETE: will be deleted and created anew" in planned
     up(target)
     stack = stacks.describe(target, target.names.workflow_stack)
     assert stack is not None
