@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import cProfile
+
 import pytest
 
-from chalicelib.engine.contract.binding import drafted_names
+from chalicelib.engine import contract as contracts
+from chalicelib.engine.contract.binding import bind, drafted_names
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows, Status
 from tests import pipeline
@@ -76,3 +79,45 @@ def test_without_a_header_a_ragged_first_record_costs_no_more_than_itself_or_the
     outcome = pipeline.run(first + b"\n5,6,7\n", described, chunk_size=chunk_size)
     assert outcome.findings == found
     assert outcome.job.rows == Rows(read=2, valid=1, rejected=1)
+
+
+@pytest.mark.parametrize("body", [b"_record,_line,_errors\n", b"_record,_line,_errors\n1,2,x\n", b"_record\n1\n"])
+def test_without_a_contract_the_columns_of_rejects_alone_are_refused_as_such(body: bytes) -> None:
+    refused = pipeline.run(body)
+    assert refused.job.error is not None
+    assert refused.job.error.code == "header-mismatch"
+    assert refused.job.error.message == "the file has the columns of a rejects.csv, and none of its own"
+
+
+@pytest.mark.parametrize("body", [b" ", b"\t \n", b",\n"])
+def test_without_a_contract_a_header_of_blank_labels_alone_is_none(body: bytes) -> None:
+    refused = pipeline.run(body)
+    assert refused.job.error is not None
+    assert refused.job.error.code == "header-mismatch"
+    assert "label in position 1 is blank" in refused.job.error.message
+
+
+def test_a_repeated_label_is_refused_before_the_file_is_read_and_told_what_to_do() -> None:
+    refused = pipeline.run(b"a,a\n1,2\n", before_chunks=lambda ports: pytest.fail("a chunk was read"))
+    assert refused.job.error is not None
+    assert '"dialect": {"header": false, "commentRows": [1]}' in refused.job.error.message
+    advised = contract(
+        {"name": "a", "type": "integer"},
+        {"name": "a_2", "type": "integer"},
+        dialect={"header": False, "commentRows": [1]},
+    )
+    assert pipeline.run(b"a,a\n1,2\n", advised).table.to_pylist() == [{"a": 1, "a_2": 2}]
+
+
+@pytest.mark.parametrize("match", ["exact", "equal", "subset", "superset", "partial"])
+def test_the_steps_to_bind_labels_grow_with_their_number_alone(match: str) -> None:
+    def steps(count: int) -> int:
+        described = contracts.parse(
+            contract(*({"name": f"column {at}", "type": "any"} for at in range(count)), schema={"fieldsMatch": match})
+        )
+        labels = [f"column {at}" for at in range(count)]
+        profile = cProfile.Profile()
+        profile.runcall(bind, described, labels)
+        return sum(each.callcount for each in profile.getstats())
+
+    assert steps(400) < 5 * steps(100)

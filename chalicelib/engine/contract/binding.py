@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,10 @@ FINDINGS_LIMIT: Final = 100
 """Label findings that a message lists; Step Functions cuts a cause at 32,768 characters."""
 
 _LABEL_LIMIT = 80
+_ADVICE: Final = (
+    "give every column a label of its own, or write a contract that names the columns in order and passes over the"
+    ' header: "dialect": {"header": false, "commentRows": [1]}'
+)
 
 EXTRA_ALLOWED: Final = ("subset", "partial")
 ABSENT_ALLOWED: Final = ("superset", "partial")
@@ -56,18 +60,24 @@ def drafted_names(labels: Sequence[str]) -> tuple[str, ...]:
     """The fields' names in a draft for a file with these labels, those of rejects.csv left out: the labels themselves,
     and ``unlabelled`` for the blank ones. A file that has these labels binds to these fields.
 
-    Errors: ``Terminal("header-mismatch")`` where two columns would have the same name.
+    Errors: ``Terminal("header-mismatch")`` where two columns would have the same name, or none has one.
     """
     own = labels[_reserved(labels) :]
+    if not own:
+        raise Terminal("header-mismatch", "the file has the columns of a rejects.csv, and none of its own")
     names = tuple(label if label.strip() else unlabelled(at) for at, label in enumerate(own, start=1))
     first: dict[str, int] = {}
     findings = []
+    if not any(label.strip() for label in own):
+        findings = [
+            _finding(position, "blank-label") for position in range(len(labels) - len(own) + 1, len(labels) + 1)
+        ]
     for position, name in enumerate(names, start=len(labels) - len(own) + 1):
         held = first.setdefault(name.strip(), position)
         if held != position:
             findings.append(_finding(position, "duplicate-label", label=_shown(name), first=held))
     if findings:
-        raise Terminal("header-mismatch", _listed([text for _, text in findings]))
+        raise Terminal("header-mismatch", f"{_listed([text for _, text in findings])}; {_ADVICE}")
     return names
 
 
@@ -143,9 +153,9 @@ def _same(label: str, name: str) -> bool:
     return label == name or label.strip() == name.strip()
 
 
-def _key(contract: Contract, label: str) -> str:
+def _key(names: Set[str], label: str) -> str:
     """What a label must not share with another one: the name of its field, or else itself without white space."""
-    return label if any(label == field.name for field in contract.fields) else label.strip()
+    return label if label in names else label.strip()
 
 
 def _is_required(contract: Contract, field: Field) -> bool:
@@ -161,9 +171,9 @@ def _by_order(contract: Contract, labels: Sequence[str]) -> tuple[int | None, ..
 def _by_name(contract: Contract, labels: Sequence[str]) -> tuple[int | None, ...]:
     exact = {field.name: index for index, field in enumerate(contract.fields)}
     trimmed = {field.name.strip(): index for index, field in enumerate(contract.fields)}
+    skipped = _reserved(labels)
     return tuple(
-        None if place < _reserved(labels) else exact.get(label, trimmed.get(label.strip()))
-        for place, label in enumerate(labels)
+        None if place < skipped else exact.get(label, trimmed.get(label.strip())) for place, label in enumerate(labels)
     )
 
 
@@ -178,8 +188,9 @@ def _finding(position: int, code: str, **values: object) -> _Finding:
 def _duplicates(contract: Contract, labels: Sequence[str], skipped: int) -> list[_Finding]:
     first: dict[str, int] = {}
     findings = []
+    names = {field.name for field in contract.fields}
     for position, label in enumerate(labels[skipped:], start=skipped + 1):
-        key = _key(contract, label)
+        key = _key(names, label)
         if not key:
             # Where extra columns are ignored, a column without a label is one of them.
             if contract.fields_match not in EXTRA_ALLOWED:
@@ -194,9 +205,10 @@ def _duplicates(contract: Contract, labels: Sequence[str], skipped: int) -> list
 def _order_findings(contract: Contract, labels: Sequence[str], skipped: int) -> list[_Finding]:
     findings = []
     own = labels[skipped:]
+    names = {field.name for field in contract.fields}
     seen: set[str] = set()
     for position, (label, field) in enumerate(zip(own, contract.fields, strict=False), start=skipped + 1):
-        key = _key(contract, label)
+        key = _key(names, label)
         # As with Frictionless, a blank or repeated label is that one finding.
         if key and key not in seen and not _same(label, field.name):
             findings.append(_finding(position, "incorrect-label", label=_shown(label), expected=_shown(field.name)))
@@ -217,7 +229,8 @@ def _name_findings(
         for position, (label, place) in enumerate(zip(labels, places, strict=True), start=1):
             if position > skipped and place is None and label.strip():
                 findings.append(_finding(position, "extra-label", label=_shown(label)))
-    absent = [field for index, field in enumerate(contract.fields) if index not in places]
+    bound = set(places)
+    absent = [field for index, field in enumerate(contract.fields) if index not in bound]
     nothing_matches = len(absent) == len(contract.fields)
     if contract.fields_match in ABSENT_ALLOWED and not nothing_matches:
         absent = [field for field in absent if _is_required(contract, field)]
