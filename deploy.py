@@ -16,10 +16,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 
 from ops import deployment, leftovers, stacks
 from ops.deployment import Deployed, Options
+from ops.stacks import Tell
 from ops.target import OperatorError, Target
+from ops.workflow import NOTE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
     with log.status("comparing") as shown:
-        changes = deployment.plan(target, _options(options), shown.update)
+        changes = deployment.plan(target, _options(options), _teller(shown, log))
     if options.json:
         out.print_json(data={"stage": target.stage, "changes": changes})
     else:
@@ -52,13 +56,7 @@ def _plan(target: Target, options: argparse.Namespace, out: Console, log: Consol
 
 def _up(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
     with log.status("starting") as shown:
-
-        def tell(line: str) -> None:
-            shown.update(line)
-            if not log.is_terminal:
-                log.print(line, markup=False)
-
-        deployed = deployment.up(target, _options(options), tell)
+        deployed = deployment.up(target, _options(options), _teller(shown, log))
     if options.json:
         out.print_json(data=deployed.to_json())
         return 0
@@ -98,7 +96,7 @@ def _down(target: Target, options: argparse.Namespace, out: Console, log: Consol
         if input(f'Remove stage "{target.stage}" {what}? Type the stage\'s name: ').strip() != target.stage:
             raise OperatorError("nothing was removed")
     with log.status("starting") as shown:
-        left = deployment.down(target, shown.update, delete_data=options.delete_data)
+        left = deployment.down(target, _teller(shown, log), delete_data=options.delete_data)
     data = deployment.data(target)
     kept = [each for each in left if each in data and not options.delete_data]
     forgotten = [each for each in left if each not in kept]
@@ -110,6 +108,17 @@ def _down(target: Target, options: argparse.Namespace, out: Console, log: Consol
     if forgotten:
         raise OperatorError("these are still there:\n" + "\n".join(f"  {each}" for each in forgotten))
     return 0
+
+
+def _teller(shown: Status, log: Console) -> Tell:
+    """Shows each line as progress, and leaves it standing where it is a note, or nothing can be overwritten."""
+
+    def tell(line: str) -> None:
+        shown.update(escape(line))
+        if line.startswith(NOTE) or not log.is_terminal:
+            log.print(line, markup=False)
+
+    return tell
 
 
 def _print_endpoints(deployed: Deployed, out: Console) -> None:

@@ -21,6 +21,8 @@ TEMPLATE: Final = ROOT / "infrastructure" / "workflow.yaml"
 DEFINITION: Final = ROOT / "statemachine.json"
 DEFAULT_CONCURRENCY: Final = 100
 """The template's own default of MaxConcurrency."""
+NOTE: Final = "note: "
+"""Begins a line that an operator has to see in the end, and not only as progress."""
 STOPPED_SECONDS: Final = 60.0
 """How long the jobs of stopped executions may take to be marked; EventBridge tells of them in seconds."""
 GONE_SECONDS: Final = 300.0
@@ -96,7 +98,7 @@ def _concurrency(target: Target, wanted: int | None, tell: Tell) -> str | None:
     if chunks <= most:
         return None if wanted is None else str(wanted)
     tell(
-        f"{most} chunks of a file at the same time, not {chunks}: this account runs"
+        f"{NOTE}{most} chunks of a file at the same time, not {chunks}: this account runs"
         f" {limit['UnreservedConcurrentExecutions']} functions at once"
     )
     return str(most)
@@ -149,4 +151,4 @@ def _wait_for_jobs(target: Target, stopped: set[str], tell: Tell) -> None:
         if not open_:
             return
         time.sleep(stacks.interval(target))
-    tell(f"still not marked as aborted: {', '.join(open_)}")
+    tell(f"{NOTE}still not marked as aborted: {', '.join(open_)}")

@@ -204,7 +204,7 @@ def test_a_small_account_is_not_filled_by_one_file(target: Target, monkeypatch: 
     told: list[str] = []
     deployment.up(target, Options(), told.append)
     assert map_concurrency(target) == 5
-    assert "5 chunks of a file at the same time, not 100: this account runs 10 functions at once" in told
+    assert "note: 5 chunks of a file at the same time, not 100: this account runs 10 functions at once" in told
     up(target, Options(max_concurrency=3))
     assert map_concurrency(target) == 3
     up(target, Options(max_concurrency=6))
