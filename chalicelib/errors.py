@@ -29,6 +29,7 @@ FINDINGS: Final[dict[str, str]] = {
     "dangling-escape": "an escape character at the end escapes nothing",
     "record-too-long": "the record has {size_bytes} bytes, the limit is {limit_bytes}",
     "encoding-error": "byte {byte} is not valid {encoding}",
+    "nul-byte": "byte {byte} is NUL",
     # a cell
     "type-error": 'type is "{type}/{format}", found "{cell}"',
     "constraint-error": 'constraint "{constraint}" is "{expected}", found "{cell}"',

@@ -16,7 +16,9 @@ from chalicelib import errors
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
+from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.contract import Contract
+from chalicelib.engine.deliver import try_out
 from chalicelib.engine.plan import Plan, Task, draw, first_tasks
 from chalicelib.model import (
     CONTRACTS_PREFIX,
@@ -75,9 +77,9 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
     found = ports.objects.head(source.bucket, source.key, source.version_id)
     source = Source(source.bucket, source.key, source.version_id, found.size_bytes, found.etag)
     contract = _contract(ports.objects, settings, source.dataset)
-    transforms.find(source.dataset)
+    transform = transforms.find(source.dataset)
     prepared = texts.prepare(ports.objects, settings, source, contract)
-    return draw(
+    plan = draw(
         source,
         prepared.text,
         prepared.head,
@@ -87,6 +89,9 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
         record_limit_bytes=RECORD_LIMIT_BYTES,
         block_size_bytes=BLOCK_SIZE_BYTES,
     )
+    if contract is not None and transform is None:
+        try_out(contract, Checker(contract, plan.binding).schema)
+    return plan
 
 
 def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | None:

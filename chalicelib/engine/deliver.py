@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chalicelib import errors
-from chalicelib.engine import arrays
+from chalicelib.engine import partition
 from chalicelib.engine import transform as transforms
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.measure.aggregate import Aggregates
-from chalicelib.engine.measure.columns import Block, is_plain
+from chalicelib.engine.measure.columns import Block
 from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.transform import Transform
-
-MAX_PARTITIONS: Final = 1000
-"""Most partitions that one chunk may write to: each is a file of its own."""
-
-NULL_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
-"""Hive's, Athena's and Arrow's name for the partition of rows whose partition column is null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +73,19 @@ class Delivery:
         schema = unify([table.schema for table in self._tables])
         whole = pa.concat_tables([conform(table, schema) for table in self._tables])
         self._tables.clear()
-        parts = _parts(whole, self._contract.partition_by)
+        by = self._contract.partition_by
+        files = partition.partitions(whole, by) if by else [("", whole)]
+        parts = [Part(folder, parquet(rows), rows.num_rows) for folder, rows in files]
         return Delivered(whole.num_rows, encode_schema(schema), parts, self._aggregates.dump(), self._profile.dump())
+
+
+def try_out(contract: Contract, schema: pa.Schema) -> None:
+    """Refuse aggregates and partitions that rows of this schema cannot have, before there is a row.
+
+    Errors: ``Terminal("unknown-column")``, ``Terminal("bad-measure")``, ``Terminal("bad-partition")``.
+    """
+    partition.refuse(schema.names, contract.partition_by)
+    Aggregates(contract.aggregates).add(schema.empty_table())
 
 
 def encode_schema(schema: pa.Schema) -> str:
@@ -122,48 +123,3 @@ def parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
-
-
-def _parts(table: pa.Table, partition_by: tuple[str, ...]) -> list[Part]:
-    """One file, or one for each combination of values of the partition columns, which Hive leaves out of the file."""
-    if not partition_by:
-        return [Part("", parquet(table), table.num_rows)]
-    absent = [name for name in partition_by if name not in table.column_names]
-    if absent:
-        raise errors.Terminal("unknown-column", f"sluice.partitionBy: the rows have no column {', '.join(absent)}")
-    parted = [name for name in partition_by if not is_plain(table.column(name).type)]
-    if parted:
-        raise errors.Terminal(
-            "bad-partition", f"sluice.partitionBy: the values of {', '.join(parted)} have parts, which name no folder"
-        )
-    rest = table.drop_columns(list(partition_by))
-    parts = []
-    for values, rows in _partitions(table, partition_by):
-        folder = "".join(
-            f"{quote(name, safe='')}={_value(value)}/" for name, value in zip(partition_by, values, strict=True)
-        )
-        chosen = rest.take(arrays.from_values(rows, pa.int64()))
-        parts.append(Part(folder, parquet(chosen), chosen.num_rows))
-    return sorted(parts, key=lambda part: part.folder)
-
-
-def _partitions(table: pa.Table, partition_by: tuple[str, ...]) -> Iterator[tuple[list[str | None], Offsets]]:
-    """Each combination of the partition columns' values, as texts, with its rows in order."""
-    encoded = [table.column(name).cast(pa.string()).combine_chunks().dictionary_encode() for name in partition_by]
-    codes = np.zeros(table.num_rows, np.int64)
-    for column in encoded:
-        indices = np.where(arrays.valid(column.indices), arrays.values_of(column.indices, np.int32), -1)
-        codes = codes * (len(column.dictionary) + 1) + indices + 1
-    order = np.argsort(codes, kind="stable")
-    edges = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    if len(edges) > MAX_PARTITIONS:
-        raise errors.Terminal(
-            "too-many-partitions",
-            f"sluice.partitionBy gives {len(edges)} partitions in one chunk, the limit is {MAX_PARTITIONS}",
-        )
-    for rows in np.split(order, edges[1:]):
-        yield [column[int(rows[0])].as_py() for column in encoded], rows
-
-
-def _value(text: str | None) -> str:
-    return NULL_PARTITION if text is None else quote(text, safe="")

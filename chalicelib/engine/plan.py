@@ -10,9 +10,10 @@ from chalicelib.engine import contract as contracts
 from chalicelib.engine.checks.formulas import restored_labels
 from chalicelib.engine.contract import Contract, binding
 from chalicelib.engine.contract.binding import Binding
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Grammar
 from chalicelib.engine.records.parse import Layout
-from chalicelib.engine.text.dialect import UTF8_BOM, Dialect, Sniffed
+from chalicelib.engine.text.dialect import UTF8_BOM, Sniffed
 from chalicelib.engine.text.encodings import UTF8, Original
 from chalicelib.engine.text.header import read_header
 from chalicelib.errors import Terminal

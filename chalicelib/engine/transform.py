@@ -6,9 +6,11 @@ must treat each row by itself, for how many rows a call sees depends on the chun
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -48,9 +50,15 @@ def apply(transform: Transform, table: pa.Table, where: str) -> pa.Table:
 
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
     try:
-        result = transform(frame)
+        # Standard output is the answer of ``local.py --json``: what a transform prints goes beside it.
+        with contextlib.redirect_stdout(sys.stderr):
+            result = transform(frame)
         if not isinstance(result, pd.DataFrame):
             raise TypeError(f"transform returned {type(result).__name__}, not a DataFrame")
-        return pa.Table.from_pandas(result, preserve_index=False).replace_schema_metadata(None)
-    except Exception as error:
+        if not len(result.columns):
+            raise ValueError("transform returned no columns")
+        named = any(name is not None for name in result.index.names)
+        flat = result.reset_index() if named else result
+        return pa.Table.from_pandas(flat, preserve_index=False).replace_schema_metadata(None)
+    except (Exception, SystemExit) as error:
         raise errors.Terminal("transform-failed", f"{where}: {type(error).__name__} in the transform") from error

@@ -70,7 +70,7 @@ def publish(ports: Ports, job: Job, state: State) -> None:
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
     ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
-    _switch(ports, state, job, rows, finished)
+    _switch(ports, state, job, merged["ledger"]["delivered"], finished)
     ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=finished)
 
 
@@ -170,11 +170,14 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         path = f"data/{part['folder']}part-{index:05}.parquet"
         return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
 
-    for (path, stored), (_, part) in zip(workspace.parallel(copy, parts), parts, strict=True):
+    copied = workspace.parallel(copy, parts)
+    if len({path for path, _ in copied}) < len(copied):
+        raise errors.Terminal("ledger-unbalanced", "two of the job's files have one name")
+    for (path, stored), (_, part) in zip(copied, parts, strict=True):
         outputs.add("data", path, stored, part["rows"], part["sha256"])
     if not parts:
         path = "data/part-00000.parquet"
-        body = parquet(_schema(state).empty_table())
+        body = parquet(_schema(state).empty_table().drop_columns(list(state.contract.partition_by)))
         outputs.add(
             "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
         )
@@ -236,14 +239,19 @@ def _text(plan: Plan) -> JSON:
     }
 
 
-def _switch(ports: Ports, state: State, job: Job, rows: Rows, finished: str) -> None:
-    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``)."""
+def _switch(ports: Ports, state: State, job: Job, rows: int, finished: str) -> None:
+    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``).
+
+    Jobs end in any order; in the place of a later upload an earlier one is not put.
+    """
+    record = ports.jobs.get(job.job_id)
     bucket, key = state.workspace.bucket, f"datasets/{job.dataset}/current.json"
     entry = {
         "job_id": job.job_id,
         "manifest": f"jobs/{job.job_id}/manifest.json",
         "data": f"jobs/{job.job_id}/data/",
-        "rows": rows.valid,
+        "rows": rows,
+        "received_at": record.received_at if record else "",
         "finished_at": finished,
     }
     for attempt in range(1, _SWITCH_ATTEMPTS + 1):
@@ -251,7 +259,12 @@ def _switch(ports: Ports, state: State, job: Job, rows: Rows, finished: str) -> 
         current = json.loads(found[0])["jobs"] if found else []
         if any(each["job_id"] == job.job_id for each in current):
             return
-        jobs = [*current, entry] if state.contract.mode == "append" else [entry]
+        if state.contract.mode == "append":
+            jobs = [*current, entry]
+        elif any(each["received_at"] > entry["received_at"] for each in current):
+            return
+        else:
+            jobs = [entry]
         body = json.dumps({"dataset": job.dataset, "mode": state.contract.mode, "jobs": jobs}, indent=2).encode()
         try:
             ports.objects.put(bucket, key, body, workspace.JSON_TYPE, if_match=found[1] if found else "")

@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import speculate
 from chalicelib.engine.records.automaton import Grammar, Shape, count_line_breaks, line_of, line_starts
 from chalicelib.engine.records.split import blocks
-from chalicelib.engine.text.dialect import Dialect
 from tests import reference
 
 HOSTILE = b'a,,"""\n\n\r\xc3\xa9\x00;#\\\\  '

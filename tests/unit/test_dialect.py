@@ -13,7 +13,8 @@ import pytest
 
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.contract import Contract, Field
-from chalicelib.engine.text.dialect import Dialect, sniff
+from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.text.dialect import sniff
 from chalicelib.errors import Terminal
 
 ROOT = Path(__file__).parents[2]

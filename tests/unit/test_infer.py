@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays, contract, types
-from chalicelib.engine.text.dialect import Dialect
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.types import infer
 from chalicelib.engine.types.infer import NULL_WORDS, Survey, Surveys, survey
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from chalicelib import failure, steps
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows, Status, event_from_source
 from tests import pipeline
-from tests.fakes import MemoryPorts
+from tests.fakes import NOON, MemoryPorts
 from tests.pipeline import INBOX, RESULTS, Outcome, contract
 
 ID: Any = {"name": "id", "type": "integer", "constraints": {"required": True}}
@@ -305,8 +306,17 @@ def test_an_object_replaced_while_it_is_processed_is_told_by_its_own_code() -> N
         raise Terminal("object-replaced", "the object was replaced")
 
     def replace(ports: MemoryPorts) -> None:
-        ports.objects.read_range = replaced  # type: ignore[method-assign]
+        ports.objects.read_range = replaced  # type: ignore[method-assign, assignment]
 
     outcome = run(b"id,name\n1,a\n", ports=ports, before_chunks=replace)
     assert error_of(outcome) == ("object-replaced", "the object was replaced")
     assert outcome.published == []
+
+
+def test_in_replace_mode_an_earlier_upload_that_ends_later_takes_nobodys_place() -> None:
+    ports, replacing = MemoryPorts(), contract(ID, NAME, sluice={"mode": "replace"})
+    second = run(b"id,name\n2,b\n", replacing, ports=ports)
+    ports.now = NOON - timedelta(minutes=1)
+    first = run(b"id,name\n1,a\n", replacing, ports=ports)
+    assert first.job.status is Status.SUCCEEDED
+    assert first.current == [second.job.job_id]

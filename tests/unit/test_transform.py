@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_failure_on_inferred_types_says_that_they_were_inferred(package: Path)
     assert "no contract, so it was given inferred types" in outcome.job.error.message
 
 
-@pytest.mark.parametrize("code", ["    return 5", "    return None"])
+@pytest.mark.parametrize("code", ["    return 5", "    return None", "    return df[[]]", "    raise SystemExit(3)"])
 def test_what_is_no_frame_is_refused(package: Path, code: str) -> None:
     outcome = run(package, code)
     assert outcome.job.error is not None
@@ -146,3 +147,20 @@ def test_the_log_tells_where_in_the_transform_but_no_value(package: Path, caplog
     assert "line 4, in transform" in caplog.text
     assert "ValueError" in caplog.text
     assert "secret 1" not in caplog.text
+
+
+def test_what_a_transform_prints_stays_off_standard_output(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(package, "    print('here')\n    return df").job.error is None
+    assert capsys.readouterr().out == ""
+
+
+def test_a_named_index_is_a_column(package: Path) -> None:
+    outcome = run(package, "    return df.set_index('id')")
+    assert outcome.table.column("id").to_pylist() == [1, 2, 3, 4]
+
+
+def test_current_rows_are_those_delivered(package: Path) -> None:
+    outcome = run(package, "    return df[df['id'] > 2]")
+    found = outcome.ports.objects.get_with_etag(pipeline.RESULTS, "datasets/things/current.json")
+    assert found is not None
+    assert json.loads(found[0])["jobs"][0]["rows"] == 2

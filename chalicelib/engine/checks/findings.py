@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chalicelib.engine.checks.formulas import is_rejects, neutralise, own_labels, restore
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.parse import Note, cells
-from chalicelib.engine.text.dialect import Dialect
 from chalicelib.engine.text.encodings import Original, readable
 from chalicelib.model import JSON
 

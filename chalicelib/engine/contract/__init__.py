@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from chalicelib.engine.contract.binding import Binding, bind, bind_positions
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, TYPES, Constraints, Field, ForeignKey
 from chalicelib.engine.contract.resource import SUPPORTED_ENCODINGS, Contract, parse, to_document
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.engine.contract.sluice_keys import Aggregate, Measure, Tolerance
-from chalicelib.engine.text.dialect import Dialect
 
 __all__ = [
     "FALSE_VALUES",

@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, cast
 
 from chalicelib.engine.contract import sluice_keys
 from chalicelib.engine.contract.descriptor import Node, load, shown
+from chalicelib.engine.contract.dialect import Dialect, read_dialect
 from chalicelib.engine.contract.fields import Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE, read_schema
 from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Tolerance
 from chalicelib.engine.text import encodings
-from chalicelib.engine.text.dialect import Dialect, read_dialect
 
 SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
 """Encodings whose files are processed, by Python's names of their codecs."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from chalicelib.engine.text.dialect import Dialect
+from chalicelib.engine.contract.dialect import Dialect
 
 LF, CR, SPACE = 10, 13, 32
 TERMINATOR: Final = re.compile(rb"\r\n|\n|\r")

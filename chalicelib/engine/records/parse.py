@@ -1,6 +1,6 @@
 """From a block's records to columns of text.
 
-Well-formed records go to Arrow's CSV reader as one buffer; the few that it cannot be given (bytes that are not UTF-8,
+Well-formed records go to Arrow's CSV reader as one buffer; the few that are not (bytes that are not UTF-8, NULs,
 text after a closing quote, an unclosed quote, too many or too few cells, a leading byte order mark, which it would
 drop) are read one by one, leniently, so that all their other cells can still be checked. Both read a cell alike.
 """
@@ -20,11 +20,12 @@ import pyarrow.csv as pacsv
 
 from chalicelib import errors
 from chalicelib.engine import arrays
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import CR, LF, Shape
 from chalicelib.engine.records.split import Block, Offsets
-from chalicelib.engine.text.dialect import Dialect
 
 _BOM: Final = b"\xef\xbb\xbf"
+_NULS: Final = re.compile(rb"\0+")
 _BAD_BYTES: Final = re.compile("[\udc80-\udcff]+")
 # The csv module's limit on a cell is global and far below the limit on a record that is enforced here.
 csv.field_size_limit(2**31 - 1)
@@ -89,6 +90,8 @@ def parse(data: bytes, origin: Origin, block: Block, layout: Layout) -> Parsed:
     apart = set(block.odd) | set(np.flatnonzero(sizes > layout.limit).tolist())
     apart |= _not_utf8(data, starts)
     apart |= set(np.flatnonzero(first_bytes == _BOM[0]).tolist())
+    if data.find(0, int(starts[0]), int(starts[-1])) >= 0:
+        apart |= _holding(data, starts, "\0")
     if layout.dialect.skip_initial_space and layout.dialect.quote_char:
         apart |= _holding(data, starts, layout.dialect.quote_char)  # Arrow sees no quote behind a space
     if apart:
@@ -278,6 +281,8 @@ class _Lenient:
         text = raw.decode("utf-8", "surrogateescape")
         for bad in _bad_byte_offsets(text):
             self._note("encoding-error", "", byte=origin(start + bad), encoding=layout.encoding)
+        for nuls in _NULS.finditer(raw):
+            self._note("nul-byte", "", byte=origin(start + nuls.start()))
         found = cells(text, layout.dialect)
         for column, text in zip(range(layout.width), found, strict=False):
             self._cell(column, text)
@@ -291,6 +296,9 @@ class _Lenient:
         self.notes.append(Note(code, label, errors.FINDINGS[code].format(**values)))
 
     def _cell(self, column: int, text: str) -> None:
+        if "\0" in text:
+            self.unread.add(column)
+            return
         try:
             text.encode()
         except UnicodeEncodeError:

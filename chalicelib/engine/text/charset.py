@@ -66,7 +66,7 @@ def find(head: bytes, stated: str | None, *, whole: bool) -> Charset:
     if marked is not None:
         return Charset(marked, 1.0, True)
     wide = _wide(head)
-    if wide is not None:
+    if wide is not None and head.strip(b"\0\r\n"):  # NULs and line breaks alone are no text in any encoding
         if not _decodes(head, wide):
             name = wide.upper()
             raise Terminal(

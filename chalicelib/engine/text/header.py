@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, count_line_breaks, lines, scan_record
 from chalicelib.engine.records.parse import cells, record_bytes
-from chalicelib.engine.text.dialect import Dialect
 from chalicelib.engine.text.encodings import Original
 from chalicelib.errors import Terminal
 
@@ -99,7 +99,10 @@ def _cells(head: bytes, start: int, end: int, shape: Shape, dialect: Dialect, or
     if shape is Shape.UNCLOSED_QUOTE:
         raise Terminal("header-mismatch", "a quoted label in the header is not closed")
     try:
-        return cells(record_bytes(head, start, end, dialect).decode(), dialect)
+        raw = record_bytes(head, start, end, dialect)
+        if (nul := raw.find(0)) >= 0:
+            raise Terminal("header-mismatch", f"byte {len(original.of(head[: start + nul]))} of the header is NUL")
+        return cells(raw.decode(), dialect)
     except UnicodeDecodeError as error:
         byte = len(original.of(head[: start + error.start]))
         hint = '; if the file has another encoding, state it as "encoding" in the contract'

@@ -39,8 +39,10 @@ _HTML = re.compile(rb"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\x1b\x1c\x1d\x1e\x1f\x1a\x08")
 _PEEK_BYTES = 4096
 
-_NULS_PER_BYTE_LIMIT = 1 / 1000
-"""A text with a stray NUL is still a text; binary data has one in some 256 bytes or fewer."""
+_NULS_SHARE: Final = 1 / 2
+_CONTROL_SHARE: Final = 1 / 50
+"""Binary data has some 7 in 100; text has none."""
+_LINES_WITH_NUL: Final = 8
 
 
 def foreign_format(head: bytes) -> str:
@@ -71,8 +73,24 @@ def refuse_foreign(head: bytes) -> None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether there are more NUL bytes than a text could have by accident."""
-    return head.count(0) > len(head) * _NULS_PER_BYTE_LIMIT
+    """Whether the NUL bytes are those of binary data. In a text each costs its own record, however short the text is.
+
+    Binary is what is at least half NULs, what has other control characters beside them, and what has NULs in most of
+    its lines.
+    """
+    nuls = head.count(0)
+    if not nuls:
+        return False
+    if nuls >= len(head) * _NULS_SHARE or _controls(head) > len(head) * _CONTROL_SHARE:
+        return True
+    lines = head.splitlines()
+    holding = sum(0 in line for line in lines)
+    return holding >= _LINES_WITH_NUL and holding * 2 > len(lines)
+
+
+def _controls(head: bytes) -> int:
+    """How many bytes are control characters that no text has, NUL not counted."""
+    return len(head) - len(head.translate(None, bytes(_CONTROL - {0})))
 
 
 def _is_json(text: bytes) -> bool:

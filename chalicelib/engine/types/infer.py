@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from chalicelib.engine import arrays, types
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import drafted_names
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.contract.fields import Field
-from chalicelib.engine.text.dialect import Dialect
 
 NULL_WORDS: Final = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "\\N")
 """Words that exports write for a missing value. In a column whose other texts are of one type they are its missing

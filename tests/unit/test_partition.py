@@ -1,0 +1,99 @@
+"""Partitions: every row in the folder of its own values, and no two combinations in one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.engine import partition
+from chalicelib.engine.partition import NULL_PARTITION
+from chalicelib.errors import Terminal
+from tests import pipeline
+from tests.pipeline import contract
+
+VALUES = st.one_of(st.none(), st.sampled_from(["a", "b", "a/b", "ä", "=", "%61", NULL_PARTITION]))
+
+
+def text(name: str, **more: Any) -> Any:
+    return {"name": name, "type": "string", **more}
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), max_size=30))
+def test_rows_are_where_plain_grouping_puts_them(rows: list[tuple[str | None, str | None]]) -> None:
+    table = pa.table(
+        {
+            "x": pa.array([x for x, _ in rows], pa.string()),
+            "y": pa.array([y for _, y in rows], pa.string()),
+            "row": pa.array(range(len(rows)), pa.int64()),
+        }
+    )
+    expected: dict[tuple[str | None, str | None], list[int]] = {}
+    for number, values in enumerate(rows):
+        expected.setdefault(values, []).append(number)
+    found: dict[tuple[str | None, ...], list[int]] = {}
+    for folder, part in partition.partitions(table, ("x", "y")):
+        texts = [each.partition("=")[2] for each in folder.rstrip("/").split("/")]
+        decoded = tuple(None if each == NULL_PARTITION else unquote(each) for each in texts)
+        assert decoded not in found
+        found[decoded] = part.column("row").to_pylist()
+    assert found == expected
+
+
+def test_many_columns_of_many_values_do_not_overflow() -> None:
+    names = [f"p{number}" for number in range(9)]
+    rows = [["A", *[str(row)] * 8] for row in range(511)] + [["B", *["0"] * 8]]
+    table = pa.table({name: [row[at] for row in rows] for at, name in enumerate(names)} | {"v": list(range(512))})
+    found = {folder: part.column("v").to_pylist() for folder, part in partition.partitions(table, tuple(names))}
+    assert len(found) == 512
+    assert found["p0=B/" + "".join(f"p{number}=0/" for number in range(1, 9))] == [511]
+
+
+def test_the_text_of_hives_null_is_not_null() -> None:
+    described = contract(text("a", missingValues=["NULL"]), text("b"), sluice={"partitionBy": ["a"]})
+    outcome = pipeline.run(f"a,b\n{NULL_PARTITION},2\nNULL,4\n".encode(), described)
+    assert outcome.table.column("b").to_pylist() == ["2", "4"] or sorted(outcome.table.column("b").to_pylist()) == [
+        "2",
+        "4",
+    ]
+    assert len([name for name in outcome.published if name.startswith("data/")]) == 2
+
+
+@pytest.mark.parametrize(
+    "body, by, code, says",
+    [
+        (b"a,b\n1,2\n", ["a", "b"], "bad-partition", "at least one must remain"),
+        (b"a,b\n", ["zz"], "unknown-column", "zz"),
+        (b"a,b\n" + b"x" * 900 + b",2\n", ["a"], "bad-partition", "903 bytes"),
+    ],
+)
+def test_what_cannot_be_partitioned_is_refused_without_a_value(
+    body: bytes, by: list[str], code: str, says: str
+) -> None:
+    outcome = pipeline.run(body, contract(text("a"), text("b"), sluice={"partitionBy": by}))
+    assert outcome.job.error is not None
+    assert (outcome.job.error.code, says in outcome.job.error.message) == (code, True)
+    assert "xxx" not in outcome.job.error.message
+    assert outcome.published == []
+
+
+def test_an_empty_text_names_no_partition() -> None:
+    table = pa.table({"a": ["", "x"], "b": [1, 2]})
+    with pytest.raises(Terminal, match="bad-partition"):
+        list(partition.partitions(table, ("a",)))
+
+
+def test_an_unknown_column_of_an_aggregate_is_told_before_there_are_rows() -> None:
+    aggregates = [{"name": "all", "groupBy": ["zz"], "measures": {"n": {"count": "*"}}}]
+    outcome = pipeline.run(b"a,b\n", contract(text("a"), text("b"), sluice={"aggregates": aggregates}))
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "unknown-column"
+
+
+def test_no_rows_are_written_as_partitioned_files_are() -> None:
+    outcome = pipeline.run(b"a,b\n", contract(text("a"), text("b"), sluice={"partitionBy": ["a"]}))
+    assert outcome.table.column_names == ["b"]
