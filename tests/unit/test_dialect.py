@@ -200,3 +200,11 @@ def test_the_sample_is_detected_without_its_contract() -> None:
     found = sniff(head, None, whole=False)
     assert found.dialect == Dialect()
     assert found.confidence > 0.9
+
+
+def test_a_file_of_json_cells_is_a_csv_where_the_contract_says_so() -> None:
+    described = {"schema": {"fields": [{"name": "at", "type": "geopoint", "format": "array"}]}, "name": "points"}
+    contract = contracts.parse(described | {"dialect": {"header": False}})
+    assert not sniff(b"[0]\n", contract, whole=True).dialect.header
+    with pytest.raises(Terminal, match="the file is JSON"):
+        sniff(b"[0]\n", None, whole=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.engine.contract import Contract
 
 UTF8_BOM: Final = b"\xef\xbb\xbf"
+_JSON_TYPES: Final = ("object", "array", "geojson", "geopoint")
 
 _REJECTS = re.compile(rb'"?_record"?([,;\t|])"?_line"?\1"?_errors"?(?:\1|[\r\n])')
 """The start of a rejects.csv, which is written in one dialect whatever that of the file was; a spreadsheet may have put
@@ -43,6 +44,11 @@ def is_rejects(head: bytes) -> bool:
     return _REJECTS.match(head.removeprefix(UTF8_BOM)) is not None
 
 
+def _has_json(contract: Contract | None) -> bool:
+    """Whether a file of this contract may begin with a cell that is JSON."""
+    return contract is not None and any(field.type in _JSON_TYPES for field in contract.fields)
+
+
 def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     """Find out what is needed to read a file.
 
@@ -53,6 +59,8 @@ def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
     if not head:
         raise Terminal("empty-file", "the file has no bytes")
     signatures.refuse_foreign(head)
+    if signatures.is_json(head) and not _has_json(contract):
+        raise Terminal("not-csv", "the file is JSON")
     if signatures.is_binary(head):
         raise Terminal("not-csv", "the file is binary data: it has NUL bytes")
     bom_bytes = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0

@@ -62,7 +62,7 @@ def foreign_format(head: bytes) -> str:
         return "an HTML page"
     if text.startswith((b"<?xml", b"<svg")):
         return "an XML document"
-    return "JSON" if _is_json(text) else ""
+    return ""
 
 
 def refuse_foreign(head: bytes) -> None:
@@ -93,8 +93,9 @@ def _controls(head: bytes) -> int:
     return len(head) - len(head.translate(None, bytes(_CONTROL - {0})))
 
 
-def _is_json(text: bytes) -> bool:
-    """Whether the text starts with a JSON array or object, on one line (JSON Lines) or laid out over several."""
+def is_json(head: bytes) -> bool:
+    """Whether a file starts with a JSON array or object, on one line (JSON Lines) or laid out over several."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text.startswith((b"{", b"[")):
         return False
     first_line = text.split(b"\n", 1)[0].strip()
