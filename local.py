@@ -65,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SluiceError as error:
         print(f"local.py {options.command}: {error}", file=sys.stderr)
         return FAILED
+    except OSError as error:  # a folder that cannot be written, most of all
+        print(f"local.py {options.command}: {error}", file=sys.stderr)
+        return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

@@ -114,7 +114,8 @@ class Run:
                     future.result()
                     self._show(state["job_id"], done, len(tasks))
             except BaseException:
-                workers.shutdown(wait=False, cancel_futures=True)
+                # Waited for: a worker that still wrote would outlive the folder that is removed next.
+                workers.shutdown(wait=True, cancel_futures=True)
                 raise
 
     def _workers(self, job_id: str, tasks: int) -> Executor:

@@ -86,3 +86,12 @@ def test_help_and_usage_errors_import_neither_pandas_nor_boto3_nor_rich() -> Non
         "assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_a_folder_that_cannot_be_written_is_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id\n1\n")
+    assert local.main(["check", str(file), "--out", str(file)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "a.csv" in printed.err
