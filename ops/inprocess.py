@@ -119,12 +119,7 @@ class Run:
                 raise
 
     def _workers(self, job_id: str, tasks: int) -> Executor:
-        job = self.ports.jobs.get(job_id)
-        workers = max(1, min(tasks, os.cpu_count() or 1))
-        if workers > 1 and job is not None and job.source.size_bytes >= _PROCESSES_PAY_ABOVE_BYTES:
-            # Not forked: a fork of a process in which Arrow has started its threads may lock up.
-            return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-        return ThreadPoolExecutor(workers)
+        return ThreadPoolExecutor(max(1, min(tasks, len(os.sched_getaffinity(0)))))
 
     def _show(self, job_id: str, done: int, total: int) -> None:
         self._view.show([Sight(self._name, job_id, self.ports.jobs.get(job_id), done, total)])

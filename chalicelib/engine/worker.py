@@ -19,7 +19,6 @@ from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.deliver import Delivered, Delivery, Part
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.records.automaton import count_line_breaks
 from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
 from chalicelib.engine.records.parse import Parsed, parse, record_bytes
 from chalicelib.engine.records.split import Block, Offsets
@@ -250,12 +249,10 @@ class _Process:
 
     def _reject(self, held: _Held) -> None:
         data = self._records.tape.data
-        position, line = int(held.block.starts[0]), held.lines_before
         for row in sorted(held.checked.notes):
             at = int(held.records[row])
             start, end = int(held.block.starts[at]), int(held.block.starts[at + 1])
-            line += count_line_breaks(data, position, start)
-            position = start
+            line = held.lines_before + held.block.lines_before(at)
             notes = tuple(held.checked.notes[row])
             self._findings += len(notes)
             raw = record_bytes(data, start, end, self._plan.dialect)

@@ -10,7 +10,6 @@ import numpy as np
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import speculate
-from chalicelib.engine.records.automaton import count_line_breaks
 from chalicelib.engine.records.split import Block, Offsets, Tape, blocks
 from chalicelib.engine.text.encodings import Offsets as Origins
 from chalicelib.model import JSON
@@ -96,7 +95,7 @@ class Records:
         for block in blocks(self.tape, self._place.first, self._place.stop, plan.grammar, plan.block_size_bytes):
             yield block
             self.read += block.count
-            self.lines += count_line_breaks(self.tape.data, int(block.starts[0]), int(block.starts[-1]))
+            self.lines += len(block.breaks)
             self._fresh.append(block.fresh[:-1])
             self._after = int(block.starts[-1])
 
