@@ -1,17 +1,15 @@
 """The workflow without Step Functions: the same steps over ports on a folder, for ``local.py check``.
 
-statemachine.json says what runs after what on AWS; ``Run`` says it here. Chunks run in worker processes where that
-pays, so a large file is checked on every core of the machine.
+statemachine.json says what runs after what on AWS; ``Run`` says it here.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,20 +18,16 @@ from typing import Self
 from chalicelib import failure, steps
 from chalicelib.errors import SluiceError, Transient
 from chalicelib.model import JSON, Job, Source, event_from_source
-from chalicelib.settings import MIB, Settings, from_environment
-from ops import disk, outputs
+from chalicelib.settings import Settings, from_environment
+from ops import disk, memory, outputs
 from ops.uploads import Upload
 from ops.watch import Sight, View
 
 _EXECUTION = "local-check"
 
-_PROCESSES_PAY_ABOVE_BYTES = 32 * MIB
-"""A worker process takes about a second to import pandas; below this size threads are done earlier."""
-
-
 @dataclass(frozen=True, slots=True)
 class FolderPorts:
-    """``ports.Ports`` on one folder. Picklable, so that a worker process can be given it."""
+    """``ports.Ports`` on one folder."""
 
     objects: disk.DiskObjects
     jobs: disk.DiskJobs
@@ -55,6 +49,7 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
 
     The job comes back SUCCEEDED or FAILED. Errors: ``OSError`` where ``out`` cannot be written.
     """
+    memory.keep_freed()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".check-") as folder:
         run = Run(FolderPorts.at(Path(folder)), _settings(chunk_size_bytes), upload.path.name, view)
@@ -104,10 +99,14 @@ class Run:
         return job
 
     def _process(self, state: JSON) -> None:
-        """One round of chunks, on every core where the file is large enough to pay for worker processes."""
+        """One round of chunks, on every core that this process may use.
+
+        In threads: numpy and Arrow work without the interpreter's lock for most of the time, and a process would take
+        0.6 s to start.
+        """
         tasks = json.loads(self.ports.objects.get(state["round"]["bucket"], state["round"]["key"]))
         self._show(state["job_id"], 0, len(tasks))
-        with self._workers(state["job_id"], len(tasks)) as workers:
+        with ThreadPoolExecutor(max(1, min(len(tasks), _cores()))) as workers:
             futures = [workers.submit(_chunk, self.ports, self.settings, task) for task in tasks]
             try:
                 for done, future in enumerate(as_completed(futures), start=1):
@@ -118,9 +117,6 @@ class Run:
                 workers.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _workers(self, job_id: str, tasks: int) -> Executor:
-        return ThreadPoolExecutor(max(1, min(tasks, len(os.sched_getaffinity(0)))))
-
     def _show(self, job_id: str, done: int, total: int) -> None:
         self._view.show([Sight(self._name, job_id, self.ports.jobs.get(job_id), done, total)])
 
@@ -128,6 +124,11 @@ class Run:
 class _Nobody:
     def show(self, sights: Sequence[Sight]) -> None:
         """Nobody watches."""
+
+
+def _cores() -> int:
+    """Those that this process may use; the system's, where it does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chunk(ports: FolderPorts, settings: Settings, task: JSON) -> None:
