@@ -255,10 +255,11 @@ class _Process:
         data = self._records.tape.data
         for row in sorted(held.checked.notes):
             at = int(held.records[row])
+            number = held.records_before + at + 1
             start, end = int(held.block.starts[at]), int(held.block.starts[at + 1])
             line = held.lines_before + held.block.lines_before(at)
             notes = tuple(held.checked.notes[row])
             self._findings += len(notes)
             raw = record_bytes(data, start, end, self._plan.dialect)
-            rejected = Rejected(int(held.numbers[row]), line, self._origin(start), notes, raw)
+            rejected = Rejected(number, line, self._origin(start), notes, raw)
             self._rejects.append(rejected.to_line())

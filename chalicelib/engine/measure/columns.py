@@ -198,6 +198,15 @@ class Column:
                 distinct = again.dictionary
         return codes, distinct
 
+    def exceeds(self, limit: int) -> bool:
+        """Whether a few more rows than ``limit`` show already that the column has more distinct values. Where they do
+        not, it may have more all the same.
+        """
+        if pa.types.is_dictionary(self._given.type):
+            return False
+        glance = self.array.slice(0, limit + limit // 4)
+        return len(glance) > limit and len(glance.unique()) - (glance.null_count > 0) > limit
+
     def at(self, rows: Ints) -> Any:
         """The values of some rows."""
         if not pa.types.is_dictionary(self._given.type):
