@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
-from ops import uploads
+from ops import memory, uploads
 
 _PLAIN_WIDTH = 110
 """Columns of what is printed where there is no terminal to ask: paths are not broken, logs stay readable."""
@@ -89,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
+    memory.keep()
     from ops import inprocess, progress
 
     with progress.view() as view:

@@ -19,7 +19,7 @@ from chalicelib import failure, steps
 from chalicelib.errors import SluiceError, Transient
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
-from ops import disk, memory, outputs
+from ops import disk, outputs
 from ops.uploads import Upload
 from ops.watch import Sight, View
 
@@ -49,7 +49,6 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
 
     The job comes back SUCCEEDED or FAILED. Errors: ``OSError`` where ``out`` cannot be written.
     """
-    memory.keep_freed()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".check-") as folder:
         run = Run(FolderPorts.at(Path(folder)), _settings(chunk_size_bytes), upload.path.name, view)
