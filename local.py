@@ -101,12 +101,7 @@ def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=Path("no contract is looked for"))
     from ops import inprocess
 
-    draft, job = inprocess.infer(planned)
-    if draft is None:
-        assert job.error is not None
-        print(f"local.py infer: {job.error.code}: {job.error.message}", file=sys.stderr)
-        return FAILED
-    print(json.dumps(draft, indent=2, ensure_ascii=False))
+    print(json.dumps(inprocess.infer(planned), indent=2, ensure_ascii=False))
     return SUCCEEDED
 
 
