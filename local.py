@@ -22,6 +22,7 @@ from typing import NoReturn
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
 from ops import uploads
+from ops.sizes import size
 
 _PLAIN_WIDTH = 110
 """Columns of what is printed where there is no terminal to ask: paths are not broken, logs stay readable."""
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--contract", type=Path, metavar="C", help="contract (default: contracts/<dataset>.json)")
         command.add_argument("--dataset", metavar="D", help="dataset (default: from the contract's or the file's name)")
         command.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out/")
-        command.add_argument("--chunk-size", type=_size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
+        command.add_argument("--chunk-size", type=size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
         command.add_argument("--json", action="store_true", help="print the job records as JSON, and nothing else")
     run.add_argument("--serve", action="store_true", help="afterwards keep the pipeline up until Ctrl-C")
 
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     infer.add_argument("files", nargs=1, type=Path, metavar="FILE", help="a CSV file")
 
     serve = commands.add_parser("serve", help="keep the pipeline and its API up until Ctrl-C")
-    serve.add_argument("--chunk-size", type=_size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
+    serve.add_argument("--chunk-size", type=size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
     return root
 
 
@@ -130,17 +131,6 @@ def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
 
 def _status(jobs: Sequence[Job]) -> int:
     return SUCCEEDED if all(job.status is Status.SUCCEEDED for job in jobs) else FAILED
-
-
-def _size(text: str) -> int:
-    """Bytes: digits, or digits with KiB or MiB."""
-    digits, factor = text, 1
-    for unit, size in (("KiB", 1024), ("MiB", 1024 * 1024)):
-        if text.endswith(unit):
-            digits, factor = text.removesuffix(unit), size
-    if not (digits.isascii() and digits.isdigit() and int(digits)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in bytes such as 4000000, 512KiB or 8MiB")
-    return int(digits) * factor
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
