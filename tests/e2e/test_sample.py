@@ -95,7 +95,12 @@ def test_rejects_open_as_csv_with_their_original_cells(folder: Path) -> None:
     assert rows[0][:4] == ["_record", "_line", "_errors", "order_id"]
     assert len(rows) == 1 + REJECTED
     found = {error["code"] for reject in documents(folder) for error in reject["errors"]}
-    elsewhere = {"dangling-escape", "foreign-key", "record-too-long", "unique-error"}  # no such form, key, size or field
+    elsewhere = {
+        "dangling-escape",
+        "foreign-key",
+        "record-too-long",
+        "unique-error",
+    }  # no such form, key, size or field
     labels = {code for code in FINDINGS if code.endswith("-label")}
     assert found == FINDINGS.keys() - elsewhere - labels - {"blank-row"}  # a blank row is counted, not rejected
 

@@ -35,7 +35,8 @@ def test_the_sample_is_broken_within_the_tolerance_and_in_every_code(generator: 
     contract = json.loads((ROOT / "contracts" / "orders.json").read_bytes())
     assert broken / generator.ROWS < contract["sluice"]["tolerance"]["maxRejectedRatio"]
     assert {code for _, code, _ in generator.FAULTS.values()} == {
-        "constraint-error", "encoding-error", "extra-cell", "missing-cell", "nul-byte", "text-after-quote", "type-error",
+        "constraint-error", "encoding-error", "extra-cell", "missing-cell", "nul-byte", "text-after-quote",
+        "type-error",
     }  # fmt: skip
 
 
