@@ -147,12 +147,12 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     Errors: ``OperatorError`` with Chalice's words; what it had made by then is recorded, so a new attempt goes on.
     """
     record = load_record(target)
+    deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
+    if record:  # also where nothing is done: `chalice invoke` looks there
+        deployed.parent.mkdir(parents=True, exist_ok=True)
+        deployed.write_text(json.dumps(record["chalice"]))
     if not force and record.get("fingerprint") == build.fingerprint and _stands(target, record):
         return _deployed(target, record["chalice"], changed=False)
-    deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
-    if record:
-        deployed.parent.mkdir(exist_ok=True)
-        deployed.write_text(json.dumps(record["chalice"]))
     error = "interrupted"
     try:
         error = _run(target, "deploy", build.folder, tell)
@@ -195,6 +195,15 @@ def delete(target: Target, tell: Tell) -> bool:
         raise OperatorError(f"the functions are deleted in part:\n{error}")
     target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY)
     return True
+
+
+def invocable(target: Target, folder: Path) -> Path:
+    """Write into ``folder`` what ``chalice --project-dir`` needs to ``invoke`` the functions that stand; returns it."""
+    deployed = folder / ".chalice" / "deployed"
+    deployed.mkdir(parents=True)
+    (deployed / f"{target.stage}.json").write_text(json.dumps(load_record(target)["chalice"]))
+    (deployed.parent / "config.json").write_text(json.dumps(template()))
+    return folder
 
 
 def load_record(target: Target) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
-from ops import deployment, outputs, progress
+from ops import deployment, functions, outputs, progress
 from ops.deployment import Tell
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target
@@ -38,6 +38,8 @@ class Stack:
     api_url: str
     """Of the REST API, without a slash at the end."""
     api_token: str
+    project: Path
+    """What ``chalice invoke`` takes for the project that it finds the functions of."""
     objects: Objects
     jobs: Jobs
     executions: Executions
@@ -80,6 +82,7 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
             target,
             deployed.api_url,
             deployment.api_token(target),
+            functions.invocable(target, emulator.folder / "functions"),
             S3Objects(target.s3),
             DynamoJobs(names.jobs_table, target.client("dynamodb")),
             StepFunctionsExecutions(names.state_machine_arn, target.client("stepfunctions")),
@@ -124,6 +127,8 @@ def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:
 def instructions(stack: Stack) -> str:
     """How a person reaches what is up, as lines for a shell."""
     exports = [f"export {name}={shlex.quote(value)}" for name, value in stack.emulator.environment.items()]
+    chalice = shlex.quote(str(Path(sys.executable).with_name("chalice")))
+    project = shlex.quote(str(stack.project))
     endpoint = f"--endpoint-url {stack.emulator.endpoint_url}"
     return "\n".join(
         [
@@ -136,6 +141,9 @@ def instructions(stack: Stack) -> str:
             f"  aws {endpoint} s3 ls --recursive s3://{stack.results}/jobs/",
             "",
             f"  curl -H 'Authorization: Bearer {stack.api_token}' {stack.api_url}/jobs",
+            "",
+            f"  SLUICE_STAGE={STAGE} {chalice} local",
+            f"  {chalice} --project-dir {project} invoke --stage {STAGE} --name sweep < tests/events/schedule.json",
             "",
             f"API    {stack.api_url}",
             f"token  {stack.api_token}",
