@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -89,6 +90,7 @@ def test_chunk_progress_is_live(pipeline: Pipeline) -> None:
             continue  # its event is on the way
         assert status == 200, body
         records.append(body)
+        time.sleep(0.05)
     assert records[-1]["status"] == "SUCCEEDED", records[-1]["error"]
     processing = [record["chunks"] for record in records if record["status"] == "PROCESSING"]
     assert {chunks["planned"] for chunks in processing} == {20}
