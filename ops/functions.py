@@ -197,15 +197,6 @@ def delete(target: Target, tell: Tell) -> bool:
     return True
 
 
-def invocable(target: Target, folder: Path) -> Path:
-    """Write into ``folder`` what ``chalice --project-dir`` needs to ``invoke`` the functions that stand; returns it."""
-    deployed = folder / ".chalice" / "deployed"
-    deployed.mkdir(parents=True)
-    (deployed / f"{target.stage}.json").write_text(json.dumps(load_record(target)["chalice"]))
-    (deployed.parent / "config.json").write_text(json.dumps(template()))
-    return folder
-
-
 def load_record(target: Target) -> dict[str, Any]:
     """What the last deployment wrote to the artifacts bucket; ``{}`` where there was none."""
     try:

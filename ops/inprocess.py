@@ -1,7 +1,6 @@
 """The workflow without Step Functions: the same steps over ports on a folder, for ``local.py check``.
 
-statemachine.json says what runs after what on AWS; ``Run`` says it here. Chunks run in worker processes where that
-pays, so a large file is checked on every core of the machine.
+statemachine.json says what runs after what on AWS; ``Run`` says it here.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,21 +20,18 @@ from chalicelib.engine import contract as contracts
 from chalicelib.engine.plan import Plan
 from chalicelib.errors import SluiceError, Transient
 from chalicelib.model import JSON, Job, Source, event_from_source
-from chalicelib.settings import MIB, Settings, from_environment
+from chalicelib.settings import Settings, from_environment
 from chalicelib.stages.workspace import Workspace
-from ops import disk, outputs
+from ops import disk, memory, outputs
 from ops.uploads import Upload
 from ops.watch import Sight, View
 
 _EXECUTION = "local-check"
 
-_PROCESSES_PAY_ABOVE_BYTES = 32 * MIB
-"""A worker process takes about a second to import pandas; below this size threads are done earlier."""
-
 
 @dataclass(frozen=True, slots=True)
 class FolderPorts:
-    """``ports.Ports`` on one folder. Picklable, so that a worker process can be given it."""
+    """``ports.Ports`` on one folder."""
 
     objects: disk.DiskObjects
     jobs: disk.DiskJobs
@@ -57,6 +53,7 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
 
     The job comes back SUCCEEDED or FAILED. Errors: ``OSError`` where ``out`` cannot be written.
     """
+    memory.keep_freed()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".check-") as folder:
         run = Run(FolderPorts.at(Path(folder)), _settings(chunk_size_bytes), upload.path.name, view)
@@ -122,10 +119,14 @@ class Run:
         return steps.aggregate_data(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
 
     def _process(self, state: JSON) -> None:
-        """One round of chunks, on every core where the file is large enough to pay for worker processes."""
+        """One round of chunks, on every core that this process may use.
+
+        In threads: numpy and Arrow work without the interpreter's lock for most of the time, and a process would take
+        0.6 s to start.
+        """
         tasks = json.loads(self.ports.objects.get(state["round"]["bucket"], state["round"]["key"]))
         self._show(state["job_id"], 0, len(tasks))
-        with self._workers(state["job_id"], len(tasks)) as workers:
+        with ThreadPoolExecutor(max(1, min(len(tasks), _cores()))) as workers:
             futures = [workers.submit(_chunk, self.ports, self.settings, task) for task in tasks]
             try:
                 for done, future in enumerate(as_completed(futures), start=1):
@@ -135,9 +136,6 @@ class Run:
                 # Waited for: a worker that still wrote would outlive the folder that is removed next.
                 workers.shutdown(wait=True, cancel_futures=True)
                 raise
-
-    def _workers(self, job_id: str, tasks: int) -> Executor:
-        return ThreadPoolExecutor(max(1, min(tasks, len(os.sched_getaffinity(0)))))
 
     def _show(self, job_id: str, done: int, total: int) -> None:
         self._view.show([Sight(self._name, job_id, self.ports.jobs.get(job_id), done, total)])
@@ -151,6 +149,11 @@ class _Nobody:
 def _plan(workspace: Workspace, state: JSON) -> Plan:
     """The plan as it is for the round that comes next."""
     return workspace.plan(workspace.tasks(state["round"]["number"])[0].plan)
+
+
+def _cores() -> int:
+    """Those that this process may use; the system's, where it does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chunk(ports: FolderPorts, settings: Settings, task: JSON) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -82,11 +83,20 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
             target,
             deployed.api_url,
             deployment.api_token(target),
-            functions.invocable(target, emulator.folder / "functions"),
+            _invocable(target, emulator.folder / "functions"),
             S3Objects(target.s3),
             DynamoJobs(names.jobs_table, target.client("dynamodb")),
             StepFunctionsExecutions(names.state_machine_arn, target.client("stepfunctions")),
         )
+
+
+def _invocable(target: Target, folder: Path) -> Path:
+    """Write into ``folder`` what ``chalice --project-dir`` needs to ``invoke`` the functions that stand; returns it."""
+    deployed = folder / ".chalice" / "deployed"
+    deployed.mkdir(parents=True)
+    (deployed / f"{target.stage}.json").write_text(json.dumps(functions.load_record(target)["chalice"]))
+    (deployed.parent / "config.json").write_text(json.dumps(functions.template()))
+    return folder
 
 
 @contextmanager

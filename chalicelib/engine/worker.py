@@ -6,18 +6,21 @@ Takes the chunk's bytes and the plan, gives bytes and a report: no input or outp
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from chalicelib.engine import coding
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.check import Checked, Checker
 from chalicelib.engine.checks.findings import Rejected
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
-from chalicelib.engine.deliver import Delivered, Delivery, Part
+from chalicelib.engine.coding import Coding
+from chalicelib.engine.deliver import Delivered, Delivery
+from chalicelib.engine.parquet import Part
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
 from chalicelib.engine.records.parse import Parsed, parse, record_bytes
@@ -105,11 +108,11 @@ def _survey(task: Task, plan: Plan, records: Records) -> Result:
     return Result(records.report(task) | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
-def _parsed(tape: ChunkTape, origin: Origin, block: Block, plan: Plan) -> Parsed:
+def _parsed(tape: ChunkTape, origin: Origin, block: Block, plan: Plan, coded: Collection[int] = frozenset()) -> Parsed:
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
-    parsed = parse(tape.data, origin, block, plan.layout)
+    parsed = parse(tape.data, origin, block, plan.layout, coded)
     if is_rejects(plan.labels):
-        parsed.columns = [restore_column(texts) for texts in parsed.columns]
+        parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
     return parsed
 
 
@@ -205,9 +208,10 @@ class _Process:
         return [self._settle(position, held) for position in range(len(self._keys))] if held else []
 
     def _checked(self) -> Iterator[_Held]:
-        tape = self._records.tape
+        tape, codes = self._records.tape, Coding()
         for block in self._records:
-            parsed = _parsed(tape, self._origin, block, self._plan)
+            parsed = _parsed(tape, self._origin, block, self._plan, codes.columns)
+            parsed.columns = codes.settle(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
             yield _Held(block, parsed.records, parsed.blank, checked, before, lines)

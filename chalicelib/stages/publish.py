@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from chalicelib import errors
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import ledger
+from chalicelib.engine import ledger, parquet
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Writer
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
-from chalicelib.engine.deliver import decode_schema, parquet
+from chalicelib.engine.parquet import decode_schema
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
@@ -177,7 +177,7 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         outputs.add("data", path, stored, part["rows"], part["sha256"])
     if not parts:
         path = "data/part-00000.parquet"
-        body = parquet(_schema(state).empty_table().drop_columns(list(state.contract.partition_by)))
+        body = parquet.write(_schema(state).empty_table().drop_columns(list(state.contract.partition_by)))
         outputs.add(
             "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
         )
