@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +22,14 @@ from rich.status import Status
 
 from ops import deployment, leftovers, stacks
 from ops.deployment import Deployed, Options
+from ops.sizes import size
 from ops.stacks import Tell
-from ops.target import OperatorError, Target
+from ops.target import Names, OperatorError, Target
 from ops.workflow import NOTE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     out = Console(soft_wrap=True, highlight=False)
     log = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
@@ -37,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return {"plan": _plan, "up": _up, "status": _status, "down": _down}[options.command](target, options, out, log)
     except OperatorError as error:
         log.print(f"error: {error}", style="red", markup=False)
-    except (ClientError, BotoCoreError) as error:
+    except ClientError as error:
         log.print(f"error: AWS refused: {error}", style="red", markup=False)
+    except BotoCoreError as error:  # AWS was not asked, or not reached
+        log.print(f"error: {error}", style="red", markup=False)
     except KeyboardInterrupt:
         log.print("interrupted: what was done stands; run the same command again to go on", style="red")
     return 1
@@ -83,8 +87,10 @@ def _status(target: Target, options: argparse.Namespace, out: Console, log: Cons
         out.print(each, markup=False)
     if deployed is not None:
         _print_endpoints(deployed, out)
+    elif set(existing) <= set(deployment.data(target)):
+        out.print("nothing is deployed" + (": this is the data of an earlier deployment" if existing else ""))
     else:
-        out.print("nothing is deployed" if not existing else "this is not a whole deployment: run up, or down")
+        out.print("this is not a whole deployment: run up, or down")
     return 0
 
 
@@ -103,8 +109,9 @@ def _down(target: Target, options: argparse.Namespace, out: Console, log: Consol
     if options.json:
         out.print_json(data={"stage": target.stage, "kept": kept, "left": forgotten})
     else:
-        out.print("removed" + (", and kept:" if kept else ": nothing is left"))
-        out.print("\n".join(f"  {each}" for each in kept), markup=False)
+        out.print("removed, and kept:" if kept else "removed" if forgotten else "removed: nothing is left")
+        for each in kept:
+            out.print(f"  {each}", markup=False)
     if forgotten:
         raise OperatorError("these are still there:\n" + "\n".join(f"  {each}" for each in forgotten))
     return 0
@@ -148,7 +155,7 @@ def _options(options: argparse.Namespace) -> Options:
 def _target(options: argparse.Namespace) -> Target:
     region = options.region or boto3.Session().region_name or os.environ.get("AWS_REGION")
     if not region:
-        raise OperatorError("no region: give --region, or configure one (aws configure, AWS_REGION)")
+        parser().error("no region: give --region, or configure one (aws configure, AWS_REGION)")
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint_url is None:
         return Target(options.stage, region)
@@ -156,12 +163,16 @@ def _target(options: argparse.Namespace) -> Target:
     return Target(options.stage, region, endpoint_url, {name: os.environ[name] for name in known if name in os.environ})
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deploy.py", description="Deploy Sluice into an AWS account.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The command line; ``docs/deploy.md`` is tested against it."""
+    root = argparse.ArgumentParser(prog="deploy.py", description="Deploy Sluice into an AWS account.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--stage", required=True, help='which deployment: lower-case letters and digits, such as "prod"'
+        "--stage",
+        required=True,
+        type=_stage_name,
+        help='which deployment: lower-case letters and digits, such as "prod"',
     )
     common.add_argument("--region", help="AWS region (default: the configured one)")
     common.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -172,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="EMAIL",
         help="gets notices and alarms; repeat for more (default: as it is)",
     )
-    wanted.add_argument("--chunk-size", type=_bytes, metavar="BYTES", help="of a file, for one Lambda invocation")
+    wanted.add_argument("--chunk-size", type=size, metavar="BYTES", help="of a file, for one Lambda invocation")
     wanted.add_argument("--max-concurrency", type=_count, metavar="N", help="chunks of one file at the same time")
     wanted.add_argument("--architecture", choices=("x86_64", "arm64"), default="x86_64", help="of the functions")
     commands.add_parser("plan", parents=[common, wanted], help="print what up would change, and change nothing")
@@ -181,21 +192,20 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", parents=[common], help="remove the stage, but for its data")
     down.add_argument("--delete-data", action="store_true", help="remove uploads, results and job records too")
     down.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
-
-
-def _bytes(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise argparse.ArgumentTypeError("at least one byte")
-    return size
+    return root
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 10_000:
-        raise argparse.ArgumentTypeError("from 1 to 10000, the most that a Distributed Map runs")
-    return count
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 10000, the most that a Distributed Map runs")
+    return int(text)
+
+
+def _stage_name(text: str) -> str:
+    try:
+        return Names(text, account="", region="").stage
+    except OperatorError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from chalicelib.engine.deliver import try_out
 from chalicelib.engine.plan import Plan, Task, draw, first_tasks
 from chalicelib.model import (
     CONTRACTS_PREFIX,
+    INCOMING_PREFIX,
     JSON,
     NO_DATASET,
     Chunks,
@@ -73,7 +74,7 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
 def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
     if source.dataset == NO_DATASET:
-        raise errors.Terminal("no-dataset", "the object is not in a folder incoming/<dataset>/ of the inbox")
+        raise errors.Terminal("no-dataset", _why_no_dataset(source.key))
     found = ports.objects.head(source.bucket, source.key, source.version_id)
     source = Source(source.bucket, source.key, source.version_id, found.size_bytes, found.etag)
     contract = _contract(ports.objects, settings, source.dataset)
@@ -92,6 +93,18 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
     if contract is not None and transform is None:
         try_out(contract, Checker(contract, plan.binding).schema)
     return plan
+
+
+def _why_no_dataset(key: str) -> str:
+    folder, inside, rest = key.removeprefix(INCOMING_PREFIX).partition("/")
+    if not inside or not key.startswith(INCOMING_PREFIX):
+        return "the object is not in a folder incoming/<dataset>/ of the inbox"
+    if ".." in rest.split("/"):
+        return 'a folder of the object is called ".."'
+    return (
+        f'the folder "{folder}" cannot be a dataset: letters, digits, ".", "_" and "-" only, at most 64, beginning with'
+        " a letter or digit"
+    )
 
 
 def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | None:

@@ -147,12 +147,12 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     Errors: ``OperatorError`` with Chalice's words; what it had made by then is recorded, so a new attempt goes on.
     """
     record = load_record(target)
+    deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
+    if record:  # also where nothing is done: `chalice invoke` looks there
+        deployed.parent.mkdir(parents=True, exist_ok=True)
+        deployed.write_text(json.dumps(record["chalice"]))
     if not force and record.get("fingerprint") == build.fingerprint and _stands(target, record):
         return _deployed(target, record["chalice"], changed=False)
-    deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
-    if record:
-        deployed.parent.mkdir(exist_ok=True)
-        deployed.write_text(json.dumps(record["chalice"]))
     error = "interrupted"
     try:
         error = _run(target, "deploy", build.folder, tell)

@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Self
 
 from chalicelib import failure, steps
+from chalicelib.engine import contract as contracts
+from chalicelib.engine.plan import Plan
 from chalicelib.errors import SluiceError, Transient
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
+from chalicelib.stages.workspace import Workspace
 from ops import disk, outputs
 from ops.uploads import Upload
 from ops.watch import Sight, View
 
 _EXECUTION = "local-check"
+
 
 @dataclass(frozen=True, slots=True)
 class FolderPorts:
@@ -56,12 +60,14 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
         return outputs.fetch(run.ports.objects, run.settings.results_bucket, job, out)
 
 
-def infer(upload: Upload) -> tuple[JSON | None, Job]:
-    """A draft contract from the whole file; None, and the job that failed, where the file cannot be read as CSV."""
+def infer(upload: Upload) -> JSON:
+    """A draft contract from the whole file. The dataset's transform has no part in it: it wants what the contract says.
+
+    Errors: ``SluiceError`` where the file cannot be read as CSV.
+    """
     with tempfile.TemporaryDirectory(prefix="sluice-infer-") as folder:
-        job = check(Upload(upload.path, upload.dataset, None), Path(folder), None, _Nobody())
-        draft = Path(folder) / job.job_id / "contract.json"
-        return (json.loads(draft.read_bytes()) if draft.exists() else None), job
+        run = Run(FolderPorts.at(Path(folder)), _settings(None), upload.path.name, _Nobody())
+        return run.to_the_draft(_put(run.ports, run.settings, replace(upload, contract=None)))
 
 
 class Run:
@@ -79,10 +85,9 @@ class Run:
         self.ports.jobs.register(source, _now().isoformat())
         self._show(source.job_id, 0, 0)
         try:
-            state = steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})
+            state = self._validate(event)
             while state["action"] == "process":
-                self._process(state)
-                state = steps.aggregate_data(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
+                state = self._round(state)
             self._show(source.job_id, 0, 0)
             steps.store_results(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
         except SluiceError as error:
@@ -96,6 +101,21 @@ class Run:
         assert job is not None
         self._show(source.job_id, job.chunks.done, job.chunks.planned)
         return job
+
+    def to_the_draft(self, source: Source) -> JSON:
+        """The rounds that survey the file, and the contract that they give."""
+        state = self._validate(event_from_source(source))
+        workspace = Workspace(self.ports.objects, self.settings.results_bucket, state["job_id"])
+        while (contract := _plan(workspace, state).contract) is None:
+            state = self._round(state)
+        return contracts.to_document(contract)
+
+    def _validate(self, event: JSON) -> JSON:
+        return steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})
+
+    def _round(self, state: JSON) -> JSON:
+        self._process(state)
+        return steps.aggregate_data(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
 
     def _process(self, state: JSON) -> None:
         """One round of chunks, on every core that this process may use.
@@ -123,6 +143,11 @@ class Run:
 class _Nobody:
     def show(self, sights: Sequence[Sight]) -> None:
         """Nobody watches."""
+
+
+def _plan(workspace: Workspace, state: JSON) -> Plan:
+    """The plan as it is for the round that comes next."""
+    return workspace.plan(workspace.tasks(state["round"]["number"])[0].plan)
 
 
 def _cores() -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
-from chalicelib.model import Status, event_from_source
+from chalicelib.model import Status, event_from_source, timestamp
 from tests.e2e.conftest import Pipeline
+from tests.events import event
 
 HEADER = b"id,name\n"
 
@@ -65,3 +67,42 @@ def test_ten_uploads_at_once(pipeline: Pipeline) -> None:
     assert [job.rows.valid for job in jobs] == [10 + n for n in range(10)]
     for job in jobs:
         assert pipeline.notification(job)["MessageAttributes"]["status"]["Value"] == "SUCCEEDED"
+
+
+def test_an_execution_that_is_stopped_fails_its_job_and_tells(pipeline: Pipeline) -> None:
+    source = pipeline.upload("incoming/stopped/a.csv", rows(1, 100_000))
+    while (job := pipeline.stack.jobs.get(source.job_id)) is None or job.execution is None:
+        time.sleep(0.02)
+    pipeline.stack.target.client("stepfunctions").stop_execution(executionArn=job.execution)
+    (job,) = pipeline.finish(source)
+    assert job.error is not None
+    assert job.error.code == "aborted"
+    assert json.loads(pipeline.notification(job)["Message"])["error"]["code"] == "aborted"
+    assert pipeline.results(f"jobs/{job.job_id}/") == []
+
+
+def test_a_faulty_contract_is_told_when_it_is_uploaded(pipeline: Pipeline) -> None:
+    pipeline.agree("faulty", {"schema": {"fields": [{"name": "id", "type": "int"}]}})
+    place = {"bucket": pipeline.stack.inbox, "key": "contracts/faulty.json"}
+    message = pipeline.message(lambda document: document.get("contract") == place)
+    attributes = {name: each["Value"] for name, each in message["MessageAttributes"].items()}
+    assert attributes == {"status": "CONTRACT_INVALID", "dataset": "faulty"}
+    assert "schema.fields[0].type" in json.loads(message["Message"])["error"]["message"]
+
+
+def test_an_upload_whose_event_is_lost_is_started_by_the_sweeper(pipeline: Pipeline) -> None:
+    target = pipeline.stack.target
+    rule = f"{target.names.prefix}-uploads"
+    target.client("events").disable_rule(Name=rule)
+    try:
+        source = pipeline.upload("incoming/lost/a.csv", rows(1, 10))
+        while pipeline.stack.jobs.get(source.job_id) is None:  # registered by S3's own event
+            time.sleep(0.05)
+    finally:
+        target.client("events").enable_rule(Name=rule)
+    much_later = event("schedule") | {"time": timestamp(datetime.now(UTC) + timedelta(hours=1))}
+    answer = target.lambda_.invoke(FunctionName=target.names.function("sweep"), Payload=json.dumps(much_later))
+    told = json.load(answer["Payload"])
+    assert told.get("started") == 1, told
+    (job,) = pipeline.finish(source)
+    assert (job.status, job.rows.valid) == (Status.SUCCEEDED, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,22 @@ def test_a_folder_that_cannot_be_written_is_usage(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "a.csv" in printed.err
+
+
+def test_a_draft_is_inferred_for_a_dataset_that_has_a_transform(capsys: pytest.CaptureFixture[str]) -> None:
+    """The transform wants the contract's types, and the contract is what is being asked for."""
+    assert local.main(["infer", str(ROOT / "samples" / "orders.csv")]) == 0
+    printed = capsys.readouterr()
+    draft = json.loads(printed.out)
+    assert printed.err == ""
+    assert [draft["name"], draft["path"]] == ["orders", "orders.csv"]
+    assert [field["name"] for field in draft["schema"]["fields"]][:2] == ["order_id", "customer_email"]
+
+
+def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"")
+    assert local.main(["infer", str(file)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "empty-file: the file has no bytes" in printed.err

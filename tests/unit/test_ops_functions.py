@@ -63,3 +63,13 @@ def test_an_interrupted_deployment_is_recorded_for_the_next(
         functions.deploy(target, functions.Build(tmp_path, "f"), lambda _: None)
     record = functions.load_record(target)
     assert (record["fingerprint"], record["chalice"]["resources"]) == (None, [MADE])
+
+
+def test_a_function_that_stands_is_found_by_chalice_invoke_also_where_nothing_was_deployed(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"fingerprint": "f", "chalice": {"resources": [MADE]}, "code": {}}
+    target.s3.put_object(Bucket=target.names.bucket("artifacts"), Key=functions.RECORD_KEY, Body=json.dumps(record))
+    monkeypatch.setattr(functions, "_stands", lambda *_: True)
+    assert not functions.deploy(target, functions.Build(tmp_path, "f"), lambda _: None).changed
+    assert json.loads((tmp_path / ".chalice" / "deployed" / "test.json").read_text())["resources"] == [MADE]

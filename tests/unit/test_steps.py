@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -143,8 +144,27 @@ def test_what_is_not_the_dataset_is_refused(body: bytes, code: str, said: str) -
     assert outcome.published == []
 
 
-def test_an_upload_outside_any_dataset_is_refused() -> None:
-    assert error_of(run(b"id,name\n", None, key="incoming/a.csv"))[0] == "no-dataset"
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("incoming/a.csv", "not in a folder incoming/<dataset>/"),
+        ("incoming/not a dataset!/a.csv", 'the folder "not a dataset!" cannot be a dataset: letters'),
+        ("incoming//a.csv", 'the folder "" cannot be a dataset'),
+        ("incoming/things/../a.csv", '".."'),
+    ],
+)
+def test_an_upload_outside_any_dataset_is_refused(key: str, said: str) -> None:
+    code, message = error_of(run(b"id,name\n", None, key=key))
+    assert code == "no-dataset"
+    assert said in message
+
+
+def test_every_output_is_documented() -> None:
+    api = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+    names = run(b"id,name\n1,a\n").job.outputs
+    assert len(names) == 7
+    for name in names:
+        assert f"`{name}`" in api
 
 
 def test_an_invalid_contract_is_named_by_its_key() -> None:
