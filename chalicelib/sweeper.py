@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
-from chalicelib import notify
+from chalicelib import metrics, notify
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, timestamp
 from chalicelib.ports import Ports, Stored
@@ -44,6 +44,7 @@ def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
     Errors: ``Transient("sweep-incomplete")`` after all were looked after, so that Lambda's retry and the alarm see it.
     """
     now = datetime.fromisoformat(document["time"])
+    metrics.swept(settings.stage, _oldest_seconds(ports, now))
     tally = {"started": 0, "ended": 0, "stuck": 0, "found": 0}
     troubles = 0
     for about, chore in chain(_unfinished(ports, settings, now), _unregistered(ports, settings, now)):
@@ -59,6 +60,18 @@ def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
     if troubles:
         raise Transient("sweep-incomplete", f"{troubles} uploads could not be looked after: the log names them")
     return tally
+
+
+def _oldest_seconds(ports: Ports, now: datetime) -> float:
+    """Since the oldest unfinished job was received; 0 where every job has ended."""
+    for listed in ports.jobs.unfinished(timestamp(now)):
+        try:
+            job = ports.jobs.get(listed.job_id)  # the listing comes from an index, which may lag behind the record
+        except SluiceError:
+            job = listed  # what can be done about it is told where the job is looked after
+        if job is not None and not job.status.is_final:
+            return (now - datetime.fromisoformat(job.received_at)).total_seconds()
+    return 0.0
 
 
 def _unfinished(ports: Ports, settings: Settings, now: datetime) -> Iterator[Chore]:
@@ -107,7 +120,7 @@ def _unregistered(ports: Ports, settings: Settings, now: datetime) -> Iterator[C
         last = known.get((stored.key, stored.etag))
         # The same bytes may have come before under the same key: only a job as young as the object is the object's.
         if last is None or stored.last_modified is None or last < stored.last_modified:
-            yield stored.key, partial(_register, ports, stored)
+            yield stored.key, partial(_register, ports, settings, stored)
 
 
 def _registered_since(ports: Ports, since: datetime) -> dict[tuple[str, str], datetime]:
@@ -128,7 +141,7 @@ def _registered_since(ports: Ports, since: datetime) -> dict[tuple[str, str], da
         cursor = page.cursor
 
 
-def _register(ports: Ports, listed: Stored) -> Outcome | None:
+def _register(ports: Ports, settings: Settings, listed: Stored) -> Outcome | None:
     try:
         stored = ports.objects.head(listed.bucket, listed.key)
     except Terminal as error:
@@ -143,4 +156,5 @@ def _register(ports: Ports, listed: Stored) -> Outcome | None:
     received = listed.last_modified or ports.clock()
     ports.jobs.register(source, timestamp(received))
     ports.executions.start(source)
+    metrics.upload_seen(settings.stage, source.dataset, source.job_id)
     return "found"
