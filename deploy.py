@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import boto3
@@ -23,7 +23,7 @@ from ops import deployment, leftovers, stacks
 from ops.deployment import Deployed, Options
 from ops.stacks import Tell
 from ops.target import OperatorError, Target
-from ops.workflow import NOTE
+from ops.workflow import NOTE, Alarms
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,6 +142,7 @@ def _options(options: argparse.Namespace) -> Options:
         chunk_size_bytes=options.chunk_size,
         max_concurrency=options.max_concurrency,
         architecture=options.architecture,
+        alarms=Alarms(options.alarm_rejected, options.alarm_job_age, options.alarm_no_upload),
     )
 
 
@@ -175,6 +176,13 @@ def _parser() -> argparse.ArgumentParser:
     wanted.add_argument("--chunk-size", type=_bytes, metavar="BYTES", help="of a file, for one Lambda invocation")
     wanted.add_argument("--max-concurrency", type=_count, metavar="N", help="chunks of one file at the same time")
     wanted.add_argument("--architecture", choices=("x86_64", "arm64"), default="x86_64", help="of the functions")
+    alarms = (
+        ("--alarm-rejected", "PERCENT", _between(0, 100), "more of a job's rows are rejected"),
+        ("--alarm-job-age", "MINUTES", _between(5, 1440), "a job is unfinished for longer"),
+        ("--alarm-no-upload", "HOURS", _between(0, 168), "nothing was uploaded for so long; 0: no alarm"),
+    )
+    for option, unit, kind, what in alarms:
+        wanted.add_argument(option, type=kind, metavar=unit, help=f"raise an alarm when {what}")
     commands.add_parser("plan", parents=[common, wanted], help="print what up would change, and change nothing")
     commands.add_parser("up", parents=[common, wanted], help="create or change the stage; twice changes nothing")
     commands.add_parser("status", parents=[common], help="print what exists, and the endpoints")
@@ -189,6 +197,15 @@ def _bytes(text: str) -> int:
     if size < 1:
         raise argparse.ArgumentTypeError("at least one byte")
     return size
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _count(text: str) -> int:

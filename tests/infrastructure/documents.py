@@ -58,7 +58,7 @@ def substitutions() -> dict[str, str]:
 
 
 def resolve(value: Any) -> str:
-    """A ``!Sub``, a ``!Join`` or a ``!Ref`` of a parameter, worked out for stage ``test``."""
+    """A ``!Sub``, ``!Join``, ``!Ref`` of a parameter or ``!If`` (as if it held), worked out for stage ``test``."""
     known: dict[str, Any] = {
         "FunctionNames": functions.function_names(NAMES),
         "Stage": NAMES.stage,
@@ -68,11 +68,17 @@ def resolve(value: Any) -> str:
         "ResultsBucket": NAMES.bucket("results"),
         "InboxBucket": NAMES.bucket("inbox"),
         "MaxConcurrency": "100",
+        "JobAgeAlarmSeconds": "3600",
+        "RejectedPercentAlarm": "10",
+        "NoUploadAlarmHours": "24",
+        "DeadLetterQueue": NAMES.arn("sqs", f"{NAMES.prefix}-dead-letters"),
         "Workflow": NAMES.state_machine_arn,
         "NoticesTopic": NAMES.notices_topic_arn,
     }
     if isinstance(value, dict) and "Ref" in value:
         return str(known[value["Ref"]])
+    if isinstance(value, dict) and "Fn::If" in value:
+        return resolve(value["Fn::If"][1])
     if isinstance(value, dict) and "Fn::Join" in value:
         separator, listed_ = value["Fn::Join"]
         return str(separator).join(known[listed_["Ref"]])
