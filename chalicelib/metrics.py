@@ -64,7 +64,7 @@ def upload_seen(stage: str, dataset: str, job_id: str) -> None:
 
 
 def swept(stage: str, oldest_job_seconds: float) -> None:
-    """At every sweep: the age of the oldest unfinished job, 0 where there is none.
+    """At every sweep: the age of the oldest unfinished job, since it was taken up or received; 0 where there is none.
 
     No upload is counted, so that ``UploadsSeen`` has a 0 where nothing came: an alarm could not tell "nothing came"
     from "not in operation yet" if both were missing data.

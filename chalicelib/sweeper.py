@@ -63,15 +63,20 @@ def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
 
 
 def _oldest_seconds(ports: Ports, now: datetime) -> float:
-    """Since the oldest unfinished job was received; 0 where every job has ended."""
-    for listed in ports.jobs.unfinished(timestamp(now)):
+    """The age of the oldest unfinished job; 0 where every job has ended."""
+    for listed in sorted(ports.jobs.unfinished(timestamp(now)), key=lambda job: _age(job, now), reverse=True):
         try:
             job = ports.jobs.get(listed.job_id)  # the listing comes from an index, which may lag behind the record
         except SluiceError:
             job = listed  # what can be done about it is told where the job is looked after
         if job is not None and not job.status.is_final:
-            return (now - datetime.fromisoformat(job.received_at)).total_seconds()
+            return _age(job, now).total_seconds()
     return 0.0
+
+
+def _age(job: Job, now: datetime) -> timedelta:
+    """Since the job's execution took it up, or, where none did, since it was received."""
+    return now - datetime.fromisoformat(job.started_at or job.received_at)
 
 
 def _unfinished(ports: Ports, settings: Settings, now: datetime) -> Iterator[Chore]:
@@ -98,7 +103,7 @@ def _look_after(ports: Ports, settings: Settings, job_id: str, now: datetime) ->
 
 
 def _tell_once(ports: Ports, settings: Settings, job: Job, now: datetime) -> Outcome | None:
-    age = now - datetime.fromisoformat(job.started_at or job.received_at)
+    age = _age(job, now)
     limit = timedelta(minutes=settings.stuck_after_minutes)
     if not limit <= age < limit + timedelta(minutes=INTERVAL_MINUTES):
         return None

@@ -51,6 +51,12 @@ def resources(path: Path, kind: str | None = None) -> dict[str, dict[str, Any]]:
     return {name: resource for name, resource in found.items() if kind in (None, resource["Type"])}
 
 
+def alarm_name(alarm: dict[str, Any]) -> str:
+    """As the template has it: with ``${Stage}``, or, in the loop over the functions, with ``${Name}``."""
+    name: str = alarm["Properties"]["AlarmName"]["Fn::Sub"]
+    return name
+
+
 def substitutions() -> dict[str, str]:
     """What the workflow template puts into the definition, with the template's own expressions worked out."""
     machine = resources(WORKFLOW, "AWS::StepFunctions::StateMachine")["Workflow"]["Properties"]

@@ -1,4 +1,4 @@
-"""What alarms and dashboard watch is what is emitted, and what CloudWatch can do; each alarm is in the runbook."""
+"""What alarms and dashboard watch is what is emitted, and what CloudWatch can do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import botocore.session
 import pytest
-from botocore import xform_name
 
 import deploy
 from chalicelib import metrics
@@ -19,7 +17,6 @@ from tests import witness
 from tests.infrastructure import documents
 from tests.pipeline import contract
 
-RUNBOOK = documents.ROOT / "docs" / "runbook.md"
 ALARMS = documents.resources(documents.WORKFLOW, "AWS::CloudWatch::Alarm")
 PARAMETERS = documents.template(documents.WORKFLOW)["Parameters"]
 PROPERTIES = [pytest.param(alarm["Properties"], id=name) for name, alarm in ALARMS.items()]
@@ -256,7 +253,7 @@ def test_the_dashboard_shows_every_function(metric: str) -> None:
 
 def test_the_dashboard_begins_with_every_alarm_of_the_stage() -> None:
     (widget,) = [each for each in WIDGETS if each["type"] == "alarm"]
-    of_the_stage = {alarm_name(alarm) for alarm in ALARMS.values() if "${Name}" not in alarm_name(alarm)}
+    of_the_stage = {documents.alarm_name(alarm) for alarm in ALARMS.values()} - {"${Name}-errors", "${Name}-throttles"}
     arns = {documents.NAMES.arn("cloudwatch", f"alarm:{documents.resolve({'Fn::Sub': name})}") for name in of_the_stage}
     assert set(widget["properties"]["alarms"]) == arns
     assert widget["y"] == 0
@@ -284,54 +281,3 @@ def test_a_graph_of_an_alarms_metric_shows_its_threshold(title: str, parameter: 
     (widget,) = [each for each in GRAPHS if each["properties"]["title"].startswith(title)]
     (line,) = widget["properties"]["annotations"]["horizontal"]
     assert line["value"] == PARAMETERS[parameter]["Default"]
-
-
-# The runbook.
-
-
-def alarm_name(alarm: dict[str, Any]) -> str:
-    name: str = alarm["Properties"]["AlarmName"]["Fn::Sub"]
-    return name
-
-
-ENTRIES = dict(re.findall(r"^### `([^`]+)`\n(.*?)(?=^##|\Z)", RUNBOOK.read_text(), flags=re.MULTILINE | re.DOTALL))
-
-
-def test_each_alarm_has_its_entry_and_each_entry_its_alarm() -> None:
-    names = [alarm_name(alarm).replace("${Stage}", "<stage>") for alarm in ALARMS.values()]
-    assert sorted(ENTRIES) == sorted(name.replace("${Name}", "<function>") for name in names)
-
-
-@pytest.mark.parametrize("name", ENTRIES)
-def test_an_entry_says_what_it_means_where_to_look_and_what_mends_it(name: str) -> None:
-    found = re.findall(r"^\*\*(\w+)\.\*\* \S", ENTRIES[name], flags=re.MULTILINE)
-    assert found == ["Means", "Look", "Mend"]
-
-
-COMMANDS = re.findall(r"(?:^|`)((?:python deploy\.py|aws) [^`\n]+)", RUNBOOK.read_text(), flags=re.MULTILINE)
-HIGH_LEVEL = {("s3", "cp"), ("s3", "ls"), ("logs", "tail")}
-"""Commands of the AWS CLI that are no operation of a service."""
-REPLAY = {"redrive", "dead-letters"}
-
-
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("aws ")])
-def test_the_aws_commands_of_the_runbook_exist(command: str) -> None:
-    _, service, operation, *options = command.split()
-    if (service, operation) in HIGH_LEVEL:
-        return
-    model = botocore.session.get_session().get_service_model(service)
-    known = {xform_name(name, "-"): name for name in model.operation_names}
-    assert operation in known
-    shape = model.operation_model(known[operation]).input_shape
-    accepted = {f"--{xform_name(member, '-')}" for member in (shape.members if shape else ())} | {"--query", "--output"}
-    assert {option for option in options if option.startswith("--")} <= accepted
-
-
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("python ")])
-def test_the_deploy_commands_of_the_runbook_exist(command: str) -> None:
-    arguments = command.removeprefix("python deploy.py ").replace("<stage>", "test").split()
-    if arguments[0] in REPLAY:
-        assert arguments[-2:] == ["--stage", "test"]
-        return
-    values = ["24" if each.isupper() else each for each in arguments]
-    assert deploy._parser().parse_args(values).stage == "test"

@@ -124,15 +124,27 @@ def oldest(ports: MemoryPorts) -> float:
     return seen.values("OldestJobSeconds")[0]
 
 
-def test_the_oldest_unfinished_job_is_aged_from_its_receipt() -> None:
+def test_the_oldest_unfinished_job_is_aged_from_when_it_was_taken_up_or_received() -> None:
     ports = MemoryPorts()
     assert oldest(ports) == 0
     for number, minutes in enumerate((3, 20, 10)):
         ports.jobs.register(source(f"incoming/orders/{number}.csv"), timestamp(NOW - timedelta(minutes=minutes)))
     assert oldest(ports) == 1_200
+    taken = ports.jobs.claim(source("incoming/orders/0.csv"), "arn", timestamp(NOW - timedelta(minutes=1)))
+    assert taken is not None
+    assert oldest(ports) == 1_200
     ended = ports.jobs.records[source("incoming/orders/1.csv").job_id]
     ports.jobs.add(ended.with_(status=Status.SUCCEEDED))
     assert oldest(ports) == 600
+    ports.jobs.add(ports.jobs.records[source("incoming/orders/2.csv").job_id].with_(status=Status.FAILED))
+    assert oldest(ports) == 60
+
+
+def test_a_record_that_cannot_be_read_does_not_hide_its_age() -> None:
+    ports = MemoryPorts()
+    job = ports.jobs.register(source(), timestamp(NOW - timedelta(minutes=20)))
+    ports.jobs.broken.add(job.job_id)
+    assert oldest(ports) == 1_200
 
 
 def test_a_listing_that_lags_behind_does_not_age_a_job_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
