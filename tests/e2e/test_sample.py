@@ -119,7 +119,8 @@ def test_every_chunk_is_told_what_its_log_lines_carry(pipeline: Pipeline, job: J
 
 def metrics_of(pipeline: Pipeline, job: Job) -> dict[str, float]:
     """The last value of each metric in the logs of the job's functions."""
-    target, found = pipeline.stack.target, {}
+    target = pipeline.stack.target
+    found: dict[str, float] = {}
     for function in ("validate-data", "aggregate-data", "store-results", "notify"):
         pages = target.client("logs").get_paginator("filter_log_events")
         for page in pages.paginate(logGroupName=f"/aws/lambda/{target.names.function(function)}"):
