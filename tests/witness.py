@@ -9,8 +9,6 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import StringIO
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from chalice.test import Client
@@ -145,9 +143,8 @@ def _execute(witness: Witness, call: Callable[[str, JSON], JSON], source: Source
 
 def _notification(source: Source) -> JSON:
     document = event("s3-upload")
-    described: Any = SimpleNamespace(**document["Records"][0]["s3"])
-    described.bucket["name"] = source.bucket
-    described.object |= {
-        "key": source.key, "size": source.size_bytes, "eTag": source.etag, "versionId": source.version_id
-    }  # fmt: skip
+    described: JSON = document["Records"][0]["s3"]
+    described["bucket"]["name"] = source.bucket
+    described["object"] |= {"key": source.key, "size": source.size_bytes}
+    described["object"] |= {"eTag": source.etag, "versionId": source.version_id}
     return document
