@@ -37,8 +37,8 @@ Chore = tuple[str, Callable[[], Outcome | None]]
 
 
 def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
-    """Start what has waited, end what has died and tell of what is stuck for ``settings.stuck_after_minutes``; and before
-    that, measure how old the oldest unfinished job is.
+    """Measure how old the oldest unfinished job is; then start what has waited, end what has died and tell of what is
+    stuck for ``settings.stuck_after_minutes``.
 
     ``document``: EventBridge's scheduled event; its ``time`` is the time now. Returns how many uploads were
     ``started``, ``ended``, ``stuck``, and ``found`` without a job. One upload's trouble keeps no other waiting.
