@@ -11,7 +11,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import boto3
@@ -25,7 +25,7 @@ from ops.deployment import Deployed, Options
 from ops.sizes import size
 from ops.stacks import Tell
 from ops.target import Names, OperatorError, Target
-from ops.workflow import NOTE
+from ops.workflow import NOTE, Alarms
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,6 +149,7 @@ def _options(options: argparse.Namespace) -> Options:
         chunk_size_bytes=options.chunk_size,
         max_concurrency=options.max_concurrency,
         architecture=options.architecture,
+        alarms=Alarms(options.alarm_rejected, options.alarm_job_age, options.alarm_no_upload),
     )
 
 
@@ -186,6 +187,13 @@ def parser() -> argparse.ArgumentParser:
     wanted.add_argument("--chunk-size", type=size, metavar="BYTES", help="of a file, for one Lambda invocation")
     wanted.add_argument("--max-concurrency", type=_count, metavar="N", help="chunks of one file at the same time")
     wanted.add_argument("--architecture", choices=("x86_64", "arm64"), default="x86_64", help="of the functions")
+    alarms = (
+        ("--alarm-rejected", "PERCENT", _between(0, 100), "more of a job's rows are rejected"),
+        ("--alarm-job-age", "MINUTES", _between(5, 1440), "a job is unfinished for longer"),
+        ("--alarm-no-upload", "HOURS", _between(0, 168), "nothing was uploaded for so long; 0: no alarm"),
+    )
+    for option, unit, kind, what in alarms:
+        wanted.add_argument(option, type=kind, metavar=unit, help=f"raise an alarm when {what}")
     commands.add_parser("plan", parents=[common, wanted], help="print what up would change, and change nothing")
     commands.add_parser("up", parents=[common, wanted], help="create or change the stage; twice changes nothing")
     commands.add_parser("status", parents=[common], help="print what exists, and the endpoints")
@@ -193,6 +201,15 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--delete-data", action="store_true", help="remove uploads, results and job records too")
     down.add_argument("--yes", action="store_true", help="do not ask")
     return root
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _count(text: str) -> int:

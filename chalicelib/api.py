@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from chalice.app import Authorizer, AuthRequest, AuthResponse, Blueprint, Request, Response
 
-from chalicelib import wiring
+from chalicelib import telemetry, wiring
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import JSON, NO_DATASET, Job, Status, is_dataset
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
+from chalicelib.transitions import JOB_ID
 from chalicelib.version import VERSION
 
 AUTHORIZATION_TTL_SECONDS: Final = 60
@@ -58,6 +59,7 @@ def blueprint(authorizer: Authorizer) -> Blueprint:
     def healthy() -> Response:
         return _answer(routes.current_request, lambda: health(wiring.settings()))
 
+    routes.register_middleware(_logged, "http")
     routes.register_middleware(_chalices_own_errors, "http")
     return routes
 
@@ -77,6 +79,11 @@ class Refusal(AuthResponse):
 
 def authorize(request: AuthRequest) -> AuthResponse:
     """Allow every route to the bearer of the token, and none to anyone else. Compared in constant time."""
+    with telemetry.invocation("authorize", None, {}):  # Chalice hands an authorizer no context
+        return _allowed(request)
+
+
+def _allowed(request: AuthRequest) -> AuthResponse:
     scheme, _, given = request.token.strip().partition(" ")
     expected = wiring.api_token().value()
     same = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), expected.encode())
@@ -202,6 +209,15 @@ def _response(status_code: int, body: JSON, headers: Mapping[str, str] | None = 
 
 def _error(code: str, message: str) -> JSON:
     return {"code": code, "message": message}
+
+
+def _logged(event: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Every line of a request carries its keys; the job's id among them, if it is one and not just any text."""
+    asked = (event.uri_params or {}).get("job_id", "")
+    with telemetry.invocation("api", event.lambda_context, {"job_id": asked} if JOB_ID.fullmatch(asked) else {}):
+        response = get_response(event)
+        logger.info("answered", route=event.context.get("resourcePath"), status_code=response.status_code)
+        return response
 
 
 def _chalices_own_errors(event: Request, get_response: Callable[[Request], Response]) -> Response:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from chalicelib import telemetry
+from chalicelib import metrics, telemetry
 from chalicelib.errors import SluiceError, Terminal
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET, Job, Rows, Status
 from chalicelib.ports import Notices, Ports
@@ -112,7 +112,7 @@ def notify(ports: Ports, settings: Settings, payload: JSON) -> JSON:
         raise Terminal("job-not-found", f"there is no job {payload['job_id']}")
     if job.status.is_final:
         publish(ports.notices, compose(job, settings.results_bucket))
-        telemetry.job_ended(job, settings.stage)
+        metrics.job_ended(job, settings.stage)
     else:
         telemetry.logger.warning("not at its end: nothing to tell", status=str(job.status))
     return {"job_id": job.job_id, "dataset": job.dataset, "status": str(job.status)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from dataclasses import replace
 from functools import lru_cache
 
@@ -114,8 +113,8 @@ def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | 
 
 
 def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
-    """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks}``. Gives ``{}``: a Map's results count
-    against the limit on a state's output, however many there are.
+    """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks, "job_id", "dataset"}``, the latter for the
+    log. Gives ``{}``: a Map's results count against the limit on a state's output, however many there are.
 
     A chunk that cannot be done says so in its report, for AggregateData to judge: a Map tells no more of a child's
     error than that there were too many.
@@ -137,12 +136,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
 
 def _log_failure(task: Task, failure: errors.Terminal) -> None:
-    """The failure with the lines of code that it came through, but without the exception's own text: that may hold a
-    cell's value.
-    """
-    cause = failure.__cause__ or failure
-    frames = "".join(traceback.format_tb(cause.__traceback__))
-    _LOG.error("chunk %d failed: %s\n%s%s", task.index, failure, frames, type(cause).__name__)
+    _LOG.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
 
 
 @lru_cache(maxsize=4)
@@ -156,7 +150,7 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     all stand, reconcile the ledger and merge their partial results.
 
     ``payload``: ``{"job": what ValidateData or the previous AggregateData gave, "execution": ARN}``; gives the same
-    shape, ``action`` being ``process`` (one more round) or ``store``.
+    shape, ``action`` being ``process`` (one more round) or ``store`` (then with ``repair_rounds``, how many it took).
     """
     job: JSON = payload["job"]
     execution = payload["execution"]
@@ -172,25 +166,25 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     ports.jobs.advance(job["job_id"], execution, Status.AGGREGATING, chunks=state.chunks, rows=state.rows)
     settling.merge(state)
     timeline.append({"stage": "AggregateData", "start": started, "end": timestamp(ports.clock())})
-    return job | {"action": "store", "timeline": timeline}
+    return job | {"action": "store", "repair_rounds": state.repair_rounds, "timeline": timeline}
 
 
 def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Publish what AggregateData merged: the manifest is the last object written, then the dataset's current jobs are
-    switched by one put. Takes what ``aggregate_data`` takes; gives ``{"job_id", "dataset"}``.
+    switched by one put. Takes what ``aggregate_data`` takes; gives ``{"job_id", "dataset", "timeline"}``.
 
     Errors: ``Terminal("tolerance-exceeded")``, after the rejects and the report have been written.
     """
     job: JSON = payload["job"]
     execution = payload["execution"]
-    told = {"job_id": job["job_id"], "dataset": job["dataset"]}
+    told: JSON = {"job_id": job["job_id"], "dataset": job["dataset"]}
     record = ports.jobs.get(job["job_id"])
     if record is not None and record.status is Status.SUCCEEDED and record.execution == execution:
-        return told  # done before, and the reply was lost
+        return told | {"timeline": job["timeline"]}  # done before, and the reply was lost
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
     workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
     state = settling.State.load(workspace, job["round"]["number"])
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
-    publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
-    return told
+    timeline = publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
+    return told | {"timeline": timeline}

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from chalicelib import notify
+from chalicelib import metrics, notify
 from chalicelib.errors import InvalidContract, Terminal
 from chalicelib.model import (
     CONTRACTS_PREFIX,
@@ -62,6 +62,7 @@ def upload_seen(ports: Ports, settings: Settings, document: JSON) -> JSON:
             continue
         job = ports.jobs.register(source, _instant(record["eventTime"]))
         registered.append(job.job_id)
+        metrics.upload_seen(settings.stage, job.dataset, job.job_id)
         logger.info("upload registered", job_id=job.job_id, dataset=job.dataset, status=str(job.status))
     return {"registered": registered}
 

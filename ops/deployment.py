@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from ops import functions, layer, leftovers, stacks, workflow
 from ops.stacks import Stack
 from ops.target import STAGE_TAG, Target
+from ops.workflow import Alarms
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -41,6 +42,7 @@ class Options:
     """Chunks of one file that are processed at the same time; half of the account's concurrency at the most."""
     architecture: str = "x86_64"
     """Of the functions: ``x86_64`` or ``arm64``."""
+    alarms: Alarms = field(default_factory=Alarms)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def up(target: Target, options: Options, tell: Tell) -> Deployed:
         changes.append(f"functions: deployed {len(deployed.functions)}")
     tell("workflow")
     workflow.upload_definition(target)
-    changed = stacks.apply(target, workflow.stack(target, options.max_concurrency, tell), tell)
+    changed = stacks.apply(target, workflow.stack(target, options.max_concurrency, options.alarms, tell), tell)
     changes += [f"{names.workflow_stack}: {change}" for change in changed]
     return _describe(target, deployed.api_url, tuple(changes))
 
@@ -117,7 +119,7 @@ def plan(target: Target, options: Options, tell: Tell) -> list[str]:
     if stacks.describe(target, names.foundation_stack) is None:
         changes.append(f"{names.workflow_stack}: created whole, once the foundation stands")
     else:
-        spec = workflow.stack(target, options.max_concurrency, tell)
+        spec = workflow.stack(target, options.max_concurrency, options.alarms, tell)
         changes += [f"{names.workflow_stack}: {change}" for change in stacks.plan(target, spec)]
     return changes
 

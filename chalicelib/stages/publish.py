@@ -44,8 +44,9 @@ class Job:
     """``{"stage", "start", "end"}`` of each stage so far; StoreResults' own comes last and has no end yet."""
 
 
-def publish(ports: Ports, job: Job, state: State) -> None:
-    """Write every output, the manifest last, and make the job the dataset's current one.
+def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
+    """Write every output, the manifest last, and make the job the dataset's current one. Returns the timeline as the
+    report shows it.
 
     Errors: ``Terminal("tolerance-exceeded")`` where too many rows were rejected: then the rejects, the summary, the
     contract and the report are written and stand on the job, and nothing else is.
@@ -63,7 +64,7 @@ def publish(ports: Ports, job: Job, state: State) -> None:
     excess = beyond(state.contract.tolerance, rows)
     if excess is None:
         _copy_data(outputs, state)
-    _write_report(ports, outputs, job, state, merged, summary, excess)
+    timeline = _write_report(ports, outputs, job, state, merged, summary, excess)
     if excess is not None:
         ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
         raise errors.Terminal("tolerance-exceeded", excess)
@@ -72,6 +73,7 @@ def publish(ports: Ports, job: Job, state: State) -> None:
     ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
     _switch(ports, state, job, merged["ledger"]["delivered"], finished)
     ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=finished)
+    return timeline
 
 
 def beyond(tolerance: Tolerance, rows: Rows) -> str | None:
@@ -191,7 +193,8 @@ def _schema(state: State) -> pa.Schema:
 
 def _write_report(
     ports: Ports, outputs: _Outputs, job: Job, state: State, merged: JSON, summary: JSON, excess: str | None
-) -> None:
+) -> list[JSON]:
+    """Returns the timeline; StoreResults ends in it where the report is written, which cannot tell of what follows."""
     record = ports.jobs.get(job.job_id)
     if record is None:
         raise errors.Terminal("stale-execution", f"job {job.job_id} has no record any more")
@@ -201,17 +204,19 @@ def _write_report(
     ).to_json()
     if excess is not None:
         shown["error"] = {"code": "tolerance-exceeded", "message": excess}
+    timeline = [*job.timeline[:-1], {**job.timeline[-1], "end": now}]
     document = {
         "job": shown,
         "contract": contracts.to_document(state.contract),
         "summary": summary,
         "ledger": merged["ledger"],
-        "timeline": [*job.timeline[:-1], {**job.timeline[-1], "end": now}],
+        "timeline": timeline,
     }
     body = render(document).encode()
     outputs.add(
         "report", "report.html", outputs.objects.put(outputs.bucket, outputs.key("report.html"), body, _HTML_TYPE)
     )
+    return timeline
 
 
 def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, finished: str) -> None:

@@ -61,6 +61,11 @@ class State:
         return self.plan.contract is None
 
     @property
+    def repair_rounds(self) -> int:
+        """Of a settled job: rounds beyond the one that every job takes, or two where a survey had to come first."""
+        return self.number - (2 if self.contract.inferred else 1)
+
+    @property
     def rows(self) -> Rows:
         return sum((report.rows for report in self.reports), Rows())
 

@@ -51,6 +51,12 @@ def resources(path: Path, kind: str | None = None) -> dict[str, dict[str, Any]]:
     return {name: resource for name, resource in found.items() if kind in (None, resource["Type"])}
 
 
+def alarm_name(alarm: dict[str, Any]) -> str:
+    """As the template has it: with ``${Stage}``, or, in the loop over the functions, with ``${Name}``."""
+    name: str = alarm["Properties"]["AlarmName"]["Fn::Sub"]
+    return name
+
+
 def substitutions() -> dict[str, str]:
     """What the workflow template puts into the definition, with the template's own expressions worked out."""
     machine = resources(WORKFLOW, "AWS::StepFunctions::StateMachine")["Workflow"]["Properties"]
@@ -58,7 +64,7 @@ def substitutions() -> dict[str, str]:
 
 
 def resolve(value: Any) -> str:
-    """A ``!Sub``, a ``!Join`` or a ``!Ref`` of a parameter, worked out for stage ``test``."""
+    """A ``!Sub``, ``!Join``, ``!Ref`` of a parameter or ``!If`` (as if it held), worked out for stage ``test``."""
     known: dict[str, Any] = {
         "FunctionNames": functions.function_names(NAMES),
         "Stage": NAMES.stage,
@@ -68,11 +74,17 @@ def resolve(value: Any) -> str:
         "ResultsBucket": NAMES.bucket("results"),
         "InboxBucket": NAMES.bucket("inbox"),
         "MaxConcurrency": "100",
+        "JobAgeAlarmSeconds": "3600",
+        "RejectedPercentAlarm": "10",
+        "NoUploadAlarmHours": "24",
+        "DeadLetterQueue": NAMES.arn("sqs", f"{NAMES.prefix}-dead-letters"),
         "Workflow": NAMES.state_machine_arn,
         "NoticesTopic": NAMES.notices_topic_arn,
     }
     if isinstance(value, dict) and "Ref" in value:
         return str(known[value["Ref"]])
+    if isinstance(value, dict) and "Fn::If" in value:
+        return resolve(value["Fn::If"][1])
     if isinstance(value, dict) and "Fn::Join" in value:
         separator, listed_ = value["Fn::Join"]
         return str(separator).join(known[listed_["Ref"]])

@@ -22,6 +22,7 @@ from ops import deployment, functions, leftovers, stacks, workflow
 from ops.deployment import Options
 from ops.emulator import Emulator
 from ops.target import STAGE_TAG, Names, OperatorError, Target
+from ops.workflow import Alarms
 from tests.infrastructure.documents import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lifecycle")]
@@ -108,6 +109,26 @@ def test_what_was_chosen_stays_until_something_else_is_chosen(target: Target) ->
     assert environment["SLUICE_CHUNK_SIZE_BYTES"] == "4096"
     machine = target.client("stepfunctions").describe_state_machine(stateMachineArn=target.names.state_machine_arn)
     assert json.loads(machine["definition"])["States"]["ProcessData"]["MaxConcurrency"] == 5
+
+
+def test_alarms_are_tuned_and_stay_so(target: Target) -> None:
+    up(target)
+    assert "no-upload" not in alarms_of(target)
+    up(target, Options(alarms=Alarms(rejected_percent=5, job_age_minutes=90, no_upload_hours=168)))
+    assert up(target).changes == ()
+    found = alarms_of(target)
+    assert found["rejected-percent"]["Threshold"] == 5
+    assert found["oldest-job"]["Threshold"] == 5_400
+    assert found["no-upload"]["EvaluationPeriods"] * found["no-upload"]["Period"] == 7 * 86_400
+    up(target, Options(alarms=Alarms(no_upload_hours=0)))
+    assert "no-upload" not in alarms_of(target)
+
+
+def alarms_of(target: Target) -> dict[str, Any]:
+    """The stage's alarms, by what comes after its prefix."""
+    prefix = f"{target.names.prefix}-"
+    pages = target.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+    return {alarm["AlarmName"].removeprefix(prefix): alarm for page in pages for alarm in page["MetricAlarms"]}
 
 
 def test_each_kind_of_change_reaches_its_part_only(target: Target) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -90,22 +89,6 @@ def test_alarms_can_publish_to_the_topic() -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_every_alarm_tells_the_topic_and_stays_quiet_without_data() -> None:
-    alarms = documents.resources(documents.WORKFLOW, "AWS::CloudWatch::Alarm")
-    watched = {(alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"]) for alarm in alarms.values()}
-    assert watched == {
-        ("AWS/States", "ExecutionsFailed"),
-        ("AWS/States", "ExecutionsTimedOut"),
-        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-        ("AWS/Lambda", "Errors"),
-        ("AWS/Lambda", "Throttles"),
-    }
-    for alarm in alarms.values():
-        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "NoticesTopic"}]
-        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
-        assert alarm["Properties"]["AlarmDescription"]
-
-
 def test_the_rule_starts_the_workflow_for_every_upload_and_keeps_what_it_cannot_start() -> None:
     found = documents.resources(documents.WORKFLOW)
     rule = found["UploadRule"]["Properties"]
@@ -133,26 +116,6 @@ def test_every_log_group_has_a_retention() -> None:
     groups |= documents.resources(documents.WORKFLOW, "AWS::Logs::LogGroup")
     assert len(groups) == 2  # one for the workflow, and one in the loop over the functions
     assert all(group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
-
-
-def test_the_dashboard_is_valid_json() -> None:
-    body = documents.resources(documents.WORKFLOW)["Dashboard"]["Properties"]["DashboardBody"]
-    widgets = json.loads(documents.resolve(body))["widgets"]
-    assert len(widgets) >= 6
-    assert all(widget["properties"]["title"] for widget in widgets)
-
-
-@pytest.mark.parametrize("metric", ["Errors", "Throttles", "Duration"])
-def test_the_dashboard_shows_every_function(metric: str) -> None:
-    body = documents.resources(documents.WORKFLOW)["Dashboard"]["Properties"]["DashboardBody"]
-    shown = [
-        series
-        for widget in json.loads(documents.resolve(body))["widgets"]
-        for series in widget["properties"]["metrics"]
-        if series[1] == metric
-    ]
-    expected = [["AWS/Lambda", metric, "FunctionName", name] for name in functions.function_names(documents.NAMES)]
-    assert shown == expected
 
 
 def test_names_in_the_templates_are_those_of_the_code() -> None:

@@ -22,6 +22,7 @@ from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Chunks, Failure, Job, Status
 from chalicelib.ports import MapProgress
 from chalicelib.version import VERSION
+from tests import witness
 from tests.events import event
 from tests.fakes import MemoryPorts, execution_arn, source
 
@@ -390,3 +391,51 @@ def test_api_gateways_own_events(client: Client, name: str, status_code: int):
     answer = app.app(event(name), None)
     assert answer["statusCode"] == status_code
     assert answer["headers"]["Content-Type"] == "application/json"
+
+
+# Logs.
+
+
+@pytest.mark.parametrize(
+    "path, route, status_code, job_id",
+    [
+        ("/jobs", "/jobs", 200, None),
+        ("/jobs/orders-0a98506ec5f4f8734f10", "/jobs/{job_id}", 404, "orders-0a98506ec5f4f8734f10"),
+        ("/jobs/No%20job's%20id", "/jobs/{job_id}", 404, None),
+        ("/health", "/health", 200, None),
+    ],
+)
+def test_a_requests_lines_carry_its_keys(
+    token: FixedToken, path: str, route: str, status_code: int, job_id: str | None
+) -> None:
+    with witness.listening() as seen, Client(app.app) as client:
+        assert get(client, path, BEARER).status_code == status_code
+    lines = [line for line in seen.lines if line["function"] == "api"]
+    assert [line["message"] for line in lines] == ["started", "answered", "ended"]
+    assert (lines[1]["route"], lines[1]["status_code"]) == (route, status_code)
+    for line in lines:
+        assert {"cold_start", "request_id"} <= line.keys()
+        assert line.get("job_id") == job_id
+
+
+@pytest.mark.parametrize("given, told", [(TOKEN, []), ("another", ["API access refused"])])
+def test_the_authorizers_lines_carry_its_keys_and_no_token(token: FixedToken, given: str, told: list[str]) -> None:
+    with witness.listening() as seen:
+        api.authorize(AuthRequest("TOKEN", f"Bearer {given}", "arn:aws:execute-api:us-east-1:1:a/api/GET/jobs"))
+    assert [line["message"] for line in seen.lines] == ["started", *told, "ended"]
+    assert all(line["function"] == "authorize" and "cold_start" in line for line in seen.lines)
+    assert given not in seen.output.getvalue()
+
+
+def test_an_unexpected_fault_of_a_route_is_logged_and_answered(
+    token: FixedToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: Any) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(api, "list_jobs", fault)
+    with witness.listening() as seen, Client(app.app) as client:
+        assert get(client, "/jobs", BEARER).status_code == 500
+    (fault_line,) = [line for line in seen.lines if line["level"] == "ERROR"]  # Chalice's own, inside our keys
+    assert (fault_line["function"], fault_line["exception_name"]) == ("api", "KeyError")
+    assert [line["status_code"] for line in seen.lines if line["message"] == "answered"] == [500]

@@ -6,7 +6,9 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +117,26 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "empty-file: the file has no bytes" in printed.err
+
+
+def test_what_a_transform_prints_stays_off_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where several chunks are transformed at a time: each thread's own redirection would undo another's."""
+
+    def transform(frame: Any) -> Any:
+        print("here")
+        time.sleep(0.01)
+        return frame
+
+    monkeypatch.setattr("chalicelib.engine.transform.find", lambda _: transform)
+    monkeypatch.setattr("ops.memory.keep", lambda: None)
+    file = tmp_path / "things.csv"
+    file.write_text("id\n" + "".join(f"{number}\n" for number in range(200)))
+    contract = tmp_path / "things.json"
+    contract.write_text('{"name": "things", "schema": {"fields": [{"name": "id", "type": "integer"}]}}')
+    arguments = [str(file), "--contract", str(contract), "--out", str(tmp_path / "out"), "--chunk-size", "64", "--json"]
+    assert local.main(["check", *arguments]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["rows"]["valid"] == 200
+    assert "here" in printed.err

@@ -187,13 +187,13 @@ def test_notify_publishes_the_job_and_counts_it(ports: MemoryPorts, capsys: pyte
         expected.attributes,
     )
     metrics = json.loads(capsys.readouterr().out)
-    counted = {name: metrics[name] for name in ("RowsRead", "RowsValid", "RowsRejected", "SourceSize", "SecondsToEnd")}
+    counted = {name: metrics[name] for name in ("RowsRead", "RowsValid", "RowsRejected", "SourceSize", "JobSeconds")}
     assert counted == {
         "RowsRead": [5000.0],
         "RowsValid": [3797.0],
         "RowsRejected": [1200.0],
         "SourceSize": [1000.0],
-        "SecondsToEnd": [12.5],
+        "JobSeconds": [12.5],
     }
     assert (metrics["JobsSucceeded"], metrics["JobsFailed"]) == ([1.0], [0.0])
     assert (metrics["dataset"], metrics["stage"], metrics["job_id"]) == ("orders", "dev", SUCCEEDED.job_id)

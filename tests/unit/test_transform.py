@@ -149,11 +149,6 @@ def test_the_log_tells_where_in_the_transform_but_no_value(package: Path, caplog
     assert "secret 1" not in caplog.text
 
 
-def test_what_a_transform_prints_stays_off_standard_output(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(package, "    print('here')\n    return df").job.error is None
-    assert capsys.readouterr().out == ""
-
-
 def test_a_named_index_is_a_column(package: Path) -> None:
     outcome = run(package, "    return df.set_index('id')")
     assert outcome.table.column("id").to_pylist() == [1, 2, 3, 4]
