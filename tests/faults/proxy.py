@@ -94,6 +94,8 @@ class Proxy:
         self.hits = 0
         """How many requests the fault was done to."""
         self.dead = threading.Event()
+        self.fatal = False
+        """Whether the execution dies with its worker."""
         self._occurrences: Counter[tuple[str, str]] = Counter()
         self._calls: dict[str, Call] = {}
         self._late: list[Request] = []

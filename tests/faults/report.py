@@ -46,12 +46,13 @@ def totals(results: Sequence[Result]) -> list[str]:
     return [f"{count:,}" for count in (len(results), succeeded, failed, len(results) - succeeded - failed)]
 
 
-def write(results: Sequence[Result]) -> None:
-    """Put the table into the page."""
+def write(results: Sequence[Result], cases: int) -> None:
+    """Put the table into the page. ``cases``: how many there are; fewer may have been run."""
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
+    told = f"{len(results):,} of {cases:,} cases were run."
+    PAGE.write_text(f"{before}{BEGIN}\n{table(results)}\n\n{told}\n{END}{after}", encoding="utf-8")
 
 
 def _cell(counts: Sequence[int]) -> str:

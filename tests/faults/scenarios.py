@@ -93,4 +93,4 @@ REFUTED: Final = Scenario(
     first=True,
 )
 
-ALL: Final = (ORDERS, REFUSED, PACKED)
+ALL: Final = (ORDERS, REFUSED, PACKED, REFUTED, REFERRING)

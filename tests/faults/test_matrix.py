@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -34,7 +35,7 @@ def test_without_a_fault_a_job_ends_as_expected_and_always_alike(here: World, sc
     assert first.job == second.job
     assert len(first.messages) == 1
     assert Counter(seen.call for seen in first.seen) == Counter(seen.call for seen in second.seen)
-    assert (first.outputs[scenario.current] == EARLIER) is (scenario.expected is Status.FAILED)
+    assert (first.outputs.get(scenario.current) == EARLIER) is (scenario.expected is Status.FAILED)
 
 
 def test_the_scenarios_take_the_paths_they_are_for(here: World) -> None:
@@ -107,11 +108,15 @@ def test_the_faults_are_what_they_say(here: World) -> None:
 def test_the_page_shows_the_whole_matrix_and_nothing_else() -> None:
     text = report.PAGE.read_text(encoding="utf-8")
     shown = text.partition(report.BEGIN)[2].partition(report.END)[0].strip().splitlines()
+    told = re.fullmatch(r"([\d,]+) of ([\d,]+) cases were run\.", shown.pop())
+    assert shown.pop() == ""
     assert shown[0] == report.table([]).splitlines()[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in shown[2:]]
     assert [row[0] for row in rows] == [*(fault.name for fault in FAULTS), "**all**"]
     numbers = [[int(cell.replace(",", "")) for cell in row[-len(report.TOTALS) :]] for row in rows]
     assert [sum(column) for column in zip(*numbers[:-1], strict=True)] == numbers[-1]
+    assert told is not None
+    assert int(told[1].replace(",", "")) == numbers[-1][0] <= int(told[2].replace(",", ""))
     assert all(runs > 0 and runs == succeeded + failed and bad == 0 for runs, succeeded, failed, bad in numbers)
     for fault in FAULTS:
         assert f"| {fault.name} | {fault.meaning} |" in text

@@ -63,14 +63,9 @@ def needed(here: World) -> dict[str, set[Need]]:
 
 def jobs(here: World) -> None:
     seen = []
-    refuted, referring = scenarios.REFUTED, scenarios.REFERRING
-    for scenario in (
-        *scenarios.ALL,
-        refuted,
-        replace(refuted, versioned=False),
-        referring,
-        replace(referring, others={}),
-    ):
+    unversioned = replace(scenarios.REFUTED, versioned=False)
+    nothing_to_refer_to = replace(scenarios.REFERRING, others={})
+    for scenario in (*scenarios.ALL, unversioned, nothing_to_refer_to):
         seen += here.run(scenario).seen
     here.proxy.seen = seen
 
@@ -237,3 +232,48 @@ def test_every_call_is_allowed_to_its_own_function(needed: dict[str, set[Need]])
 def test_without_any_one_permission_some_call_is_denied(needed: dict[str, set[Need]], name: str, grain: Any) -> None:
     reduced = permissions.without(POLICIES[name], grain)
     assert any(not permissions.grants(reduced, need) for need in needed[name]), f"{name} does not need {grain}"
+
+
+STEPS = {"validate-data", "process-chunk", "aggregate-data", "store-results", "notify"}
+WORKFLOW = [(name, grain) for name, grain in GRAINS if name in STEPS]
+
+
+@pytest.fixture(scope="module")
+def plain(here: World) -> world.Ended:
+    return here.run(scenarios.REFUTED)
+
+
+def test_a_job_without_any_one_permission_does_not_succeed(here: World, plain: world.Ended) -> None:
+    """Every permission of the workflow's functions that this upload needs, taken away for a run of its own."""
+    needed_here = {
+        (seen.worker, need) for seen in plain.seen for need in permissions.needs(seen.request, seen.status, NAMES)
+    }
+    tried = 0
+    for name, grain in WORKFLOW:
+        reduced = permissions.without(POLICIES[name], grain)
+        if all(permissions.grants(reduced, need) for worker, need in needed_here if worker == name):
+            continue
+        here.proxy.denies = _by(name, reduced)
+        try:
+            ended = here.run(scenarios.REFUTED)
+        finally:
+            here.proxy.denies = lambda request, status, worker: False
+        tried += 1
+        assert ended.execution == "FAILED", (name, grain)
+        assert ended.job is not None
+        is_current = scenarios.REFUTED.current in ended.outputs
+        # What StoreResults had decided, RecordFailure has finished.
+        assert is_current is (ended.job.status is Status.SUCCEEDED), (name, grain)
+        assert not is_current or name in ("store-results", "notify"), (name, grain)
+    assert tried >= 12
+
+
+def _by(name: str, policy: JSON) -> Callable[[Request, int, str], bool]:
+    """What IAM denies to a function that has this policy."""
+
+    def denies(request: Request, status: int, worker: str) -> bool:
+        if worker != name:
+            return False
+        return any(not permissions.grants(policy, need) for need in permissions.needs(request, status, NAMES))
+
+    return denies

@@ -37,6 +37,10 @@ class StateFailed(Exception):
         self.failure = {"Error": error, "Cause": cause}
 
 
+class ExecutionDied(Exception):
+    """Nothing runs any more, and no state's Catch is reached."""
+
+
 class Stuck(AssertionError):
     """The workflow does not come to an end."""
 
@@ -172,6 +176,8 @@ def invoke(proxy: Proxy, function: str, payload: JSON) -> JSON:
         answer: JSON = json.loads(json.dumps(handler(payload, None)))
         return answer
     except Killed:
+        if proxy.fatal:
+            raise ExecutionDied from None
         raise StateFailed("Runtime.ExitError", json.dumps({"errorMessage": "Runtime exited: signal: killed"})) from None
     except Exception as error:
         cause = {"errorMessage": str(error), "errorType": type(error).__name__}

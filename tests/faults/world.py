@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from unittest.mock import patch
 
 import boto3
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal import mock_random
 from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import s3_backends
@@ -30,8 +30,9 @@ from tests.adapters.support import table_definition
 from tests.events import event
 from tests.fakes import NOON
 from tests.faults import upstream
-from tests.faults.proxy import Order, Proxy, Seen
-from tests.faults.workflow import Workflow, deliver
+from tests.faults.catalogue import FAULTS, Deed
+from tests.faults.proxy import Call, Order, Proxy, Seen
+from tests.faults.workflow import ExecutionDied, Workflow, deliver
 
 NAMES: Final = Names("test", DEFAULT_ACCOUNT_ID, "us-east-1")
 _SERVICES: Final = ("s3", "dynamodb", "sns", "sqs", "stepfunctions", "ssm")
@@ -95,7 +96,7 @@ def opened() -> Iterator[World]:
         environment = NAMES.environment() | {"AWS_ENDPOINT_URL": proxy.url}
         stack.enter_context(patch.dict(os.environ, environment))
         stack.callback(_forget)
-        yield World(proxy, {name: boto3.client(name) for name in _SERVICES})  # type: ignore[call-overload]
+        yield World(proxy, {name: boto3.client(name) for name in _SERVICES})
 
 
 def _small_parts() -> dict[str, Any]:
@@ -134,13 +135,30 @@ class World:
         self.proxy.arrive()
         if self.proxy.troubles:
             raise self.proxy.troubles[0]
-        return Ended(status, job, published(), _messages(), self.proxy.seen, self.proxy.hits)
+        return Ended(status, job, published(), messages(), self.proxy.seen, self.proxy.hits)
 
     def workflow(self, source: Source, arn: str) -> str:
         """The execution, to its end; gives its status."""
         status = Workflow(self.proxy).run(arn, uploaded(source))
         _backend().describe_execution(arn).status = status
         return status
+
+    def execution(self, name: str) -> str:
+        """Start an execution, which waits to be carried out; gives its ARN."""
+        started = self.operator["stepfunctions"].start_execution(stateMachineArn=NAMES.state_machine_arn, name=name)
+        arn: str = started["executionArn"]
+        return arn
+
+    def dies_after(self, source: Source, arn: str, call: Call) -> None:
+        """The execution, until a call that is the last of everything: then it is aborted, and all that ran is gone."""
+        dies = next(fault for fault in FAULTS if fault.deed is Deed.KILLED_AFTER)
+        self.proxy.reset(Order(dies, call))
+        self.proxy.fatal = True
+        with suppress(ExecutionDied):
+            Workflow(self.proxy).run(arn, uploaded(source))
+        assert self.proxy.hits == 1
+        self.proxy.reset()
+        _backend().describe_execution(arn).status = "ABORTED"
 
     def job(self, source: Source) -> Job | None:
         return DynamoJobs(NAMES.jobs_table, self.operator["dynamodb"]).get(source.job_id)
@@ -177,16 +195,17 @@ class World:
         source = Source(INBOX, scenario.key, version_id, len(scenario.body), etag)
         os.environ["SLUICE_CHUNK_SIZE_BYTES"] = str(scenario.chunk_size_bytes)
         for service in ("s3", "dynamodb", "sns", "stepfunctions", "ssm"):
-            clients.client(service).meta.events.register("before-send", self.proxy.before_send)  # type: ignore[call-overload]
-        started = states.start_execution(stateMachineArn=NAMES.state_machine_arn, name="rule-1")
-        return source, started["executionArn"]
+            clients.client(service).meta.events.register("before-send", self.proxy.before_send)
+        return source, self.execution("rule-1")
 
 
 EARLIER: Final = b'{"dataset": "x", "mode": "append", "jobs": [{"job_id": "earlier", "received_at": ""}]}'
 
 
 def stored(bucket: str, key: str) -> bytes:
-    body: bytes = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, key).value
+    found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, key)
+    assert found is not None
+    body: bytes = found.value
     return body
 
 
@@ -206,7 +225,7 @@ def _backend() -> Any:
     return stepfunctions_backends[DEFAULT_ACCOUNT_ID][NAMES.region]
 
 
-def _messages() -> list[JSON]:
+def messages() -> list[JSON]:
     queue = sqs_backends[DEFAULT_ACCOUNT_ID][NAMES.region].queues["listener"]
     return [json.loads(json.loads(message.body)["Message"]) for message in queue._messages]
 
@@ -224,6 +243,7 @@ def notification(source: Source) -> JSON:
     """S3's own notification of it."""
     document = event("s3-upload")
     described = {"key": source.key, "size": source.size_bytes, "eTag": source.etag, "versionId": source.version_id}
+    document["Records"][0]["eventTime"] = timestamp(NOON)
     document["Records"][0]["s3"]["bucket"]["name"] = source.bucket
     document["Records"][0]["s3"]["object"] |= described
     return document

@@ -74,7 +74,9 @@ ENDS = [by_record_failure, by_status_change, by_the_sweeper, by_another_attempt]
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_decided_job_is_made_current_and_succeeds(ports: MemoryPorts, end: Callable[[MemoryPorts, Job], None]) -> None:
+def test_a_decided_job_is_made_current_and_succeeds(
+    ports: MemoryPorts, end: Callable[[MemoryPorts, Job], None]
+) -> None:
     end(ports, job_of(ports))
     outcome = pipeline.Outcome(job_of(ports), ports)
     assert (outcome.job.status, outcome.job.error) == (Status.SUCCEEDED, None)
