@@ -14,7 +14,7 @@ ARGS    ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-e2e test-pythons lint format lock samples clean
+.PHONY: help install demo serve test test-unit test-e2e test-faults test-uploads test-pythons lint format lock samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ test-unit: $(STAMP) ## the tests that need no emulator
 
 test-e2e: $(STAMP) ## the tests that run the whole pipeline in the AWS emulator
 	$(BIN)/python -m pytest -n $(WORKERS) -m e2e $(ARGS)
+
+test-faults: $(STAMP) ## every AWS call of a job × every fault; writes the table of docs/faults.md (about an hour)
+	$(BIN)/python -W ignore::UserWarning -m tests.faults $(ARGS)
+
+test-uploads: $(STAMP) ## 200 uploads at once through the pipeline in the emulator
+	UPLOADS_AT_ONCE=200 $(BIN)/python -m pytest tests/e2e/test_events.py -k at_once $(ARGS)
 
 test-pythons: ## the unit tests on every supported Python that this machine has
 	@tried=0; for v in $(PYTHONS); do \

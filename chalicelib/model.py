@@ -183,6 +183,11 @@ class Job:
     def received(cls, source: Source, received_at: str) -> Self:
         return cls(source.job_id, source.dataset, Status.RECEIVED, source, received_at)
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether every output is written, and recorded: the job can only succeed now (``publication.py``)."""
+        return self.status is Status.STORING and "manifest" in self.outputs
+
     def with_(self, **changes: Any) -> Job:
         return replace(self, **changes)
 

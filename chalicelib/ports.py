@@ -104,7 +104,8 @@ class Jobs(Protocol):
         """
 
     def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
-        """Set FAILED unless the job is final already or another execution holds it (then None: nothing changed).
+        """Set FAILED unless the job is final already, its outputs are decided (``Job.is_decided``) or another execution
+        holds it (then None: nothing changed).
 
         ``execution`` None: only a job that no execution has claimed. Failing it again alike returns the job.
         """

@@ -11,7 +11,7 @@ import logging
 from dataclasses import replace
 from functools import lru_cache
 
-from chalicelib import errors
+from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
@@ -181,6 +181,9 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     record = ports.jobs.get(job["job_id"])
     if record is not None and record.status is Status.SUCCEEDED and record.execution == execution:
         return told | {"timeline": job["timeline"]}  # done before, and the reply was lost
+    if record is not None and record.is_decided and record.execution == execution:
+        publication.finish(ports, settings.results_bucket, record)
+        return told | {"timeline": job["timeline"]}
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
     workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])

@@ -73,7 +73,8 @@ def advanced(current: Job | None, job_id: str, execution: str, status: Status, c
 
 
 def failed(current: Job | None, execution: str | None, error: Failure, at: str) -> Job | None:
-    """The record as FAILED; None where that may not be (no record, final otherwise, or held by another execution).
+    """The record as FAILED; None where that may not be (no record, final otherwise, its outputs decided, or held by
+    another execution).
 
     ``execution`` None fails only what nobody has claimed. An unclaimed record that an execution fails becomes that
     execution's, so that a late claim of another finds it taken. Failing again alike (``at`` aside) returns the record.
@@ -83,7 +84,7 @@ def failed(current: Job | None, execution: str | None, error: Failure, at: str) 
     error = _bounded(error)
     if current.status.is_final:
         return current if (current.execution, current.error) == (execution, error) else None
-    if current.execution is not None and current.execution != execution:
+    if current.is_decided or (current.execution is not None and current.execution != execution):
         return None
     return replace(current, status=Status.FAILED, execution=execution, error=error, finished_at=at)
 

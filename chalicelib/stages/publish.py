@@ -1,7 +1,7 @@
 """StoreResults: from a settled job's partial results to its outputs under ``jobs/<job_id>/``.
 
 Nothing is published by halves: readers go by ``datasets/<dataset>/current.json``, which is switched by one conditional
-put, and only after the manifest, which is written after everything that it lists.
+put (``publication.py``), and only after the manifest, which is written after everything that it lists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from chalicelib import errors
+from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import ledger, parquet
 from chalicelib.engine.checks.check import Checker
@@ -29,7 +29,6 @@ from chalicelib.stages import workspace
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
-_SWITCH_ATTEMPTS: Final = 5
 _CSV_TYPE: Final = "text/csv; charset=utf-8"
 _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
@@ -70,9 +69,8 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
         raise errors.Terminal("tolerance-exceeded", excess)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
-    ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
-    _switch(ports, state, job, merged["ledger"]["delivered"], finished)
-    ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=finished)
+    decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+    publication.finish(ports, state.workspace.bucket, decided)
     return timeline
 
 
@@ -226,6 +224,7 @@ def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, f
         "source": state.plan.source.to_json(),
         "text": _text(state.plan),
         "finished_at": finished,
+        "mode": state.contract.mode,
         "ledger": balanced | {"repaired": state.chunks.repaired},
         "outputs": outputs.entries,
     }
@@ -242,38 +241,3 @@ def _text(plan: Plan) -> JSON:
         "compression": text.compression,
         "rewritten": text.source != plan.source,
     }
-
-
-def _switch(ports: Ports, state: State, job: Job, rows: int, finished: str) -> None:
-    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``).
-
-    Jobs end in any order; in the place of a later upload an earlier one is not put.
-    """
-    record = ports.jobs.get(job.job_id)
-    bucket, key = state.workspace.bucket, f"datasets/{job.dataset}/current.json"
-    entry = {
-        "job_id": job.job_id,
-        "manifest": f"jobs/{job.job_id}/manifest.json",
-        "data": f"jobs/{job.job_id}/data/",
-        "rows": rows,
-        "received_at": record.received_at if record else "",
-        "finished_at": finished,
-    }
-    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
-        found = ports.objects.get_with_etag(bucket, key)
-        current = json.loads(found[0])["jobs"] if found else []
-        if any(each["job_id"] == job.job_id for each in current):
-            return
-        if state.contract.mode == "append":
-            jobs = [*current, entry]
-        elif any(each["received_at"] > entry["received_at"] for each in current):
-            return
-        else:
-            jobs = [entry]
-        body = json.dumps({"dataset": job.dataset, "mode": state.contract.mode, "jobs": jobs}, indent=2).encode()
-        try:
-            ports.objects.put(bucket, key, body, workspace.JSON_TYPE, if_match=found[1] if found else "")
-            return
-        except errors.Transient as error:
-            if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
-                raise

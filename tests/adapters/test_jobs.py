@@ -97,6 +97,17 @@ def test_a_final_job_stays_as_it_is(jobs: Jobs) -> None:
     assert jobs.claim(SOURCE, "e1", T2) == done == jobs.get(JOB)
 
 
+def test_a_job_whose_outputs_are_decided_cannot_fail(jobs: Jobs) -> None:
+    jobs.claim(SOURCE, "e1", T0)
+    rejected = jobs.advance(JOB, "e1", Status.STORING, outputs={"rejects": "s3://results/jobs/1/rejects.csv"})
+    assert not rejected.is_decided
+    decided = jobs.advance(JOB, "e1", Status.STORING, outputs={"manifest": "s3://results/jobs/1/manifest.json"})
+    assert decided.is_decided
+    assert jobs.fail(JOB, "e1", ERROR, T1) is None
+    assert jobs.get(JOB) == decided
+    assert jobs.advance(JOB, "e1", Status.SUCCEEDED, finished_at=T1).status is Status.SUCCEEDED
+
+
 def test_a_claimed_job_is_failed_by_its_execution_alone(jobs: Jobs) -> None:
     assert jobs.fail(JOB, "e1", ERROR, T1) is None
     jobs.claim(SOURCE, "e1", T0)
