@@ -124,7 +124,9 @@ def get_job(ports: Ports, job_id: str, query: Query) -> JSON:
 def retry_job(ports: Ports, job_id: str, query: Query) -> JSON:
     """The job record, RECEIVED once more. Errors: ``Terminal("job-not-found")``, ``Terminal("job-not-failed")``."""
     _single_values(query, known=())
-    return retry(ports.jobs, ports.executions, job_id, timestamp(ports.clock())).to_json()
+    job = retry(ports.jobs, ports.executions, job_id, timestamp(ports.clock()))
+    logger.info("retried", job_id=job.job_id, dataset=job.dataset, attempt=job.attempt)
+    return job.to_json()
 
 
 def health(settings: Settings) -> JSON:

@@ -145,8 +145,8 @@ class Executions(Protocol):
     """Runs of the workflow (Step Functions)."""
 
     def start(self, source: Source, attempt: int = 1) -> str:
-        """Start the workflow for a source, named by its job id and the attempt, and return the execution's ARN. Starting
-        one that exists already (running or closed) is success: an attempt is made once.
+        """Start the workflow for a source, named by its job id and the attempt, and return the execution's ARN.
+        Starting one that exists already (running or closed) is success: an attempt is made once.
         """
 
     def arn(self, job_id: str, attempt: int) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 from chalicelib.errors import Terminal
 from chalicelib.model import Job, Status
 from chalicelib.ports import Executions, Jobs
-from chalicelib.telemetry import logger
 
 
 def retry(jobs: Jobs, executions: Executions, job_id: str, at: str) -> Job:
@@ -37,7 +36,6 @@ def retry(jobs: Jobs, executions: Executions, job_id: str, at: str) -> Job:
     if job.status is not Status.RECEIVED or job.execution is None:
         raise Terminal("job-not-failed", f"the job is {job.status}: only a FAILED one can be retried")
     executions.start(job.source, job.attempt)
-    logger.info("retried", job_id=job.job_id, dataset=job.dataset, attempt=job.attempt)
     return job
 
 
