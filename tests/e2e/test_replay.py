@@ -11,9 +11,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from chalicelib.model import Job, Source, Status, event_from_source
 from ops import dead_letters
@@ -200,15 +202,24 @@ def empty(pipeline: Pipeline) -> None:
     sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName=pipeline.stack.target.names.dead_letters)["QueueUrl"])
 
 
-def test_dead_letters_are_listed_and_sent_back(pipeline: Pipeline) -> None:
+@pytest.fixture
+def deaf(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """No upload starts the workflow."""
+    events, rule = pipeline.stack.target.client("events"), f"{pipeline.stack.target.names.prefix}-uploads"
+    events.disable_rule(Name=rule)
+    yield pipeline
+    events.enable_rule(Name=rule)
+
+
+@pytest.fixture
+def done(pipeline: Pipeline) -> Job:
+    return pipeline.process("incoming/letters/done.csv", b"id\n1\n")
+
+
+def test_dead_letters_are_listed_and_sent_back(pipeline: Pipeline, done: Job, deaf: Pipeline) -> None:
     empty(pipeline)
     target = pipeline.stack.target
-    done = pipeline.process("incoming/letters/done.csv", b"id\n1\n")
-    target.client("events").disable_rule(Name=f"{target.names.prefix}-uploads")
-    try:
-        lost = pipeline.upload("incoming/letters/lost.csv", b"id\n1\n2\n")
-    finally:
-        target.client("events").enable_rule(Name=f"{target.names.prefix}-uploads")
+    lost = pipeline.upload("incoming/letters/lost.csv", b"id\n1\n2\n")
     refused = pipeline.upload("contracts/letters-refused.json", b"{}")
     record = {"eventTime": "2026-03-01T12:00:00Z", "s3": {"bucket": {"name": refused.bucket}}}
     record["s3"] |= {"object": {"key": refused.key, "size": 2, "eTag": refused.etag, "versionId": refused.version_id}}
@@ -225,7 +236,6 @@ def test_dead_letters_are_listed_and_sent_back(pipeline: Pipeline) -> None:
         status, answer = deploy(pipeline, "dead-letters", "list")
         assert status == 0
         assert sorted((each["kind"], each["about"]) for each in answer["messages"]) == sorted(kinds)
-    before = len(pipeline.messages)
 
     status, answer = deploy(pipeline, "dead-letters", "send-back")
     assert status == 1  # the two that are no event of this stage are kept
@@ -240,11 +250,11 @@ def test_dead_letters_are_listed_and_sent_back(pipeline: Pipeline) -> None:
     assert pipeline.stack.jobs.get(done.job_id) == done
     assert pipeline.stack.executions.status(pipeline.stack.executions.arn(done.job_id, 1)) is None
     assert [each.letter.kind for each in dead_letters.send_back(target)] == ["unknown", "unknown"]
-    wait_for(lambda: _told_of_contract(pipeline, before))
+    wait_for(lambda: _told_twice_of_the_contract(pipeline))
     empty(pipeline)
 
 
-def _told_of_contract(pipeline: Pipeline, before: int) -> bool:
+def _told_twice_of_the_contract(pipeline: Pipeline) -> bool:
     """Whether the handler told of the contract twice: at the upload, and at the event sent back."""
     sqs = pipeline.stack.target.client("sqs")
     answer = sqs.receive_message(QueueUrl=pipeline.queue_url, MaxNumberOfMessages=10)
@@ -252,7 +262,8 @@ def _told_of_contract(pipeline: Pipeline, before: int) -> bool:
         pipeline.messages.append(json.loads(received["Body"]))
         sqs.delete_message(QueueUrl=pipeline.queue_url, ReceiptHandle=received["ReceiptHandle"])
     told = [json.loads(each["Message"]) for each in pipeline.messages]
-    return sum(each.get("contract", {}).get("key") == "contracts/letters-refused.json" for each in told) >= 2
+    refused = [each["contract"]["key"] for each in told if each.get("event") == "contract-refused"]
+    return refused.count("contracts/letters-refused.json") >= 2
 
 
 def test_the_failed_events_of_a_handler_come_into_the_queue(pipeline: Pipeline) -> None:
