@@ -106,8 +106,9 @@ class Interleavings(RuleBasedStateMachine):
         super().__init__()
         self.ports: Any = MemoryPorts()
         self.source = pipeline.upload(self.ports, b"id\n1\n", "incoming/things/a.csv")
-        self.executions: MemoryExecutions = self.ports.executions
-        self.ports.executions = Cut(self.executions)
+        self.executions = MemoryExecutions()
+        cut: Any = Cut(self.executions)
+        self.ports.executions = cut
         self.actors: list[Actor] = []
         self.record: Job | None = None
         self.first = execution_arn("by-the-rule")

@@ -221,8 +221,8 @@ def test_dead_letters_are_listed_and_sent_back(pipeline: Pipeline, done: Job, de
     target = pipeline.stack.target
     lost = pipeline.upload("incoming/letters/lost.csv", b"id\n1\n2\n")
     refused = pipeline.upload("contracts/letters-refused.json", b"{}")
-    record = {"eventTime": "2026-03-01T12:00:00Z", "s3": {"bucket": {"name": refused.bucket}}}
-    record["s3"] |= {"object": {"key": refused.key, "size": 2, "eTag": refused.etag, "versionId": refused.version_id}}
+    written = {"key": refused.key, "size": 2, "eTag": refused.etag, "versionId": refused.version_id}
+    record = {"eventTime": "2026-03-01T12:00:00Z", "s3": {"bucket": {"name": refused.bucket}, "object": written}}
     function = target.names.function("on-contract")
     arn = target.names.arn("lambda", f"function:{function}:$LATEST")
     context = {"condition": "RetriesExhausted", "functionArn": arn}
@@ -266,9 +266,14 @@ def _told_twice_of_the_contract(pipeline: Pipeline) -> bool:
     return refused.count("contracts/letters-refused.json") >= 2
 
 
-def test_the_failed_events_of_a_handler_come_into_the_queue(pipeline: Pipeline) -> None:
-    """The emulator keeps the configuration, and delivers by it as Lambda does."""
+def test_the_failed_event_of_a_handler_comes_into_the_queue(pipeline: Pipeline) -> None:
+    empty(pipeline)
     target = pipeline.stack.target
     for name in dead_letters.HANDLERS:
         kept = target.lambda_.get_function_event_invoke_config(FunctionName=target.names.function(name))
         assert kept["DestinationConfig"]["OnFailure"] == {"Destination": target.names.dead_letters_arn}
+    function = target.names.function("on-contract")
+    target.lambda_.invoke(FunctionName=function, InvocationType="Event", Payload=b'{"Records": [{}]}')
+    found = wait_for(lambda: dead_letters.find(target), seconds=30)
+    assert [(each.kind, each.about, each.reason) for each in found] == [("invocation", function, "RetriesExhausted")]
+    empty(pipeline)
