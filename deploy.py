@@ -1,4 +1,5 @@
-"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``.
+"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``, and put jobs right there:
+``redrive``, ``dead-letters``.
 
 Results go to standard output (``--json``: as JSON, and nothing else there), progress to standard error. Exit status: 0
 done, 1 something failed (what stands and what to do is said), 2 usage. Which account: the AWS credentials in use;
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from ops import deployment, leftovers, stacks
+from ops import dead_letters, deployment, leftovers, replay, stacks
 from ops.deployment import Deployed, Options
 from ops.sizes import size
 from ops.stacks import Tell
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target = _target(options)
         names = target.names
         log.print(f"stage {names.stage} in account {names.account}, {names.region}", style="bold")
-        return {"plan": _plan, "up": _up, "status": _status, "down": _down}[options.command](target, options, out, log)
+        return _COMMANDS[options.command](target, options, out, log)
     except OperatorError as error:
         log.print(f"error: {error}", style="red", markup=False)
     except ClientError as error:
@@ -200,6 +201,8 @@ def parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", parents=[common], help="remove the stage, but for its data")
     down.add_argument("--delete-data", action="store_true", help="remove uploads, results and job records too")
     down.add_argument("--yes", action="store_true", help="do not ask")
+    replay.add_command(commands, common)
+    dead_letters.add_command(commands, common)
     return root
 
 
@@ -224,6 +227,15 @@ def _stage_name(text: str) -> str:
     except OperatorError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
+
+_COMMANDS = {
+    "plan": _plan,
+    "up": _up,
+    "status": _status,
+    "down": _down,
+    "redrive": replay.command,
+    "dead-letters": dead_letters.command,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,7 +23,8 @@
     the job by ``failure.record_failure``; an execution that died outside its own Catch is seen by
     ``triggers.execution_status_changed``. Both finish a job that was to be made current already.
 
-``api`` answers for the job records meanwhile and afterwards.
+``api`` answers for the job records meanwhile and afterwards. ``retry`` gives a failed one to a new execution, whose
+ValidateData hands ProcessData only the chunks that no earlier attempt has done by the same plan.
 
 Who may call whom: ``engine`` is pure (bytes and Arrow in, Arrow and dataclasses out: no boto3, no clock, no
 environment) and imports nothing of the project outside itself but ``errors`` and ``model``. ``steps`` and ``stages``

@@ -164,7 +164,9 @@ class Job:
     started_at: str | None = None
     finished_at: str | None = None
     execution: str | None = None
-    """ARN of the Step Functions execution that claimed the job."""
+    """ARN of the Step Functions execution that claimed the job, or, before that, that a retry wants to claim it."""
+    attempt: int = 1
+    """How many times the job was to be done: 1, and one more with each retry."""
     contract: str | None = None
     """``given``, or ``inferred`` where the dataset has no contract."""
     encoding: str | None = None
@@ -207,6 +209,18 @@ class Job:
         known["reasons"] = tuple(Reason(**reason) for reason in known.get("reasons") or ())
         known["error"] = Failure(**known["error"]) if known.get("error") else None
         return cls(**known)
+
+
+def execution_name(job_id: str, attempt: int) -> str:
+    """The name of the execution that does a job for the ``attempt``-th time, at most 80 characters of ``[a-z0-9-]``.
+
+    An attempt has a name of its own, because a closed execution's name cannot be used again for 90 days:
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+
+    >>> execution_name("orders-0a98506ec5f4f8734f10", 1), execution_name("orders-0a98506ec5f4f8734f10", 2)
+    ('orders-0a98506ec5f4f8734f10', 'orders-0a98506ec5f4f8734f10-2')
+    """
+    return job_id if attempt == 1 else f"{job_id}-{attempt}"
 
 
 def source_from_event(event: JSON) -> Source:

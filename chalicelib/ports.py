@@ -60,6 +60,9 @@ class Objects(Protocol):
     def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
         """Copy within a bucket on the server's side, provided that the source's ETag is still ``etag``."""
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Where there is no such object, nothing happens. A bucket with versions keeps them."""
+
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]: ...
 
 
@@ -82,6 +85,14 @@ class Jobs(Protocol):
         """Bind the job to one execution and set it VALIDATING (creating the record where the event came first).
 
         Claiming again by the same execution returns the job; None where another execution holds or has finished it.
+        """
+
+    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
+        """Give a FAILED job to a new execution, for the ``attempt``-th time: RECEIVED again, with no trace of how it
+        failed. Whatever the executions before still write is refused from then on.
+
+        Asking again for the same attempt and execution returns the job as it stands; None (nothing changed) where there
+        is no such job, where it is not FAILED, or where ``attempt`` is not the one that follows.
         """
 
     def advance(
@@ -134,10 +145,13 @@ class MapProgress:
 class Executions(Protocol):
     """Runs of the workflow (Step Functions)."""
 
-    def start(self, source: Source) -> str:
-        """Start the workflow for a source, named by its job id, and return the execution's ARN. Starting one that
-        exists already (running or closed) is success: an upload is processed once.
+    def start(self, source: Source, attempt: int = 1) -> str:
+        """Start the workflow for a source, named by its job id and the attempt, and return the execution's ARN.
+        Starting one that exists already (running or closed) is success: an attempt is made once.
         """
+
+    def arn(self, job_id: str, attempt: int) -> str:
+        """The ARN that ``start`` gives the execution, whether it exists or not."""
 
     def status(self, execution: str) -> str | None:
         """``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``TIMED_OUT``, ``ABORTED``; None where there is no such execution."""

@@ -18,7 +18,7 @@ from chalicelib.engine import worker
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.deliver import try_out
-from chalicelib.engine.plan import Plan, Task, draw, first_tasks
+from chalicelib.engine.plan import Mode, Plan, Task, draw, first_tasks
 from chalicelib.model import (
     CONTRACTS_PREFIX,
     INCOMING_PREFIX,
@@ -43,20 +43,23 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Claim the job, read its contract, find out what the file is, and cut it into the first round's tasks.
 
     ``payload``: ``{"execution": ARN, "event": the workflow's input}``. Gives ``{"job_id", "dataset", "action":
-    "process" | "skip", "round": {"number", "bucket", "key", "chunks"}, "timeline": [...]}``.
+    "process" | "aggregate" | "skip", "attempt": int, "round": {"number", "bucket", "key", "chunks"}, "timeline":
+    [...]}``; ``aggregate`` where every chunk stands already, from an earlier attempt.
     """
     started = timestamp(ports.clock())
     source, execution = source_from_event(payload["event"]), payload["execution"]
     told: JSON = {"job_id": source.job_id, "dataset": source.dataset}
     if source.key.endswith("/") and source.size_bytes == 0:
         return told | {"action": "skip"}  # a folder made in the console
-    if ports.jobs.claim(source, execution, started) is None:
+    job = ports.jobs.claim(source, execution, started)
+    if job is None:
         return told | {"action": "skip"}
     plan = _plan(ports, settings, source)
-    mode = "survey" if plan.contract is None else "process"
-    workspace = Workspace(ports.objects, settings.results_bucket, source.job_id)
+    mode: Mode = "survey" if plan.contract is None else "process"
+    workspace = Workspace.of_job(ports.objects, settings.results_bucket, source.job_id, job.attempt)
     plan = references.pin(workspace, plan, execution)
-    tasks = first_tasks(plan, workspace.put_plan(1, plan), "survey" if plan.contract is None else "process", MAX_CHUNKS)
+    workspace = workspace.planned(plan)
+    tasks = first_tasks(plan, workspace.put_plan(1, plan), mode, MAX_CHUNKS)
     reference = workspace.put_round(1, tasks)
     ports.jobs.advance(
         source.job_id,
@@ -68,7 +71,8 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
         compression=plan.text.compression,
     )
     timeline = [{"stage": "ValidateData", "start": started, "end": timestamp(ports.clock())}]
-    return told | {"action": "process", "round": reference, "timeline": timeline}
+    action = "process" if reference["chunks"] else "aggregate"
+    return told | {"action": action, "attempt": job.attempt, "round": reference, "timeline": timeline}
 
 
 def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
@@ -121,7 +125,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """
     task = Task.from_json(payload["task"])
     plan = _parsed_plan(ports.objects.get(settings.results_bucket, task.plan))
-    workspace = Workspace(ports.objects, settings.results_bucket, plan.source.job_id)
+    workspace = Workspace.holding(ports.objects, settings.results_bucket, task.plan)
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
@@ -155,9 +159,12 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     job: JSON = payload["job"]
     execution = payload["execution"]
     started = timestamp(ports.clock())
-    workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
-    state = settling.State.load(workspace, job["round"]["number"])
+    state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
     following = settling.next_round(state, ports.objects)
+    while following is not None and not following["chunks"]:  # the whole round stands, from an earlier attempt
+        job = job | {"round": following}
+        state = settling.State.load(state.workspace, following["number"])
+        following = settling.next_round(state, ports.objects)
     timeline = [*job["timeline"], {"stage": "ProcessData", "start": job["timeline"][-1]["end"], "end": started}]
     if following is not None:
         ports.jobs.advance(job["job_id"], execution, Status.PROCESSING, chunks=state.chunks)
@@ -186,8 +193,12 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
         return told | {"timeline": job["timeline"]}
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
-    workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
-    state = settling.State.load(workspace, job["round"]["number"])
+    state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
     timeline = publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
     return told | {"timeline": timeline}
+
+
+def _workspace(ports: Ports, settings: Settings, job: JSON) -> Workspace:
+    """Where the round that ``job`` refers to lies. A job that was begun by an earlier release tells no attempt."""
+    return Workspace.holding(ports.objects, settings.results_bucket, job["round"]["key"], job.get("attempt", 1))

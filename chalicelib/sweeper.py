@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from chalicelib import metrics, notify
 from chalicelib.errors import SluiceError, Terminal, Transient
-from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, timestamp
+from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, Status, timestamp
 from chalicelib.ports import Ports, Stored
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
@@ -90,16 +90,17 @@ def _look_after(ports: Ports, settings: Settings, job_id: str, now: datetime) ->
     job = ports.jobs.get(job_id)  # the listing comes from an index, which may lag behind the record
     if job is None or job.status.is_final:
         return None
-    if job.execution is None:
-        execution = ports.executions.start(job.source)
+    if job.status is Status.RECEIVED:  # not claimed: an upload, or a retry, that may never have started
+        execution = ports.executions.start(job.source, job.attempt)
         status = ports.executions.status(execution)
         if status in (None, _RUNNING):  # None: just started, and not yet to be seen
             return "started"
         # An earlier sweep started it, and it ended before it claimed the job.
         return "ended" if end_job(ports, settings, job, execution, status, timestamp(now)) else None
-    status = ports.executions.status(job.execution)
+    execution = job.execution or ""
+    status = ports.executions.status(execution)
     if status != _RUNNING:
-        return "ended" if end_job(ports, settings, job, job.execution, status, timestamp(now)) else None
+        return "ended" if end_job(ports, settings, job, execution, status, timestamp(now)) else None
     return _tell_once(ports, settings, job, now)
 
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 import chalice
 from botocore.exceptions import ClientError
 
-from ops import notifications, wheels
+from ops import dead_letters, notifications, wheels
 from ops.stacks import Tell
 from ops.target import STAGE_TAG, Names, OperatorError, Target
 
@@ -161,6 +161,7 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     notifications.tell_eventbridge(target)
     if error:
         raise OperatorError(f"the functions are deployed in part:\n{error}")
+    dead_letters.catch(target)
     return _deployed(target, chalice_record, changed=True)
 
 

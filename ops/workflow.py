@@ -64,7 +64,7 @@ def stack(target: Target, max_concurrency: int | None, alarms: Alarms, tell: Tel
             "InboxBucket": names.bucket("inbox"),
             "ResultsBucket": names.bucket("results"),
             "NoticesTopic": names.notices_topic_arn,
-            "DeadLetterQueue": names.arn("sqs", f"{names.prefix}-dead-letters"),
+            "DeadLetterQueue": names.dead_letters_arn,
             "FunctionNames": ",".join(functions.function_names(names)),
             "MaxConcurrency": _concurrency(target, max_concurrency, tell),
             **alarms.parameters(),

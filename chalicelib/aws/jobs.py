@@ -58,6 +58,9 @@ class DynamoJobs:
     def claim(self, source: Source, execution: str, at: str) -> Job | None:
         return self._apply(source.job_id, lambda current: transitions.claimed(current, source, execution, at))
 
+    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
+        return self._apply(job_id, lambda current: transitions.retried(current, attempt, execution, at))
+
     def advance(
         self,
         job_id: str,

@@ -64,6 +64,8 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     if excess is None:
         _copy_data(outputs, state)
     timeline = _write_report(ports, outputs, job, state, merged, summary, excess)
+    if state.workspace.attempt > 1:
+        outputs.settle()
     if excess is not None:
         ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
         raise errors.Terminal("tolerance-exceeded", excess)
@@ -95,6 +97,7 @@ class _Outputs:
         self.objects, self.bucket, self._prefix = ports.objects, bucket, f"jobs/{job_id}/"
         self.entries: list[JSON] = []
         self.uris: dict[str, str] = {}
+        self._etags: dict[str, str] = {}
 
     def key(self, path: str) -> str:
         return self._prefix + path
@@ -109,6 +112,19 @@ class _Outputs:
         self.uris[name] = folder + ("data/" if name == "data" else path)
         entry: JSON = {"name": name, "key": stored.key, "size_bytes": stored.size_bytes, "rows": rows}
         self.entries.append(entry | {"sha256": stored.checksum_sha256 or sha256})
+        self._etags[stored.key] = stored.etag
+
+    def settle(self) -> None:
+        """Remove what an earlier attempt left and this one does not write, as parts of another partitioning.
+
+        Errors: ``Transient("output-replaced")`` where an output is not as it was written: a function of an attempt that
+        was stopped may have been writing until now. Doing all of it again puts it right.
+        """
+        for found in self.objects.list(self.bucket, self._prefix):
+            if found.key not in self._etags:
+                self.objects.delete(self.bucket, found.key)
+            elif found.etag != self._etags[found.key]:
+                raise errors.Transient("output-replaced", f"{found.key} was written by another attempt of the job")
 
 
 def _write_rejects(outputs: _Outputs, state: State) -> JSON:

@@ -30,7 +30,6 @@ def test_an_entry_says_what_it_means_where_to_look_and_what_mends_it(name: str) 
 COMMANDS = re.findall(r"(?:^|`)((?:python deploy\.py|aws) [^`\n]+)", RUNBOOK.read_text(), flags=re.MULTILINE)
 HIGH_LEVEL = {("s3", "cp"), ("s3", "ls"), ("logs", "tail")}
 """Commands of the AWS CLI that are no operation of a service."""
-REPLAY = {"redrive", "dead-letters"}
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("aws ")])
@@ -49,8 +48,5 @@ def test_the_aws_commands_of_the_runbook_exist(command: str) -> None:
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("python ")])
 def test_the_deploy_commands_of_the_runbook_exist(command: str) -> None:
     arguments = command.removeprefix("python deploy.py ").replace("<stage>", "test").split()
-    if arguments[0] in REPLAY:
-        assert arguments[-2:] == ["--stage", "test"]
-        return
     values = ["24" if each.isupper() else each for each in arguments]
     assert deploy.parser().parse_args(values).stage == "test"

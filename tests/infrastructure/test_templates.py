@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from cfnlint.api import ManualArgs, lint_file
+from chalice.app import S3EventConfig
 
+from app import SETTINGS, app
 from ops import functions
 from ops.stacks import TEMPLATE_LIMIT_BYTES
 from tests.infrastructure import documents
@@ -129,3 +131,18 @@ def test_names_in_the_templates_are_those_of_the_code() -> None:
     topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
     assert names.notices_topic_arn.endswith(f":{topic}")
     assert f"{names.prefix}-validate-data" in functions.function_names(names)
+
+
+def test_a_result_never_triggers_a_job() -> None:
+    """Of all buckets the inbox alone tells of its objects, and only of those under prefixes that no function writes."""
+    buckets = documents.resources(documents.FOUNDATION, "AWS::S3::Bucket")
+    telling = [name for name, each in buckets.items() if "NotificationConfiguration" in each["Properties"]]
+    assert telling == ["InboxBucket"]
+    heard = {(source.bucket, source.prefix) for source in app.event_sources if isinstance(source, S3EventConfig)}
+    assert heard == {(SETTINGS.inbox_bucket, "incoming/"), (SETTINGS.inbox_bucket, "contracts/")}
+    rules = documents.resources(documents.WORKFLOW, "AWS::Events::Rule").values()
+    patterns = [rule["Properties"]["EventPattern"] for rule in rules]
+    objects = [each["detail"] for each in patterns if each["source"] == ["aws.s3"]]
+    assert objects == [{"bucket": {"name": [{"Ref": "InboxBucket"}]}, "object": {"key": [{"prefix": "incoming/"}]}}]
+    names = {documents.NAMES.bucket(purpose) for purpose in ("inbox", "results", "artifacts")}
+    assert len(names) == 3

@@ -52,6 +52,7 @@ def test_every_function_of_the_system_is_here_and_no_other():
     assert {(path, method) for path, methods in app.app.routes.items() for method in methods} == {
         ("/jobs", "GET"),
         ("/jobs/{job_id}", "GET"),
+        ("/jobs/{job_id}/retry", "POST"),
         ("/health", "GET"),
     }
     validate_routes(app.app.routes)

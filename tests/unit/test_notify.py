@@ -113,9 +113,10 @@ def test_failure_names_code_reason_and_next_step():
     assert message.subject == "Sluice: orders FAILED (invalid-contract)"
     assert "  invalid-contract: schema.fields[2].type: no such type\n" in message.text
     assert "Nothing of it was published." in message.text
+    job = message.document["job_id"]
     assert message.text.endswith(
         "What to do next: Correct what is named in s3://sluice-dev-inbox/contracts/orders.json."
-        " Upload the file again: that makes a new job.\n"
+        f" Then retry the job: POST /jobs/{job}/retry, or `deploy.py redrive {job}`.\n"
     )
 
 

@@ -178,7 +178,7 @@ def test_an_invalid_contract_is_named_by_its_key() -> None:
 def test_a_deleted_object_is_told() -> None:
     ports = MemoryPorts()
     source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
-    ports.objects.remove(INBOX, source.key)
+    ports.objects.delete(INBOX, source.key)
     with pytest.raises(Terminal, match="object-not-found"):
         steps.validate_data(
             ports, pipeline.settings(10), {"execution": "arn:1", "event": event_from_source(source)}
