@@ -29,7 +29,7 @@ GONE_SECONDS: Final = 300.0
 """How long a state machine may take to be deleted, with its executions at rest."""
 
 
-def stack(target: Target, max_concurrency: int | None, tell: Tell) -> Stack:
+def stack(target: Target, max_concurrency: int | None, kms_key: str | None, tell: Tell) -> Stack:
     """The stack as it should be. Its definition is put where it reads it by ``upload_definition``."""
     names = target.names
     return Stack(
@@ -44,6 +44,7 @@ def stack(target: Target, max_concurrency: int | None, tell: Tell) -> Stack:
             "NoticesTopic": names.notices_topic_arn,
             "DeadLetterQueue": names.arn("sqs", f"{names.prefix}-dead-letters"),
             "FunctionNames": ",".join(functions.function_names(names)),
+            "KmsKey": kms_key,
             "MaxConcurrency": _concurrency(target, max_concurrency, tell),
         },
     )

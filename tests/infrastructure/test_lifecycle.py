@@ -21,7 +21,7 @@ from chalicelib.model import Status
 from ops import deployment, functions, leftovers, stacks, workflow
 from ops.deployment import Options
 from ops.emulator import Emulator
-from ops.target import STAGE_TAG, Names, OperatorError, Target
+from ops.target import STAGE_TAG, OperatorError, Target
 from tests.infrastructure.documents import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lifecycle")]
@@ -58,6 +58,10 @@ def up(target: Target, options: Options | None = None) -> deployment.Deployed:
     return deployment.up(target, options or Options(), ignore)
 
 
+def plan(target: Target, options: Options | None = None) -> list[str]:
+    return [str(change) for change in deployment.plan(target, options or Options(), ignore)]
+
+
 def data_of(target: Target) -> list[str]:
     names = target.names
     return [f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"]
@@ -87,7 +91,7 @@ def test_up_twice_changes_nothing(target: Target) -> None:
     assert up(target, Options(notify=["ops@example.com"], chunk_size_bytes=4_096, max_concurrency=3)).changes
     again = up(target)
     assert again.changes == ()
-    assert deployment.plan(target, Options(), ignore) == []
+    assert plan(target) == []
     assert deployment.find(target) == again
 
 
@@ -118,6 +122,10 @@ def test_each_kind_of_change_reaches_its_part_only(target: Target) -> None:
     assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in change
 
 
+BROKEN_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "none"}]}
+"""IAM takes it for no policy."""
+
+
 def changed_definition(folder: Path) -> Path:
     path = folder / "statemachine.json"
     path.write_text(workflow.DEFINITION.read_text().replace('"TimeoutSeconds": 21600', '"TimeoutSeconds": 21601'))
@@ -125,18 +133,24 @@ def changed_definition(folder: Path) -> Path:
 
 
 def test_a_plan_tells_and_changes_nothing(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = deployment.plan(target, Options(), ignore)
-    assert any("Add InboxBucket (AWS::S3::Bucket)" in line for line in planned)
+    planned = plan(target)
+    for line in (
+        f"{target.names.foundation_stack}: Add InboxBucket (AWS::S3::Bucket)",
+        "functions: process-chunk: function (none) → created",
+        f"{target.names.workflow_stack}: Add Workflow (AWS::StepFunctions::StateMachine)",
+    ):
+        assert line in planned
     assert leftovers.find(target) == []
     up(target)
     before, stored = leftovers.find(target), artifacts_of(target)
     monkeypatch.setattr(workflow, "DEFINITION", changed_definition(tmp_path))
-    (planned_workflow,) = deployment.plan(target, Options(), ignore)
+    (planned_workflow,) = plan(target)
     assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in planned_workflow
     assert artifacts_of(target) == stored  # not even the definition
     monkeypatch.undo()
-    planned = deployment.plan(target, Options(chunk_size_bytes=1), ignore)
-    assert planned == ["functions: code, configuration, environment or policies differ"]
+    planned = plan(target, Options(chunk_size_bytes=1))
+    assert "functions: process-chunk: environment SLUICE_CHUNK_SIZE_BYTES (none) → 1" in planned
+    assert {line.rpartition(": ")[2] for line in planned} == {"environment SLUICE_CHUNK_SIZE_BYTES (none) → 1"}
     assert environment_of(target, "process-chunk").get("SLUICE_CHUNK_SIZE_BYTES") is None
     assert leftovers.find(target) == before
 
@@ -313,9 +327,9 @@ def test_a_function_changed_by_hand_is_deployed_again(target: Target) -> None:
 def test_a_failed_deployment_says_why_and_the_next_goes_on(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     real = functions.policy
 
-    def broken(function: str, names: Names) -> dict[str, Any]:
+    def broken(function: str, *arguments: Any) -> dict[str, Any]:
         """IAM refuses it for the sweeper, after other functions were made."""
-        return {"Version": "2012-10-17", "Statement": "none"} if function == "sweep" else real(function, names)
+        return BROKEN_POLICY if function == "sweep" else real(function, *arguments)
 
     monkeypatch.setattr(functions, "policy", broken)
     with pytest.raises(OperatorError, match="deployed in part"):
@@ -339,7 +353,7 @@ def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytes
         up(target)
     assert "Workflow (AWS::StepFunctions::StateMachine) CREATE_FAILED" in str(caught.value)
     monkeypatch.setattr(workflow, "stack", real)
-    (planned,) = deployment.plan(target, Options(), ignore)
+    (planned,) = plan(target)
     assert "ROLLBACK_COMPLETE: will be deleted and created anew" in planned
     up(target)
     stack = stacks.describe(target, target.names.workflow_stack)

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import chalice_runner, functions
+from ops import chalice_process, chalice_runner, functions, record
 from ops.target import Target
 
 MADE = {"name": "notify", "resource_type": "lambda_function", "lambda_arn": "arn:notify"}
@@ -58,8 +58,8 @@ def test_an_interrupted_deployment_is_recorded_for_the_next(
         (deployed / "test.json").write_text(json.dumps({"resources": [MADE]}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(functions, "_run", interrupted)
+    monkeypatch.setattr(chalice_process, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         functions.deploy(target, functions.Build(tmp_path, "f"), lambda _: None)
-    record = functions.load_record(target)
-    assert (record["fingerprint"], record["chalice"]["resources"]) == (None, [MADE])
+    recorded = record.load(target)
+    assert (recorded["fingerprint"], recorded["chalice"]["resources"]) == (None, [MADE])
