@@ -29,10 +29,13 @@ from ops.stacks import Tell
 from ops.target import OperatorError, Target
 from ops.workflow import NOTE
 
+PIPED_WIDTH_CHARS = 160
+"""Of a table where nobody's terminal says how wide it may be."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    out = Console(soft_wrap=True, highlight=False)
+    out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH_CHARS)
     log = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         target = _target(options)
@@ -77,8 +80,8 @@ def _status(target: Target, options: argparse.Namespace, out: Console, log: Cons
     if options.json:
         out.print_json(data=found.to_json())
         return 0
-    if found.resources:
-        out.print(_resources(found.resources))
+    for part in dict.fromkeys(resource.part for resource in found.resources):
+        out.print(_resources(part, [resource for resource in found.resources if resource.part == part]))
     for each in found.existing if found.deployed is None else ():
         out.print(each, markup=False)
     if found.jobs:
@@ -113,12 +116,12 @@ def _down(target: Target, options: argparse.Namespace, out: Console, log: Consol
     return 0
 
 
-def _resources(resources: Sequence[Resource]) -> Table:
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("part", "resource", "type", "state", "drift"):
+def _resources(part: str, resources: Sequence[Resource]) -> Table:
+    table = Table(title=part, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("resource", "type", "state", "drift"):
         table.add_column(column, overflow="fold")
     for each in resources:
-        cells = (each.part, each.name, each.kind.removeprefix("AWS::"), each.state, str(each.drift))
+        cells = (each.name, each.kind.removeprefix("AWS::"), each.state, str(each.drift))
         table.add_row(*map(escape, cells))
     return table
 

@@ -83,22 +83,22 @@ class Planned:
 def up(target: Target, options: Options, tell: Tell) -> Deployed:
     """Create or change a stage.
 
-    Errors: ``UpFailed``, once what stood before was brought back as far as it can be; an ``up`` that is interrupted
-    leaves what was done by then, and the next one goes on.
+    Errors: ``OperatorError`` for options that cannot be; ``UpFailed``, once what stood before was brought back as far
+    as it can be. An ``up`` that is interrupted leaves what was done by then, and the next one goes on.
     """
+    chosen = _chosen(target, options)
     before = rollback.standing(target)
     try:
-        deployed = _up(target, options, tell)
+        deployed = _up(target, chosen, tell)
     except rollback.AWS_ERRORS as error:
         raise rollback.failed(target, before, error, tell) from error
     record.forget_other_builds(target)
     return deployed
 
 
-def _up(target: Target, options: Options, tell: Tell) -> Deployed:
+def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     names = target.names
     changes: list[str] = []
-    chosen = _chosen(target, options)
     tell("foundation")
     changed = stacks.apply(target, foundation(target, chosen), tell)
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
@@ -260,12 +260,22 @@ def _render(target: Target, chosen: Options, layer_arn: str | None, folder: Path
     return functions.render(target, environment, layer_arn, architecture, folder, kms_key=chosen.kms_key)
 
 
+def _standing_key(target: Target) -> str | None:
+    """The ARN of the customer's key that the stage's data is encrypted with; None where there is none. Without a stack
+    it is asked of the data that ``down`` has kept.
+    """
+    stack = target.names.foundation_stack
+    if stacks.describe(target, stack) is None:
+        return encryption.key_of_kept_data(target)
+    return stacks.parameter(target, stack, "KmsKey") or None
+
+
 def _chosen(target: Target, options: Options) -> Options:
     """The options, with what the stage was deployed with where they say nothing, and the key by its ARN.
 
     Errors: ``OperatorError`` for a key that cannot be used, or another one than the stage's data is encrypted with.
     """
-    key = standing_key = encryption.standing_key(target)
+    key = standing_key = _standing_key(target)
     if options.kms_key is not None:
         key = encryption.check(target, options.kms_key)
         if standing_key not in (None, key):

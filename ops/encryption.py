@@ -82,9 +82,9 @@ def check(target: Target, key: str) -> str:
     return arn
 
 
-def standing_key(target: Target) -> str | None:
-    """The ARN of the key that a stage's data is encrypted with; None where it is none of the customer's. Asked of the
-    results bucket, which ``down`` keeps.
+def key_of_kept_data(target: Target) -> str | None:
+    """The ARN of the key that the results bucket, which ``down`` keeps, is encrypted with; None where there is no
+    bucket, or no key of the customer's.
     """
     try:
         found = target.s3.get_bucket_encryption(Bucket=target.names.bucket("results"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,13 +14,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.model import Status
-from ops import deployment, functions, leftovers, stacks, workflow
+from ops import deployment, functions, inspection, leftovers, rollback, stacks, workflow
 from ops.deployment import Options
+from ops.drift import Drift
 from ops.emulator import Emulator
 from ops.target import STAGE_TAG, OperatorError, Target
 from tests.infrastructure.documents import ROOT
@@ -124,6 +128,8 @@ def test_each_kind_of_change_reaches_its_part_only(target: Target) -> None:
 
 BROKEN_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "none"}]}
 """IAM takes it for no policy."""
+
+ANYTHING = {"Sid": "Anything", "Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def changed_definition(folder: Path) -> Path:
@@ -317,11 +323,97 @@ def test_every_function_is_as_configured(standing: Target) -> None:
         assert {"Key": STAGE_TAG, "Value": deployed.stage} in tags
 
 
-def test_a_function_changed_by_hand_is_deployed_again(target: Target) -> None:
+def test_what_was_changed_by_hand_is_told_and_deployed_again(target: Target) -> None:
     up(target)
-    target.lambda_.delete_function(FunctionName=target.names.function("sweep"))
+    names, results = target.names, target.names.bucket("results")
+    target.lambda_.delete_function(FunctionName=names.function("sweep"))
+    target.lambda_.update_function_configuration(FunctionName=names.function("notify"), MemorySize=1024)
+    target.client("iam").put_role_policy(
+        RoleName=names.role("authorize"),
+        PolicyName=names.role("authorize"),
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [ANYTHING]}),
+    )
+    target.s3.put_bucket_versioning(Bucket=results, VersioningConfiguration={"Status": "Suspended"})
+    drifted = {each.name: each.drift for each in inspection.inspect(target, ignore).resources}
+    assert drifted["sweep"].state == "DELETED"
+    assert drifted["notify"] == Drift("MODIFIED", ("memory: 256 → 1024",))
+    assert f"policy Anything:  → {json.dumps(ANYTHING, sort_keys=True)}" in drifted["authorize"].differences
+    assert drifted["ResultsBucket"] == Drift("MODIFIED", ("/VersioningConfiguration/Status: Enabled → Suspended",))
+    assert drifted["InboxBucket"] == drifted["validate-data"] == Drift("IN_SYNC")
+    assert drifted["Dashboard"] == drifted["rest_api"] == Drift("NOT_CHECKED")  # not pretended to be in order
+    planned = plan(target)
+    assert "functions: sweep: function (none) → created" in planned
+    assert "functions: notify: memory 1024 → 256" in planned
     assert up(target).changes == ("functions: deployed 12",)
-    assert target.lambda_.get_function_configuration(FunctionName=target.names.function("sweep"))["State"] == "Active"
+    assert plan(target) == []
+
+
+def test_status_tells_what_it_could_not_find_out(standing: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = ClientError({"Error": {"Code": "InvalidAction", "Message": "unknown"}}, "DetectStackDrift")
+    monkeypatch.setattr(standing.cloudformation, "detect_stack_drift", Mock(side_effect=refused))
+    found = inspection.inspect(standing, ignore)
+    assert f"drift of {standing.names.workflow_stack} is not known: this endpoint has no drift detection" in found.notes
+    assert {each.drift.state for each in found.resources if each.part != "functions"} == {"NOT_CHECKED"}
+    assert {each.state for each in found.resources} == {"CREATE_COMPLETE", "Active", "AVAILABLE"}
+
+
+def test_every_resource_carries_the_stages_tag(standing: Target) -> None:
+    """CloudFormation hands the stack's tags to all that can carry some (test_templates.py), the emulator to fewer."""
+    up(standing)
+    expected = {"Key": STAGE_TAG, "Value": standing.stage}
+    not_handed_on = {"bucket", "dashboard"}
+    untagged = [
+        name
+        for kind, name in (line.split(": ", 1) for line in leftovers.find(standing))
+        if kind not in not_handed_on and expected not in tags_of(standing, kind, name)
+    ]
+    assert untagged == [f"{standing.names.prefix}-uploads"]  # the rule of the workflow's stack
+
+
+def tags_of(target: Target, kind: str, name: str) -> list[dict[str, str]]:
+    """Asked of the service itself: the index of tags lags behind on AWS, and has some kinds only in the emulator."""
+    client, names = target.client, target.names
+    tags: Any
+    match kind:
+        case "stack":
+            tags = target.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Tags"]
+        case "table":
+            table = names.arn("dynamodb", f"table/{name}")
+            tags = client("dynamodb").list_tags_of_resource(ResourceArn=table)["Tags"]
+        case "function":
+            tags = target.lambda_.list_tags(Resource=names.arn("lambda", f"function:{name}"))["Tags"]
+        case "rule":
+            tags = client("events").list_tags_for_resource(ResourceARN=names.arn("events", f"rule/{name}"))["Tags"]
+        case "topic":
+            tags = client("sns").list_tags_for_resource(ResourceArn=name)["Tags"]
+        case "queue":
+            tags = client("sqs").list_queue_tags(QueueUrl=name)["Tags"]
+        case "role":
+            tags = client("iam").list_role_tags(RoleName=name)["Tags"]
+        case "state machine":
+            tags = client("stepfunctions").list_tags_for_resource(resourceArn=names.state_machine_arn)["tags"]
+        case "alarm":
+            tags = client("cloudwatch").list_tags_for_resource(ResourceARN=names.arn("cloudwatch", f"alarm:{name}"))
+            tags = tags["Tags"]
+        case "log group":
+            tags = client("logs").list_tags_for_resource(resourceArn=names.arn("logs", f"log-group:{name}"))["tags"]
+        case "parameter":
+            tags = client("ssm").list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+        case "API":
+            tags = client("apigateway").get_rest_api(restApiId=name)["tags"]
+        case _:
+            raise AssertionError(f"how is a {kind} tagged?")
+    if isinstance(tags, dict):
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+    return [{key.capitalize(): value for key, value in tag.items()} for tag in tags]
+
+
+def test_what_has_the_tag_and_another_name_is_found_too(target: Target) -> None:
+    topic = target.client("sns").create_topic(Name="another-name", Tags=[{"Key": STAGE_TAG, "Value": target.stage}])
+    try:
+        assert leftovers.find(target) == [f"tagged: {topic['TopicArn']}"]
+    finally:
+        target.client("sns").delete_topic(TopicArn=topic["TopicArn"])
 
 
 def test_a_failed_deployment_says_why_and_the_next_goes_on(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,13 +424,45 @@ def test_a_failed_deployment_says_why_and_the_next_goes_on(target: Target, monke
         return BROKEN_POLICY if function == "sweep" else real(function, *arguments)
 
     monkeypatch.setattr(functions, "policy", broken)
-    with pytest.raises(OperatorError, match="deployed in part"):
+    with pytest.raises(rollback.UpFailed, match="deployed in part") as caught:
         up(target)
+    assert caught.value.rolled_back == []  # there was nothing before
+    foundation, there, workflow_stack = caught.value.stands
+    assert foundation == f"{target.names.foundation_stack}: CREATE_COMPLETE"
+    assert re.fullmatch(r"functions: \d+ of 12, deployed in part", there)
+    assert workflow_stack == f"{target.names.workflow_stack}: none"
     made = [line for line in leftovers.find(target) if line.startswith("function:")]
     assert 0 < len(made) < 12
     monkeypatch.setattr(functions, "policy", real)
     assert up(target).changes
     assert len([line for line in leftovers.find(target) if line.startswith("API:")]) == 1
+
+
+def test_a_failed_change_goes_back_to_what_stood(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Options(chunk_size_bytes=8_192, notify=["ops@example.com"])
+    url = up(target, Options(chunk_size_bytes=4_096)).api_url
+    real_policy, real_stack = functions.policy, workflow.stack
+
+    def broken_policy(function: str, *arguments: Any) -> dict[str, Any]:
+        return BROKEN_POLICY if function == "sweep" else real_policy(function, *arguments)
+
+    def broken_stack(*arguments: Any) -> stacks.Stack:
+        stack = real_stack(*arguments)
+        return replace(stack, parameters={**stack.parameters, "DefinitionKey": "workflow/missing.json"})
+
+    for module, name, broken in ((functions, "policy", broken_policy), (workflow, "stack", broken_stack)):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, broken)
+            with pytest.raises(rollback.UpFailed) as caught:
+                up(target, wanted)
+        assert caught.value.rolled_back == ["foundation", "functions"]
+        assert "functions: 12 of 12, as last deployed" in caught.value.stands
+        assert environment_of(target, "process-chunk")["SLUICE_CHUNK_SIZE_BYTES"] == "4096"
+        assert status_of(f"{url}/jobs", deployment.api_token(target)) == 200
+        subscribed = target.client("sns").list_subscriptions_by_topic(TopicArn=target.names.notices_topic_arn)
+        assert "ops@example.com" not in {each["Endpoint"] for each in subscribed["Subscriptions"]}
+    assert plan(target) == []
+    assert up(target, wanted).changes
 
 
 def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,8 +503,11 @@ def test_the_command_line(target: Target, emulator: Emulator) -> None:
     assert status == 0
     assert replace(deployment.Deployed(**deployed), changes=()) == deployment.find(target)
     assert deploy("up")[1]["changes"] == []
+    assert deploy("plan")[1] == {"stage": target.stage, "changes": []}
     status, found, _ = deploy("status")
     assert status == 0
+    assert {each["drift"]["state"] for each in found["resources"]} == {"IN_SYNC", "NOT_CHECKED"}
+    assert found["jobs"] == []
     assert found["deployed"]["api_url"] == deployed["api_url"]
     assert f"bucket: {deployed['inbox_bucket']}" in found["existing"]
     status, nothing, error = deploy("down")
