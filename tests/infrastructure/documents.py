@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ops import functions
+from ops.expanded import decided
 from ops.target import Names
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,9 +39,6 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-_NO_VALUE = {"Ref": "AWS::NoValue"}
-
-
 def template(path: Path) -> dict[str, Any]:
     document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)
     return document
@@ -51,22 +49,9 @@ def resources(path: Path, kind: str | None = None, *, with_key: bool = False) ->
     stage has a customer's key.
     """
     found: dict[str, dict[str, Any]] = {}
-    for name, resource in _chosen(template(path)["Resources"], {"HasKey": with_key}).items():
+    for name, resource in decided(template(path)["Resources"], {"HasKey": with_key}).items():
         found |= resource[2] if name.startswith("Fn::ForEach") else {name: resource}
     return {name: resource for name, resource in found.items() if kind in (None, resource["Type"])}
-
-
-def _chosen(value: Any, conditions: dict[str, bool]) -> Any:
-    """``value`` with every ``!If`` decided."""
-    if isinstance(value, dict) and "Fn::If" in value:
-        condition, yes, no = value["Fn::If"]
-        return _chosen(yes if conditions[condition] else no, conditions)
-    if isinstance(value, dict):
-        decided = {key: _chosen(each, conditions) for key, each in value.items()}
-        return {key: each for key, each in decided.items() if each != _NO_VALUE}
-    if isinstance(value, list):
-        return [each for each in (_chosen(each, conditions) for each in value) if each != _NO_VALUE]
-    return value
 
 
 def substitutions() -> dict[str, str]:

@@ -32,7 +32,7 @@ def ignore(_: str) -> None:
 def a_key(statements: list[dict[str, Any]], usage: str = "ENCRYPT_DECRYPT", spec: str = "SYMMETRIC_DEFAULT") -> str:
     kms = boto3.client("kms", region_name="us-east-1")
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    arn: str = kms.create_key(Policy=policy, KeyUsage=usage, KeySpec=spec)["KeyMetadata"]["Arn"]  # type: ignore[arg-type]
+    arn: str = kms.create_key(Policy=policy, KeyUsage=usage, KeySpec=spec)["KeyMetadata"]["Arn"]
     return arn
 
 
