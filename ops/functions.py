@@ -162,7 +162,7 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
         if deployed.exists():
             chalice_record = json.loads(deployed.read_text())
         fingerprint = None if error else build.fingerprint
-        record.save(target, chalice_record, fingerprint=fingerprint, content=build.content)
+        record.save(target, chalice_record, build.functions, fingerprint=fingerprint, content=build.content)
     notifications.tell_eventbridge(target)
     if error:
         raise OperatorError(f"the functions are deployed in part:\n{error}")

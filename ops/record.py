@@ -31,10 +31,18 @@ def load(target: Target) -> Record:
     return {} if body is None else dict(json.loads(body))
 
 
-def save(target: Target, chalice: Mapping[str, Any], *, fingerprint: str | None, content: str) -> None:
-    """Record what stands now. ``fingerprint`` None: it is not whole, so the next deployment goes on from it."""
-    whole = fingerprint is not None
-    settings = {name: function_settings.live(target, name) for name in functions(chalice)} if whole else {}
+def save(
+    target: Target, chalice: Mapping[str, Any], wanted: Mapping[str, Settings], *, fingerprint: str | None, content: str
+) -> None:
+    """Record what stands now. ``fingerprint`` None: it is not whole, so the next deployment goes on from it.
+
+    The settings are those that were asked for, with the code that Lambda has: IAM may answer with a policy that was
+    replaced a moment ago.
+    """
+    settings = {}
+    for name, arn in functions(chalice).items() if fingerprint is not None else ():
+        code = target.lambda_.get_function_configuration(FunctionName=arn)["CodeSha256"]
+        settings[name] = {CODE: code, **wanted[name]}
     record = {"fingerprint": fingerprint, "content": content, "functions": settings, "chalice": chalice}
     body = json.dumps(record, indent=2).encode()
     target.s3.put_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY, Body=body)
