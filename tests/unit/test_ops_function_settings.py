@@ -31,10 +31,8 @@ SETTINGS: Settings = {
             ["f: environment NEW (none) → 1", "f: environment STAGE prod → test"],
         ),
         (
-            {"policy": {}},
-            [
-                'f: policy Read {"Action": ["s3:GetObject"], "Effect": "Allow", "Resource": ["a"], "Sid": "Read"} → (none)'
-            ],
+            {"policy": {"Read": READ, "Write": {"Sid": "Write"}}},
+            ['f: policy Write (none) → {"Sid": "Write"}'],
         ),
     ],
 )
