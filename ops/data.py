@@ -60,6 +60,18 @@ def empty(target: Target, bucket: str, tell: Tell) -> bool:
     return True
 
 
+def delete_late_logs(target: Target) -> None:
+    """Delete the functions' log groups that are there though their stack is gone: an invocation that still ran has
+    written its log, and so made the group anew.
+    """
+    logs = target.client("logs")
+    prefix = f"/aws/lambda/{target.names.prefix}"
+    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
+        for group in page["logGroups"]:
+            if f"{group['logGroupName']}-".startswith(f"{prefix}-"):  # not a stage whose name begins with this one's
+                logs.delete_log_group(logGroupName=group["logGroupName"])
+
+
 def _delete_table(target: Target, table: str) -> None:
     database = target.client("dynamodb")
     try:

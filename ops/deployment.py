@@ -181,6 +181,7 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
     if delete_data:
         tell("data")
         data.delete(target, tell)
+    data.delete_late_logs(target)
     tell("looking for what is left")
     return leftovers.settled(target, () if delete_data else data.kept(target))
 

@@ -163,9 +163,9 @@ def test_a_plan_tells_and_changes_nothing(target: Target, tmp_path: Path, monkey
 
 def test_down_keeps_the_data_and_nothing_else(target: Target) -> None:
     inbox = up(target).inbox_bucket
-    version = target.s3.put_object(Bucket=inbox, Key="incoming/orders/a.csv", Body=b"a\n1\n")["VersionId"]
+    version = target.s3.put_object(Bucket=inbox, Key="kept/a.csv", Body=b"a\n1\n")["VersionId"]
     assert deployment.down(target, ignore) == data_of(target)
-    kept = target.s3.get_object(Bucket=inbox, Key="incoming/orders/a.csv", VersionId=version)
+    kept = target.s3.get_object(Bucket=inbox, Key="kept/a.csv", VersionId=version)
     assert kept["Body"].read() == b"a\n1\n"
 
 
@@ -184,10 +184,22 @@ def test_the_next_deployment_adopts_the_kept_data(target: Target) -> None:
 def test_down_with_the_data_leaves_nothing(target: Target) -> None:
     inbox = up(target).inbox_bucket
     for body in (b"1", b"2"):
-        target.s3.put_object(Bucket=inbox, Key="incoming/orders/a.csv", Body=body)
-    target.s3.delete_object(Bucket=inbox, Key="incoming/orders/a.csv")  # two versions and a delete marker
+        target.s3.put_object(Bucket=inbox, Key="kept/a.csv", Body=body)
+    target.s3.delete_object(Bucket=inbox, Key="kept/a.csv")  # two versions and a delete marker
     assert deployment.down(target, ignore, delete_data=True) == []
     assert deployment.down(target, ignore, delete_data=True) == []  # and once more, with nothing there
+
+
+def test_a_log_that_came_late_goes_too_and_no_other_stages(target: Target) -> None:
+    logs, late = target.client("logs"), f"/aws/lambda/{target.names.function('on-upload')}"
+    neighbours = late.replace(target.names.prefix, f"{target.names.prefix}x")
+    for group in (late, neighbours):
+        logs.create_log_group(logGroupName=group)  # as the emulator does when an invocation ends after its stack
+    assert deployment.down(target, ignore) == []
+    assert [each["logGroupName"] for each in logs.describe_log_groups(logGroupNamePrefix=late[:-10])["logGroups"]] == [
+        neighbours
+    ]
+    logs.delete_log_group(logGroupName=neighbours)
 
 
 def test_the_inbox_tells_eventbridge_and_the_handlers(standing: Target) -> None:
