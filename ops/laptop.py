@@ -20,7 +20,7 @@ from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
-from ops import deployment, functions, outputs, progress
+from ops import deployment, functions, outputs, progress, record
 from ops.deployment import Tell
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target
@@ -94,7 +94,7 @@ def _invocable(target: Target, folder: Path) -> Path:
     """Write into ``folder`` what ``chalice --project-dir`` needs to ``invoke`` the functions that stand; returns it."""
     deployed = folder / ".chalice" / "deployed"
     deployed.mkdir(parents=True)
-    (deployed / f"{target.stage}.json").write_text(json.dumps(functions.load_record(target)["chalice"]))
+    (deployed / f"{target.stage}.json").write_text(json.dumps(record.load(target)["chalice"]))
     (deployed.parent / "config.json").write_text(json.dumps(functions.template()))
     return folder
 

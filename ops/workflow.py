@@ -51,7 +51,7 @@ class Alarms:
         return {name: None if value is None else str(value) for name, value in chosen.items()}
 
 
-def stack(target: Target, max_concurrency: int | None, alarms: Alarms, tell: Tell) -> Stack:
+def stack(target: Target, max_concurrency: int | None, kms_key: str | None, alarms: Alarms, tell: Tell) -> Stack:
     """The stack as it should be. Its definition is put where it reads it by ``upload_definition``."""
     names = target.names
     return Stack(
@@ -66,6 +66,7 @@ def stack(target: Target, max_concurrency: int | None, alarms: Alarms, tell: Tel
             "NoticesTopic": names.notices_topic_arn,
             "DeadLetterQueue": names.dead_letters_arn,
             "FunctionNames": ",".join(functions.function_names(names)),
+            "KmsKey": kms_key,
             "MaxConcurrency": _concurrency(target, max_concurrency, tell),
             **alarms.parameters(),
         },

@@ -71,9 +71,10 @@ class Workflow:
         if job["action"] == "skip":
             return None
         for _ in range(_MOST_STATES):
-            if job["action"] != "process":
+            if job["action"] == "store":
                 return self._task("StoreResults", _context(execution, event, job))
-            self._map("ProcessData", job)
+            if job["action"] == "process":
+                self._map("ProcessData", job)
             job = self._task("AggregateData", _context(execution, event, job))
         raise Stuck("AggregateData orders one round after the other")
 
@@ -90,7 +91,8 @@ class Workflow:
         state = STATES[name]
         for item in self._items(job["round"]):
             try:
-                self._attempts(STATES["ProcessChunk"], {"$": {"task": item}})
+                selected = _filled(state["ItemSelector"], {"$$.Map.Item.Value": item, "$": job})
+                self._attempts(STATES["ProcessChunk"], {"$": selected})
             except StateFailed as failed:
                 raise _caught(state, _BEYOND_TOLERANCE) from failed
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ops import functions
+from ops.expanded import decided
 from ops.target import Names
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,10 +44,12 @@ def template(path: Path) -> dict[str, Any]:
     return document
 
 
-def resources(path: Path, kind: str | None = None) -> dict[str, dict[str, Any]]:
-    """The resources of a template, those inside loops included, by logical name."""
+def resources(path: Path, kind: str | None = None, *, with_key: bool = False) -> dict[str, dict[str, Any]]:
+    """The resources of a template, those inside loops included, by logical name. ``with_key``: as they are where the
+    stage has a customer's key.
+    """
     found: dict[str, dict[str, Any]] = {}
-    for name, resource in template(path)["Resources"].items():
+    for name, resource in decided(template(path)["Resources"], {"HasKey": with_key, "WatchesUploads": True}).items():
         found |= resource[2] if name.startswith("Fn::ForEach") else {name: resource}
     return {name: resource for name, resource in found.items() if kind in (None, resource["Type"])}
 
@@ -113,9 +116,9 @@ def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(state["ItemProcessor"])
 
 
-def policies() -> dict[str, dict[str, Any]]:
+def policies(kms_key: str | None = None) -> dict[str, dict[str, Any]]:
     """Function → its policy, for stage ``test``."""
-    return {name: functions.policy(name, NAMES) for name in functions.template()["lambda_functions"]}
+    return {name: functions.policy(name, NAMES, kms_key) for name in functions.template()["lambda_functions"]}
 
 
 def listed(value: Any) -> list[Any]:

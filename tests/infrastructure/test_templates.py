@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cfnlint.api import ManualArgs, lint_file
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from chalice.app import S3EventConfig
 
 from app import SETTINGS, app
@@ -20,6 +21,15 @@ TEMPLATES = [documents.FOUNDATION, documents.WORKFLOW]
 def test_the_linter_finds_nothing(path: Path) -> None:
     findings = lint_file(path, config=ManualArgs(regions=["us-east-1", "eu-central-1"], include_checks=["I"]))
     assert [str(finding) for finding in findings] == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_everything_that_can_be_tagged_takes_the_stacks_tags(path: Path) -> None:
+    kinds = {resource["Type"] for resource in documents.resources(path).values()}
+    schemas = {kind: PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema for kind in kinds}
+    untaggable = {kind for kind, schema in schemas.items() if not schema.get("tagging", {}).get("taggable")}
+    parts_of_others = {"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"}
+    assert untaggable <= parts_of_others | {"AWS::SNS::Subscription"}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)

@@ -11,7 +11,8 @@ from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
 import deploy
-from ops import deployment, leftovers, stacks
+from ops import data, deployment, inspection
+from ops.inspection import Inspection
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "deploy.md").read_text()
@@ -24,8 +25,6 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     for name, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(deployment, "find", lambda target: None)
-    monkeypatch.setattr(stacks, "resources", lambda target, stack: [])
     with mock_aws():
         yield monkeypatch
 
@@ -81,7 +80,7 @@ def test_nobody_refused_where_there_are_no_credentials(
     def without(*_: object) -> None:
         raise NoCredentialsError
 
-    account.setattr(deployment, "find", without)
+    account.setattr(inspection, "inspect", without)
     assert deploy.main(["status", "--stage", "prod", "--region", "eu-west-1"]) == 1
     said = capsys.readouterr().err
     assert "error: Unable to locate credentials" in said
@@ -100,7 +99,7 @@ def test_nobody_refused_where_there_are_no_credentials(
 def test_status_tells_kept_data_from_a_part_of_a_deployment(
     existing: list[str], said: str, account: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    account.setattr(leftovers, "find", lambda target: existing)
+    account.setattr(inspection, "inspect", lambda *_: Inspection("prod", [], existing, None, [], []))
     assert deploy.main(["status", "--stage", "prod", "--region", "eu-west-1"]) == 0
     assert capsys.readouterr().out == "".join(f"{each}\n" for each in existing) + said
 
@@ -118,7 +117,7 @@ def test_down_says_what_is_left(
     left: list[str], status: int, out: str, account: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account.setattr(deployment, "down", lambda *_, **__: left)
-    account.setattr(deployment, "data", lambda _: [BUCKET, TABLE])
+    account.setattr(data, "kept", lambda _: [BUCKET, TABLE])
     assert deploy.main(["down", "--stage", "prod", "--region", "eu-west-1", "--yes"]) == status
     captured = capsys.readouterr()
     assert captured.out == out
