@@ -21,6 +21,7 @@ from chalicelib.engine.checks.findings import Writer
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
 from chalicelib.engine.deliver import decode_schema, parquet
+from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
@@ -121,10 +122,14 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
 
     def lines(renderer: Writer, form: int) -> Iterator[bytes]:
         for each in state.reports:
-            if "rejects" in each.outputs:
-                body = state.workspace.body(each.outputs["rejects"])
-                for rendered in renderer.render(each.index, body.splitlines()):
-                    yield rendered[form]
+            written = each.outputs.get("rejects")
+            found = state.workspace.body(written).splitlines() if written else []
+            told = renderer.reasons.total
+            for rendered in renderer.render(each.index, found):
+                yield rendered[form]
+            counts = (len(found), renderer.reasons.total - told)
+            if counts != (each.rows.rejected, each.findings):
+                raise errors.Terminal("ledger-unbalanced", _miscounted(each, counts))
 
     def csv() -> Iterator[bytes]:
         yield writer.csv_header()
@@ -138,6 +143,11 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
         outputs.add(name, path, stored, rejected)
     reasons = writer.reasons
     return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
+
+
+def _miscounted(report: Report, counts: tuple[int, int]) -> str:
+    said = f"{report.rows.rejected} records rejected with {report.findings} findings"
+    return f"chunk {report.index}: {said}, but {counts[0]} with {counts[1]} written"
 
 
 def _summary(job: Job, state: State, merged: JSON) -> JSON:

@@ -6,12 +6,15 @@ round wrote; within a round a chunk's results are a function of its task, so doi
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from chalicelib import errors
+from chalicelib.engine import ledger
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.worker import Repeats, Result
@@ -103,7 +106,8 @@ class Workspace:
         ):
             if body:
                 outputs[name] = self._put(task, name, body, BINARY_TYPE)
-        self.put_json(self._chunk(task, "report.json"), result.report | {"outputs": outputs})
+        report = ledger.sealed(result.report | {"outputs": outputs})
+        self.objects.put(self.bucket, self._report(task), report, JSON_TYPE)
 
     def _put(self, task: Task, name: str, body: bytes, content_type: str) -> JSON:
         stored = self.objects.put(self.bucket, self.key(self._chunk(task, name)), body, content_type)
@@ -113,19 +117,23 @@ class Workspace:
     def _chunk(task: Task, name: str) -> str:
         return f"round-{task.round}/chunk-{task.index:05}/{name}"
 
+    def _report(self, task: Task) -> str:
+        return self.key(self._chunk(task, "report.json"))
+
     def reports(self, tasks: Sequence[Task]) -> list[Report]:
-        """The chunks' reports, in the tasks' order."""
+        """The chunks' reports, in the tasks' order. Errors: ``Terminal("ledger-unbalanced")``."""
 
         def load(task: Task) -> Report:
-            return Report.from_json(self.get_json(self._chunk(task, "report.json")))
+            return ledger.unsealed(self.objects.get(self.bucket, self._report(task)), task)
 
         return parallel(load, tasks)
 
     def body(self, reference: JSON) -> bytes:
-        return self.objects.get(self.bucket, reference["key"])
-
-    def bodies(self, references: Iterable[JSON]) -> list[bytes]:
-        return parallel(self.body, references)
+        """What a report refers to. Errors: ``Terminal("ledger-unbalanced")`` where it is not what was written."""
+        body = self.objects.get(self.bucket, reference["key"])
+        if hashlib.sha256(body).hexdigest() != reference["sha256"]:
+            raise errors.Terminal("ledger-unbalanced", f"{reference['key']} is not what its chunk's worker wrote")
+        return body
 
 
 def _reference(stored: Stored) -> JSON:
