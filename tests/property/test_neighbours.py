@@ -10,13 +10,17 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import steps
 from chalicelib.engine import arrays, types
 from chalicelib.engine import contract as contracts
+from chalicelib.engine.checks.check import Checker
+from chalicelib.engine.contract.binding import bind
 from chalicelib.engine.contract.fields import TYPES
+from chalicelib.engine.records.parse import Parsed
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
@@ -88,7 +92,8 @@ TEXTS = (
     *("0x1F", "1_0", "1_000", " 5", "5 ", "5\n", "inf", "-Infinity", "NaN", "nan", "3.5", "٣", "1e400", "1e3", "+5"),
     *("-0", "007", "-007", "5", "1", "0", "", "-", "+", ".", "1.", ".5", "1,5", "1,234", "1.234,5", "12,34,567", "€95"),
     *("-$5", "9223372036854775808", "-9223372036854775808", "9" * 30, "1.555", "99999.99", "100000"),
-    *("9223372036854775807", "0.0", "-0.0", "5-", "95 %", "true", "TRUE", "tRUE", "False", "ja", "nein", "NA", "None", "x", "null", "\\N"),
+    *("9223372036854775807", "0.0", "-0.0", "5-"),
+    *("95 %", "true", "TRUE", "tRUE", "False", "ja", "nein", "NA", "None", "x", "null", "\\N"),
     *("2024-01-02", "2024-02-30", "1999-12-31", "2024-1-2", "02/01/24", "31/02/24", "20240102", "01/02/2024", "10"),
     *("03:04:05", "03:04", "24:00:00", "23:59:60", "13:00:00.5", "10:00:00Z", "03:04:05.1234567", "030405"),
     *("2024-01-02T03:04:05", "2024-01-02 03:04:05Z", "2024-01-02T03:04:05+02:00", "2024-01-02T03:04:05+0200"),
@@ -111,11 +116,9 @@ def file_of(rows: list[list[str]]) -> bytes:
     return sink.getvalue().encode()
 
 
-def run(
-    rows: list[list[str]], chunk_size: int = 1 << 20, block_size: int = 1 << 20, described: Any = DESCRIBED
-) -> Outcome:
+def run(rows: list[list[str]], chunk_size: int = 1 << 20, block_size: int = 1 << 20) -> Outcome:
     with mock.patch.object(steps, "BLOCK_SIZE_BYTES", block_size):
-        return pipeline.run(file_of(rows), described, chunk_size=chunk_size)
+        return pipeline.run(file_of(rows), DESCRIBED, chunk_size=chunk_size)
 
 
 def findings(outcome: Outcome, record: int) -> Findings:
@@ -126,22 +129,26 @@ def findings(outcome: Outcome, record: int) -> Findings:
     return found
 
 
+CONTRACT = contracts.parse(DESCRIBED)
+CHECKER = Checker(CONTRACT, bind(CONTRACT, list(FIELDS)))
+
+
 @cache
 def alone(text: str) -> Findings:
     """What is wrong with a text as the only one of each field."""
-    plain = DESCRIBED | {"sluice": DESCRIBED["sluice"] | {"aggregates": []}}
-    return findings(run([[text] * len(FIELDS)], described=plain), 1)
-
-
-PARSED = contracts.parse(DESCRIBED).fields
+    texts = [arrays.strings([text]) for _ in FIELDS]
+    found: Findings = {}
+    for note in CHECKER.check(Parsed(texts, np.zeros(1, np.int64), 0)).notes.get(0, ()):
+        found.setdefault(note.field, set()).add(note.code)
+    return found
 
 
 @cache
 def value(at: int, text: str) -> Any:
     """The value of a text, read as the only one."""
-    if text in PARSED[at].missing_values:
+    if text in CONTRACT.fields[at].missing_values:
         return None
-    return types.read(PARSED[at], arrays.strings([text]))[0].to_pylist()[0]
+    return types.read(CONTRACT.fields[at], arrays.strings([text]))[0].to_pylist()[0]
 
 
 def test_every_type_is_here() -> None:
@@ -156,7 +163,7 @@ def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.Dat
             clean = [text for text in (row[at] for row in rows) if name not in alone(text)]
             for row in rows:
                 row[at] = row[at] if row[at] in clean else clean[0] if clean else FILLER.get(name, "")
-    sizes = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "GLANCE_ROWS", "PATIENCE")}
+    sizes: Any = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "GLANCE_ROWS", "PATIENCE")}
     whole = run(rows)
     with mock.patch.multiple(arrays, **sizes):
         cut = run(rows, data.draw(st.integers(100, 3000)), data.draw(st.integers(1, 4000)))
