@@ -56,9 +56,7 @@ def publish(ports: Ports, job: Job, state: State) -> None:
     outputs = _Outputs(ports, state.workspace.bucket, job.job_id)
     summary = _write_rejects(outputs, state)
     summary |= _summary(job, state, merged)
-    reasons = tuple(
-        Reason(each["code"], each["field"], each["count"]) for each in summary["findings"]["reasons"][:REASONS_ON_JOB]
-    )
+    facts = _facts(summary["findings"]["reasons"])
     outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
     outputs.put_json("summary", "summary.json", summary)
     excess = beyond(state.contract.tolerance, rows)
@@ -66,13 +64,22 @@ def publish(ports: Ports, job: Job, state: State) -> None:
         _copy_data(outputs, state)
     _write_report(ports, outputs, job, state, merged, summary, excess)
     if excess is not None:
-        ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+        ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
         raise errors.Terminal("tolerance-exceeded", excess)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
-    ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+    ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
     _switch(ports, state, job, merged["ledger"]["delivered"], finished)
     ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=finished)
+
+
+def _facts(reasons: list[JSON]) -> JSON:
+    """What the job's record tells of the findings."""
+    told = reasons[:REASONS_ON_JOB]
+    return {
+        "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
+        "reasons_omitted": len(reasons) - len(told),
+    }
 
 
 def beyond(tolerance: Tolerance, rows: Rows) -> str | None:

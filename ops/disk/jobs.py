@@ -39,6 +39,7 @@ class DiskJobs:
         encoding: str | None = None,
         compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
+        reasons_omitted: int | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:
@@ -49,6 +50,7 @@ class DiskJobs:
             encoding=encoding,
             compression=compression,
             reasons=reasons,
+            reasons_omitted=reasons_omitted,
             outputs=outputs,
             finished_at=finished_at,
         )
