@@ -177,6 +177,8 @@ class Job:
     chunks: Chunks = field(default_factory=Chunks)
     reasons: tuple[Reason, ...] = ()
     """The most frequent (code, field) pairs among the findings, most frequent first, ten at the most."""
+    reasons_omitted: int = 0
+    """How many more such pairs there are."""
     outputs: dict[str, str] = field(default_factory=dict)
     """Output name (``manifest``, ``report``, ``rejects``, ``summary``, ``contract``, ``data``) → ``s3://`` URI."""
     error: Failure | None = None

@@ -226,7 +226,7 @@ def _reasons(job: Job) -> str:
         f"  {reason.count:>{width},}  {reason.code}" + (f" in {_plain(reason.field)}" if reason.field else "")
         for reason in shown
     ]
-    more = len(job.reasons) - len(shown)
+    more = len(job.reasons) - len(shown) + job.reasons_omitted
     return "\n".join(["The most frequent findings:", *lines, *([f"  and {more} more: see the report"] if more else [])])
 
 

@@ -107,6 +107,7 @@ class Jobs(Protocol):
         encoding: str | None = None,
         compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
+        reasons_omitted: int | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:

@@ -74,8 +74,9 @@ def _reasons(job: Job) -> RenderableType:
     table.add_column("findings", justify="right")
     for reason in job.reasons[:_REASONS_SHOWN]:
         table.add_row(escape(reason.code), escape(reason.field), f"{reason.count:,}")
-    if len(job.reasons) > _REASONS_SHOWN:
-        table.add_row(f"and {len(job.reasons) - _REASONS_SHOWN} more: see the report", "", "")
+    more = len(job.reasons[_REASONS_SHOWN:]) + job.reasons_omitted
+    if more:
+        table.add_row(f"and {more} more: see the report", "", "")
     return table
 
 

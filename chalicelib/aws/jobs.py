@@ -73,6 +73,7 @@ class DynamoJobs:
         encoding: str | None = None,
         compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
+        reasons_omitted: int | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:
@@ -83,6 +84,7 @@ class DynamoJobs:
             encoding=encoding,
             compression=compression,
             reasons=reasons,
+            reasons_omitted=reasons_omitted,
             outputs=outputs,
             finished_at=finished_at,
         )

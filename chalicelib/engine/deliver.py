@@ -48,12 +48,22 @@ class Delivery:
             plain = coding.decoded_table(table)
             table = coding.recoded_table(transforms.apply(self._transform, plain, where), plain, table)
         if self._schema is not None:
-            table = conform(table, self._schema)
+            table = self._agreed(table, self._schema)
         if table.num_rows:
             block = Block(table)
             self._aggregates.add(block)
             self._profile.add(block)
             self._writer.add(table)
+
+    @staticmethod
+    def _agreed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+        """The table with the chunks' schema; as it is where the schema, agreed on before this chunk was repaired,
+        cannot hold it: then all agree once more, or the job ends with ``transform-schema``.
+        """
+        try:
+            return conform(table, schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return table
 
     def finish(self) -> Delivered:
         """Errors: those of ``parquet.Writer.finish``."""

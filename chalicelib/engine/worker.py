@@ -73,7 +73,6 @@ def run(
 
 def not_read(task: Task, error: Terminal) -> Result:
     """The result of a chunk whose bytes could not be had."""
-    failure = {"code": error.code, "message": error.message}
     report = {
         "index": task.index,
         "round": task.round,
@@ -83,11 +82,17 @@ def not_read(task: Task, error: Terminal) -> Result:
         "next_record": None,
         "continuations": {},
         "lines": 0,
+        "size_bytes": 0,
         "rows": Rows().to_json(),
-        "failure": failure,
+        "failure": _told(error, None),
         "read": False,
     }
     return Result(report, failure=error)
+
+
+def _told(failure: Terminal, records: tuple[int, int] | None) -> JSON:
+    """See ``ledger.Report.failure``."""
+    return {"code": failure.code, "message": failure.message, "records": records}
 
 
 def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
@@ -168,6 +173,8 @@ class _Process:
         self._delivery = Delivery(plan, plan.contract, task.index, transform)
         self._rejects: list[bytes] = []
         self._findings = 0
+        self._failed: tuple[int, int] | None = None
+        """The first and the last record of the block that could not be delivered."""
         self._rows = Rows()
 
     def run(self) -> Result:
@@ -182,7 +189,7 @@ class _Process:
             "delivered": delivered.rows,
             "findings": self._findings,
             "schema": delivered.schema,
-            "failure": None if failure is None else {"code": failure.code, "message": failure.message},
+            "failure": None if failure is None else _told(failure, self._failed),
         }
         rejects = b"".join(self._rejects)
         return Result(report, delivered.parts, rejects, keys, delivered.aggregates, delivered.profile, failure)
@@ -195,7 +202,8 @@ class _Process:
                 if failure is None:
                     self._deliver(each)
             except Terminal as error:
-                failure = error
+                valid = np.delete(each.numbers, list(each.checked.notes))
+                failure, self._failed = error, (int(valid[0]), int(valid[-1]))
         if failure is None:
             try:
                 return self._delivery.finish(), None

@@ -20,6 +20,7 @@ from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Writer
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
+from chalicelib.engine.ledger import Report
 from chalicelib.engine.parquet import decode_schema
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
@@ -55,9 +56,7 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     outputs = _Outputs(ports, state.workspace.bucket, job.job_id)
     summary = _write_rejects(outputs, state)
     summary |= _summary(job, state, merged)
-    reasons = tuple(
-        Reason(each["code"], each["field"], each["count"]) for each in summary["findings"]["reasons"][:REASONS_ON_JOB]
-    )
+    facts = _facts(summary["findings"]["reasons"])
     outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
     outputs.put_json("summary", "summary.json", summary)
     excess = beyond(state.contract.tolerance, rows)
@@ -67,13 +66,22 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     if state.workspace.attempt > 1:
         outputs.settle()
     if excess is not None:
-        ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+        ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
         raise errors.Terminal("tolerance-exceeded", excess)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
-    decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+    decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
     publication.finish(ports, state.workspace.bucket, decided)
     return timeline
+
+
+def _facts(reasons: list[JSON]) -> JSON:
+    """What the job's record tells of the findings."""
+    told = reasons[:REASONS_ON_JOB]
+    return {
+        "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
+        "reasons_omitted": len(reasons) - len(told),
+    }
 
 
 def beyond(tolerance: Tolerance, rows: Rows) -> str | None:
@@ -137,10 +145,14 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
 
     def lines(renderer: Writer, form: int) -> Iterator[bytes]:
         for each in state.reports:
-            if "rejects" in each.outputs:
-                body = state.workspace.body(each.outputs["rejects"])
-                for rendered in renderer.render(each.index, body.splitlines()):
-                    yield rendered[form]
+            written = each.outputs.get("rejects")
+            found = state.workspace.body(written).splitlines() if written else []
+            told = renderer.reasons.total
+            for rendered in renderer.render(each.index, found):
+                yield rendered[form]
+            counts = (len(found), renderer.reasons.total - told)
+            if counts != (each.rows.rejected, each.findings):
+                raise errors.Terminal("ledger-unbalanced", _miscounted(each, counts))
 
     def csv() -> Iterator[bytes]:
         yield writer.csv_header()
@@ -154,6 +166,11 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
         outputs.add(name, path, stored, rejected)
     reasons = writer.reasons
     return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
+
+
+def _miscounted(report: Report, counts: tuple[int, int]) -> str:
+    said = f"{report.rows.rejected} records rejected with {report.findings} findings"
+    return f"chunk {report.index}: {said}, but {counts[0]} with {counts[1]} written"
 
 
 def _summary(job: Job, state: State, merged: JSON) -> JSON:

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self, TypeVar
 
+from chalicelib import errors
+from chalicelib.engine import ledger
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.worker import Repeats, Result
@@ -97,9 +99,12 @@ class Workspace:
         etags = {stored.key: stored.etag for stored in found}
 
         def stands(task: Task) -> bool:
-            if self.key(self._chunk(task, "report.json")) not in etags:
+            if self._report(task) not in etags:
                 return False
-            document = self.get_json(self._chunk(task, "report.json"))
+            body = self.objects.get(self.bucket, self._report(task))
+            if not ledger.is_intact(body, task):
+                return False
+            document = json.loads(body)
             if document["task"] != task.to_json() or document.get("failure") is not None:
                 return False
             return all(etags.get(each["key"]) == each["etag"] for each in _references(document["outputs"]))
@@ -145,8 +150,8 @@ class Workspace:
         ):
             if body:
                 outputs[name] = self._put(task, name, body, BINARY_TYPE)
-        document = {"task": task.to_json(), **result.report, "outputs": outputs}
-        self.put_json(self._chunk(task, "report.json"), document)
+        report = ledger.sealed({"task": task.to_json(), **result.report, "outputs": outputs})
+        self.objects.put(self.bucket, self._report(task), report, JSON_TYPE)
 
     def _put(self, task: Task, name: str, body: bytes, content_type: str) -> JSON:
         stored = self.objects.put(self.bucket, self.key(self._chunk(task, name)), body, content_type)
@@ -156,20 +161,23 @@ class Workspace:
     def _chunk(task: Task, name: str) -> str:
         return f"round-{task.round}/chunk-{task.index:05}/{name}"
 
+    def _report(self, task: Task) -> str:
+        return self.key(self._chunk(task, "report.json"))
+
     def reports(self, tasks: Sequence[Task]) -> list[Report]:
-        """The chunks' reports, in the tasks' order."""
+        """The chunks' reports, in the tasks' order. Errors: ``Terminal("ledger-unbalanced")``."""
 
         def load(task: Task) -> Report:
-            document = self.get_json(self._chunk(task, "report.json"))
-            return Report.from_json({name: value for name, value in document.items() if name != "task"})
+            return ledger.unsealed(self.objects.get(self.bucket, self._report(task)), task)
 
         return parallel(load, tasks)
 
     def body(self, reference: JSON) -> bytes:
-        return self.objects.get(self.bucket, reference["key"])
-
-    def bodies(self, references: Iterable[JSON]) -> list[bytes]:
-        return parallel(self.body, references)
+        """What a report refers to. Errors: ``Terminal("ledger-unbalanced")`` where it is not what was written."""
+        body = self.objects.get(self.bucket, reference["key"])
+        if hashlib.sha256(body).hexdigest() != reference["sha256"]:
+            raise errors.Terminal("ledger-unbalanced", f"{reference['key']} is not what its chunk's worker wrote")
+        return body
 
 
 def _references(outputs: JSON) -> Iterator[JSON]:

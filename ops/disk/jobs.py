@@ -42,6 +42,7 @@ class DiskJobs:
         encoding: str | None = None,
         compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
+        reasons_omitted: int | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:
@@ -52,6 +53,7 @@ class DiskJobs:
             encoding=encoding,
             compression=compression,
             reasons=reasons,
+            reasons_omitted=reasons_omitted,
             outputs=outputs,
             finished_at=finished_at,
         )

@@ -212,6 +212,7 @@ def test_a_record_comes_back_as_it_was_written(
         chunks=chunks,
         contract=contract,
         reasons=reasons,
+        reasons_omitted=len(reasons),
         outputs=outputs,
     )
     found = jobs.get(upload.job_id)

@@ -36,6 +36,7 @@ def test_it_shows_counts_seconds_reasons_and_paths() -> None:
     assert "field 4" in text
     assert "field 5" not in text
     assert "and 2 more" in text
+    assert "and 32 more" in shown(DONE.with_(reasons_omitted=30))
 
 
 def test_a_failed_job_shows_code_and_message_and_takes_no_markup_from_them() -> None:

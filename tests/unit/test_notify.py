@@ -95,6 +95,10 @@ def test_success_tells_what_came_of_the_file_where_it_is_and_what_to_do():
     )
 
 
+def test_reasons_that_the_record_does_not_hold_are_counted_too():
+    assert "  and 31 more: see the report\n" in notify.compose(SUCCEEDED.with_(reasons_omitted=30), RESULTS).text
+
+
 def test_a_clean_file_leaves_nothing_to_do():
     clean = SUCCEEDED.with_(rows=Rows(10, 10, 0, 0), reasons=())
     message = notify.compose(clean, RESULTS)

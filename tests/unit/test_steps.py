@@ -97,6 +97,15 @@ def test_beyond_tolerance_the_rejects_are_kept_and_nothing_becomes_current() -> 
     assert outcome.job.reasons[0].count == 1
 
 
+def test_reasons_beyond_those_on_the_record_are_counted() -> None:
+    fields = [{"name": f"f{place:02}", "type": "integer"} for place in range(13)]
+    body = (",".join(field["name"] for field in fields) + "\n" + ",".join("x" * 13) + "\n").encode()
+    outcome = run(body, contract(*fields))
+    assert [reason.field for reason in outcome.job.reasons] == [f"f{place:02}" for place in range(10)]
+    assert outcome.job.reasons_omitted == 3
+    assert len(outcome.document("summary.json")["findings"]["reasons"]) == 13
+
+
 def test_the_absolute_tolerance_is_named() -> None:
     strict = contract(ID, NAME, sluice={"tolerance": {"maxRejectedRows": 0}})
     assert error_of(run(b"id,name\nx,b\n", strict))[1] == "1 of 1 rows were rejected, at most 0 may be"

@@ -85,6 +85,8 @@ class Records:
         """Records of the blocks gone by."""
         self.lines = 0
         """Line breaks of the blocks gone by."""
+        self.size_bytes = 0
+        """Of the blocks gone by."""
         self._fresh: list[Offsets] = []
         self._after = 0 if place.first is None else place.first
 
@@ -96,6 +98,7 @@ class Records:
             yield block
             self.read += block.count
             self.lines += len(block.breaks)
+            self.size_bytes += int(block.starts[-1] - block.starts[0])
             self._fresh.append(block.fresh[:-1])
             self._after = int(block.starts[-1])
 
@@ -117,4 +120,5 @@ class Records:
             "next_record": None if first is None else self._after + place.base,
             "continuations": told,
             "lines": self.lines,
+            "size_bytes": self.size_bytes,
         }

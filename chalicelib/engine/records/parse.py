@@ -122,8 +122,11 @@ def parse(
 
 def cells(text: str, dialect: Dialect) -> list[str]:
     """The cells of one record, read leniently: a quote is special only at the start of a cell, text after a closing
-    quote is part of the cell, and a quote that is never closed ends with the record.
+    quote is part of the cell, a quote that is never closed ends with the record, and an escape character at the end is
+    itself.
     """
+    if dialect.escape_char is not None and dialect.escape_char in text:
+        return _escaped_cells(text, dialect)
     reader = csv.reader(
         [text],
         delimiter=dialect.delimiter,
@@ -134,6 +137,41 @@ def cells(text: str, dialect: Dialect) -> list[str]:
         quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
     )
     return next(reader, [""])
+
+
+def _escaped_cells(text: str, dialect: Dialect) -> list[str]:
+    """``cells`` of a text with escapes: the csv module knows none behind a closing quote, and makes a line feed of one
+    at the end.
+    """
+    found: list[str] = []
+    cell: list[str] = []
+    is_start, is_quoted = True, False
+    characters = iter(range(len(text)))
+    for at in characters:
+        char, following = text[at], text[at + 1 : at + 2]
+        if char == dialect.escape_char:
+            cell.append(following or char)
+            next(characters, None)
+        elif char == dialect.quote_char and is_quoted:
+            is_quoted = dialect.double_quote and following == char
+            if is_quoted:
+                cell.append(char)
+                next(characters)
+        elif is_quoted:
+            cell.append(char)
+        elif char == dialect.delimiter:
+            found.append("".join(cell))
+            cell.clear()
+            is_start = True
+            continue
+        elif char == dialect.quote_char and is_start:
+            is_quoted = True
+        elif is_start and char == " " and dialect.skip_initial_space:
+            continue
+        else:
+            cell.append(char)
+        is_start = False
+    return [*found, "".join(cell)]
 
 
 def record_bytes(data: bytes, start: int, end: int, dialect: Dialect) -> bytes:
@@ -205,7 +243,7 @@ def _read(buffer: pa.Buffer, layout: Layout, coded: Collection[int]) -> tuple[pa
         ragged.append(row.number - 1)
         return "skip"
 
-    if not buffer.size or (bytes(buffer[:1024]).strip(b"\r\n") == b"" and not bytes(buffer).strip(b"\r\n")):
+    if _is_blank(buffer):
         return pa.table({name: pa.nulls(0, pa.string()) for name in names}), ragged
     table = pacsv.read_csv(
         buffer,
