@@ -105,10 +105,14 @@ class Run:
     def to_the_draft(self, source: Source) -> JSON:
         """The rounds that survey the file, and the contract that they give."""
         state = self._validate(event_from_source(source))
-        workspace = Workspace(self.ports.objects, self.settings.results_bucket, state["job_id"])
-        while (contract := _plan(workspace, state).contract) is None:
+        while (contract := self._plan(state).contract) is None:
             state = self._round(state)
         return contracts.to_document(contract)
+
+    def _plan(self, state: JSON) -> Plan:
+        """The plan as it is for the round that comes next."""
+        workspace = Workspace.holding(self.ports.objects, self.settings.results_bucket, state["round"]["key"])
+        return workspace.plan(workspace.tasks(state["round"]["number"])[0].plan)
 
     def _validate(self, event: JSON) -> JSON:
         return steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})
@@ -143,11 +147,6 @@ class Run:
 class _Nobody:
     def show(self, sights: Sequence[Sight]) -> None:
         """Nobody watches."""
-
-
-def _plan(workspace: Workspace, state: JSON) -> Plan:
-    """The plan as it is for the round that comes next."""
-    return workspace.plan(workspace.tasks(state["round"]["number"])[0].plan)
 
 
 def _cores() -> int:

@@ -29,7 +29,7 @@ from tests.faults.wire import Reply, Request
 from tests.faults.workflow import deliver, invoke
 from tests.faults.world import NAMES, World
 
-LAMBDAS_OWN = {"WriteLog", "Trace"}
+LAMBDAS_OWN = {"WriteLog", "Trace", "KeepFailedEvents"}
 """What Lambda does in the function's name."""
 POLICIES = {
     name: policy | {"Statement": [each for each in policy["Statement"] if each["Sid"] not in LAMBDAS_OWN]}
@@ -153,7 +153,18 @@ def the_api(here: World) -> None:
         here.proxy.forward = forward
 
 
-ACTS = [jobs, broken_uploads, decided_jobs, ended_without_input, contracts, sweeps, the_api]
+def retries(here: World) -> None:
+    """A failed job is done again: what its first attempt had written goes, and what stands is not done again."""
+    source, arn = here.begin(scenarios.REFUSED)
+    here.workflow(source, arn)
+    here.operator["s3"].put_object(Bucket=world.RESULTS, Key=f"jobs/{source.job_id}/left-over", Body=b"")
+    here.proxy.reset()
+    answer = _get(here, "/jobs/{job_id}/retry", {"job_id": source.job_id}, {}, method="POST")
+    assert answer["statusCode"] == 202
+    here.workflow(source, json.loads(answer["body"])["execution"])
+
+
+ACTS = [retries, jobs, broken_uploads, decided_jobs, ended_without_input, contracts, sweeps, the_api]
 
 
 def _outage() -> Any:
@@ -192,8 +203,14 @@ def _sweep_late(here: World, source: Source) -> None:
     assert deliver(here.proxy, "sweep", world.schedule(NOON + timedelta(hours=2)))
 
 
-def _get(here: World, resource: str, parameters: JSON | None, query: dict[str, str]) -> JSON:
-    document = event("api-jobs") | {"resource": resource, "path": resource, "pathParameters": parameters}
+def _get(
+    here: World, resource: str, parameters: JSON | None, query: dict[str, str], method: str = "GET"
+) -> JSON:  # fmt: skip
+    document = (
+        event("api-jobs")
+        | {"httpMethod": method}
+        | {"resource": resource, "path": resource, "pathParameters": parameters}
+    )
     document["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()} or None
     document["requestContext"] |= {"resourcePath": resource}
     return invoke(here.proxy, "api_handler", document)

@@ -148,7 +148,7 @@ def written() -> dict[str, bytes]:
     seen: dict[str, bytes] = {}
 
     def keep(key: str, body: bytes) -> bytes:
-        seen[key.split("/", 2)[2]] = body
+        seen[key.split("/", 3)[3]] = body
         return body
 
     assert job(keep).job.error is None

@@ -66,7 +66,7 @@ def by_the_sweeper(ports: MemoryPorts, job: Job) -> None:
 
 
 def by_another_attempt(ports: MemoryPorts, job: Job) -> None:
-    payload = {"job": {"job_id": job.job_id, "dataset": job.dataset}, "execution": job.execution}
+    payload = {"job": {"job_id": job.job_id, "dataset": job.dataset, "timeline": []}, "execution": job.execution}
     steps.store_results(ports, SETTINGS, payload)
 
 
