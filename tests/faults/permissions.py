@@ -45,8 +45,8 @@ def _of_s3(request: Request, status: int) -> set[Need]:
         return set()  # botocore looks for the bucket's region after a 400; it reads that off a refusal too
     if request.operation == "ListObjectsV2":
         return {("s3:ListBucket", bucket)}
-    if request.operation == "AbortMultipartUpload":
-        return {("s3:AbortMultipartUpload", arn)}
+    if request.operation in ("AbortMultipartUpload", "DeleteObject"):
+        return {(f"s3:{request.operation}", arn)}
     if request.operation in _PUT:
         return {("s3:PutObject", arn)}
     if request.operation in _COPY:

@@ -212,7 +212,7 @@ def _get(
         | {"resource": resource, "path": resource, "pathParameters": parameters}
     )
     document["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()} or None
-    document["requestContext"] |= {"resourcePath": resource}
+    document["requestContext"] |= {"resourcePath": resource, "httpMethod": method}
     return invoke(here.proxy, "api_handler", document)
 
 
