@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,11 +18,13 @@ from chalicelib import errors
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import ledger, parquet
 from chalicelib.engine.checks.check import Checker
-from chalicelib.engine.checks.findings import Writer
+from chalicelib.engine.checks.findings import Reasons
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
 from chalicelib.engine.parquet import decode_schema
 from chalicelib.engine.plan import Plan
+from chalicelib.engine.rejects.drafts import Numbers
+from chalicelib.engine.rejects.render import csv_header
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
@@ -115,28 +118,24 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
     """rejects.csv and rejects.jsonl, streamed; gives the summary's ``findings``."""
     rejected = state.rows.rejected
     bases = ledger.bases(state.reports, state.plan.header_lines)
-    plan = state.plan
-    writer = Writer(plan.labels, plan.dialect, bases, plan.text.original)
-    second = Writer(plan.labels, plan.dialect, bases, plan.text.original)
+    numbers = Numbers(bases)
 
-    def lines(renderer: Writer, form: int) -> Iterator[bytes]:
+    def parts(name: str) -> Iterator[bytes]:
         for each in state.reports:
-            if "rejects" in each.outputs:
-                body = state.workspace.body(each.outputs["rejects"])
-                for rendered in renderer.render(each.index, body.splitlines()):
-                    yield rendered[form]
+            if name in each.outputs:
+                yield from numbers.filled(state.workspace.body(each.outputs[name]))
 
-    def csv() -> Iterator[bytes]:
-        yield writer.csv_header()
-        yield from lines(writer, 0)
-
+    csv = chain([csv_header(state.plan.labels)], parts("rejects_csv"))
     for name, path, pieces, kind in (
-        ("rejects", "rejects.csv", csv(), _CSV_TYPE),
-        ("rejects_jsonl", "rejects.jsonl", lines(second, 1), _JSONL_TYPE),
+        ("rejects", "rejects.csv", csv, _CSV_TYPE),
+        ("rejects_jsonl", "rejects.jsonl", parts("rejects_jsonl"), _JSONL_TYPE),
     ):
         stored = outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
         outputs.add(name, path, stored, rejected)
-    reasons = writer.reasons
+    reasons, counted = Reasons(), [each for each in state.reports if "reasons" in each.outputs]
+    bodies = state.workspace.bodies(each.outputs["reasons"] for each in counted)
+    for each, body in zip(counted, bodies, strict=True):
+        reasons.merge(json.loads(body), each.index, bases)
     return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
 
 

@@ -51,6 +51,12 @@ class Origin:
         return self._origins(position)
 
 
+    def of_all(self, positions: Offsets) -> Offsets:
+        if not self._text.rewritten:
+            return positions + self._tape.base
+        return np.array([self(position) for position in positions.tolist()], np.int64)
+
+
 @dataclass(slots=True)
 class Place:
     """Where a chunk's records are, in the tape's offsets and in the object's."""
