@@ -47,7 +47,6 @@ class Firsts:
     def __getitem__(self, part: slice | Mask) -> Firsts:
         return Firsts(self.chunks[part], self.records[part])
 
-
     @classmethod
     def concat(cls, parts: Sequence[Firsts]) -> Firsts:
         return cls(np.concatenate([part.chunks for part in parts]), np.concatenate([part.records for part in parts]))
@@ -115,7 +114,9 @@ _EMPTY, _ELLIPSIS = arrays.strings(["", "…"])
 def notes_on(code: str, cells: pa.StringArray, **values: str) -> pa.BinaryArray:
     """The code's note on each cell, as ``shown_column`` gives them; ``values``: what else its template takes."""
     before, after = (part.format(**values) for part in errors.FINDINGS[code].split("{cell}"))
-    return pc.binary_join_element_wise(*arrays.strings([before]), cells, *arrays.strings([after]), _EMPTY).cast(pa.binary())
+    return pc.binary_join_element_wise(*arrays.strings([before]), cells, *arrays.strings([after]), _EMPTY).cast(
+        pa.binary()
+    )
 
 
 def same_note(note: str, count: int) -> pa.BinaryArray:
@@ -146,7 +147,7 @@ class Reasons:
         self._counts[reason] = self._counts.get(reason, 0) + count
         kept = sorted((*self._examples.get(reason, ()), *examples))
         # A note's order may depend on what will stand in its gap: of the last record all are kept.
-        self._examples[reason] = [each for each in kept if each.record <= kept[: EXAMPLES][-1].record]
+        self._examples[reason] = [each for each in kept if each.record <= kept[:EXAMPLES][-1].record]
 
     def count(self, findings: Findings, numbers: Offsets, lines: Offsets) -> None:
         """Count a block's findings; ``numbers``, ``lines``: of the record of each row."""
@@ -158,7 +159,12 @@ class Reasons:
 
     def to_json(self) -> list[Any]:
         return [
-            [code, label, count, [[each.record, each.line, each.note, each.first] for each in self._examples[code, label]]]
+            [
+                code,
+                label,
+                count,
+                [[each.record, each.line, each.note, each.first] for each in self._examples[code, label]],
+            ]
             for (code, label), count in self._counts.items()
         ]
 
@@ -198,7 +204,9 @@ def _examples(found: Found, numbers: Offsets, lines: Offsets) -> list[Example]:
     notes = [note.decode("utf-8", "surrogateescape") for note in found.notes.slice(0, EXAMPLES).to_pylist()]
     firsts: list[tuple[int, int] | None] = [None] * len(rows)
     if found.firsts is not None:
-        firsts = list(zip(found.firsts.chunks[:EXAMPLES].tolist(), found.firsts.records[:EXAMPLES].tolist(), strict=True))
+        firsts = list(
+            zip(found.firsts.chunks[:EXAMPLES].tolist(), found.firsts.records[:EXAMPLES].tolist(), strict=True)
+        )
     return [
         Example(int(numbers[row]), int(lines[row]), note, first)
         for row, note, first in zip(rows, notes, firsts, strict=True)

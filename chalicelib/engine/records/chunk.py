@@ -50,7 +50,6 @@ class Origin:
         self._origins.extend(tape.data)
         return self._origins(position)
 
-
     def of_all(self, positions: Offsets) -> Offsets:
         if not self._text.rewritten:
             return positions + self._tape.base

@@ -1,7 +1,7 @@
 """Texts with gaps, where numbers of the file belong that a worker, who counts from its chunk's start, cannot know.
 
-In a text under way a gap is the byte FF, which no UTF-8 has. A finished draft is an Arrow IPC stream with a row for each
-gap: the text before it, and what the gap is for.
+In a text under way a gap is the byte FF, which no UTF-8 has. A finished draft is an Arrow IPC stream with a row for
+each gap: the text before it, and what the gap is for; the last row of a slice is the text after its last gap.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texts as a CSV and as JSON have them: whole columns at once, to the bytes that ``csv.writer`` and ``json.dumps`` write.
+"""Texts as CSV and JSON have them: whole columns, to the bytes that ``csv.writer`` and ``json.dumps`` write.
 
 All take and give binary arrays without nulls, whose texts may have gaps (see ``drafts``).
 """

@@ -21,7 +21,7 @@ from chalicelib.engine.rejects.drafts import Draft
 from chalicelib.engine.rejects.escape import constants, csv_cells, joined, json_texts
 from chalicelib.engine.rejects.told import Told
 
-_SLICE_BYTES: Final = 4 << 20
+SLICE_BYTES: Final = 4 << 20
 """Text and notes rendered at a time: enough that the steps' fixed cost is small, and little memory."""
 _LF, _CR = 10, 13
 
@@ -83,9 +83,7 @@ class Renderer:
         dialect = self._layout.dialect
         odd = part.apart if not self._is_rejects and dialect.escape_char is None else np.ones_like(part.apart)
         late = [
-            single.csv_tail(
-                record_bytes(data, int(start), int(end), dialect), dialect, self._added, self._is_rejects
-            )
+            single.csv_tail(record_bytes(data, int(start), int(end), dialect), dialect, self._added, self._is_rejects)
             for start, end in zip(part.starts[odd], part.ends[odd], strict=True)
         ]
         if odd.all():
@@ -120,12 +118,12 @@ def _merged(odd: Mask, usual: pa.BinaryArray, late: Sequence[bytes]) -> pa.Binar
 
 
 def _slices(rejected: Rejected, findings: Findings) -> Iterator[Rejected]:
-    """The records in parts of about ``_SLICE_BYTES`` of text and notes."""
+    """The records in parts of about ``SLICE_BYTES`` of text and notes."""
     weights = np.cumsum(rejected.ends - rejected.starts + _note_bytes(rejected.rows, findings))
     start = 0
     while start < len(weights):
         before = weights[start - 1] if start else 0
-        stop = max(int(np.searchsorted(weights, before + _SLICE_BYTES, "right")), start + 1)
+        stop = max(int(np.searchsorted(weights, before + SLICE_BYTES, "right")), start + 1)
         yield rejected[start:stop]
         start = stop
 

@@ -25,8 +25,8 @@ def csv_line(texts: Sequence[str]) -> bytes:
 def csv_tail(raw: bytes, dialect: Dialect, added: int, is_rejects: bool) -> bytes:
     """What follows ``_errors`` in the record's row of ``rejects.csv``.
 
-    Of a ``rejects.csv`` that was uploaded again (``is_rejects``), the ``added`` columns before its own are written anew,
-    and are not kept beside the new ones.
+    Of a ``rejects.csv`` that was uploaded again (``is_rejects``), the ``added`` columns before its own are written
+    anew, and are not kept beside the new ones.
     """
     texts = cells(readable(raw), dialect)[added:]
     if is_rejects:

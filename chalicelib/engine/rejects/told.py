@@ -36,10 +36,7 @@ class Told:
     def of(cls, rows: Offsets, findings: Findings) -> Told:
         """``rows``: all rejected rows of the block from the first to the last of them."""
         structure = [
-            (row, note)
-            for row, notes in findings.structure.items()
-            if rows[0] <= row <= rows[-1]
-            for note in notes
+            (row, note) for row, notes in findings.structure.items() if rows[0] <= row <= rows[-1] for note in notes
         ]
         reasons = [(note.code, note.field) for _, note in structure]
         at = [np.searchsorted(rows, np.array([row for row, _ in structure], np.int64))]
