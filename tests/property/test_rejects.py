@@ -100,9 +100,9 @@ def reasons_of(records: list[JSON]) -> list[JSON]:
 @given(TEXTS)
 def test_cells_are_written_as_by_csv(texts: list[str]) -> None:
     sink = io.StringIO(newline="")
-    csv.writer(sink, lineterminator="|").writerows([["", neutralise(text)] for text in texts])
+    csv.writer(sink).writerows([["", neutralise(text)] for text in texts])
     ours = csv_cells(arrays.binaries([text.encode() for text in texts])).to_pylist()
-    assert b"".join(b"," + text + b"|" for text in ours) == sink.getvalue().encode()
+    assert b"".join(b"," + text + b"\r\n" for text in ours) == sink.getvalue().encode()
 
 
 @given(TEXTS)
