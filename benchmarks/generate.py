@@ -22,7 +22,7 @@ PIECE_ROWS: Final = 500_000
 COUNTRIES: Final = ["AT", "BR", "CH", "DE", "ES", "FR", "GB", "IN", "JP", "US"]
 STATUSES: Final = ["cancelled", "delivered", "paid", "pending", "shipped"]
 NAMES: Final = (
-    "ada ben chen dora emil fatima gita hugo ines jonas kaoru lena marek nour olga pedro quinn rosa sven".split()
+    ["ada", "ben", "chen", "dora", "emil", "fatima", "gita", "hugo", "ines", "jonas", "kaoru", "lena", "marek", "nour", "olga", "pedro", "quinn", "rosa", "sven"]
 )
 NOTES: Final = [
     "",

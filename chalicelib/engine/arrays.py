@@ -86,8 +86,19 @@ def _with_other_letters(texts: pa.StringArray, letters: str) -> Mask:
     """Which texts hold a byte that is none of these ASCII letters."""
     foreign = np.ones(256, np.bool_)
     foreign[list(letters.encode())] = False
+    return _with_bytes(texts, foreign)
+
+
+def holding(texts: pa.BinaryArray, letters: bytes) -> Mask:
+    """Which texts, strings or binary, hold one of these bytes."""
+    sought = np.zeros(256, np.bool_)
+    sought[list(letters)] = True
+    return _with_bytes(texts, sought)
+
+
+def _with_bytes(texts: pa.BinaryArray, sought: Mask) -> Mask:
     edges = offsets(texts)
-    places = np.flatnonzero(foreign[text_bytes(texts)])
+    places = np.flatnonzero(sought[text_bytes(texts)])
     found = np.zeros(len(texts), np.bool_)
     found[np.searchsorted(edges[1:] - edges[0], places, "right")] = True
     return found
@@ -194,6 +205,18 @@ def strings(texts: Sequence[str | None]) -> pa.StringArray:
     present = np.array([text is not None for text in texts], np.bool_)
     validity = None if present.all() else bitmap(present)
     return pa.StringArray.from_buffers(len(texts), _buffer(edges), _buffer(b"".join(encoded)), validity)
+
+
+def binaries(texts: Sequence[bytes]) -> pa.BinaryArray:
+    """A binary array of these texts."""
+    edges = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(text) for text in texts], out=edges[1:])
+    return spans(np.frombuffer(b"".join(texts), np.uint8), edges)
+
+
+def spans(data: NDArray[np.uint8], edges: NDArray[np.int32]) -> pa.BinaryArray:
+    """A binary array over this memory: what lies between each edge and the next."""
+    return pa.BinaryArray.from_buffers(pa.binary(), len(edges) - 1, [None, _buffer(edges), _buffer(data)])
 
 
 def with_only(texts: pa.StringArray, kept: Mask) -> pa.StringArray:

@@ -9,7 +9,7 @@ may stand among them twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -139,11 +139,10 @@ def _memory(column: pa.ChunkedArray) -> tuple[object, ...]:
     )
 
 
-def rows_with(column: ArrowArray, codes: Collection[int]) -> Iterator[tuple[int, int]]:
-    """The rows that have one of the codes, ascending, and which."""
-    marked = np.zeros(len(column.dictionary), np.bool_)
-    marked[list(codes)] = True
-    of_rows = codes_of(column)
-    hit = marked[of_rows] if not column.null_count else marked[of_rows] & arrays.valid(column)
-    rows = np.flatnonzero(hit)
-    return zip(rows.tolist(), of_rows[rows].tolist(), strict=True)
+def rows_with(column: ArrowArray, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows that have one of the codes, ascending, and the place among ``codes`` of each one's."""
+    places = np.full(len(column.dictionary), -1, np.int64)
+    places[codes] = np.arange(len(codes))
+    of_rows = places[codes_of(column)]
+    rows = np.flatnonzero(of_rows >= 0 if not column.null_count else (of_rows >= 0) & arrays.valid(column))
+    return rows, of_rows[rows]

@@ -5,16 +5,16 @@ Takes the chunk's bytes and the plan, gives bytes and a report: no input or outp
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from chalicelib.engine import coding
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.check import Checked, Checker
-from chalicelib.engine.checks.findings import Rejected
+from chalicelib.engine.checks.findings import Firsts
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
@@ -23,8 +23,9 @@ from chalicelib.engine.deliver import Delivered, Delivery
 from chalicelib.engine.parquet import Part
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
-from chalicelib.engine.records.parse import Parsed, parse, record_bytes
+from chalicelib.engine.records.parse import Parsed, parse
 from chalicelib.engine.records.split import Block, Offsets
+from chalicelib.engine.rejects.render import Rejected, Renderer
 from chalicelib.engine.transform import Transform
 from chalicelib.engine.types.infer import Surveys
 from chalicelib.errors import Terminal
@@ -42,8 +43,12 @@ class Result:
     """See ``ledger.Report``."""
     parts: list[Part] = field(default_factory=list)
     """The delivered rows as Parquet files."""
-    rejects: bytes = b""
-    """One ``Rejected.to_line`` per rejected record."""
+    rejects_csv: bytes = b""
+    """A draft of the chunk's part of ``rejects.csv`` (``rejects.drafts``)."""
+    rejects_json: bytes = b""
+    """Likewise of ``rejects.jsonl``."""
+    reasons: Sequence[Any] = ()
+    """``Reasons.to_json``."""
     keys: list[bytes] = field(default_factory=list)
     """One ``Occurrences.dump`` per key of the contract; none where the chunk has no record."""
     aggregates: bytes = b""
@@ -128,6 +133,8 @@ class _Held:
     block: Block
     records: Offsets
     """Position in the block of each row."""
+    apart: Offsets
+    """The rows that were read one by one."""
     blank: int
     checked: Checked
     records_before: int
@@ -139,18 +146,6 @@ class _Held:
     def numbers(self) -> Offsets:
         """Number in the chunk (from 1) of each row's record."""
         return self.records + (self.records_before + 1)
-
-
-class _Owners:
-    """Finds the block and row of a record of the chunk."""
-
-    def __init__(self, held: Sequence[_Held]) -> None:
-        self._held = held
-        self._before = [each.records_before for each in held]
-
-    def of(self, record: int) -> tuple[_Held, int]:
-        each = self._held[bisect_left(self._before, record) - 1]
-        return each, int(np.searchsorted(each.numbers, record))
 
 
 class _Process:
@@ -171,8 +166,7 @@ class _Process:
         self._keys = uniqueness.keys_of(plan.contract)
         self._repeats = repeats
         self._delivery = Delivery(plan, plan.contract, task.index, transform)
-        self._rejects: list[bytes] = []
-        self._findings = 0
+        self._rejects = Renderer(plan, task.index)
         self._failed: tuple[int, int] | None = None
         """The first and the last record of the block that could not be delivered."""
         self._rows = Rows()
@@ -187,12 +181,20 @@ class _Process:
         report = self._records.report(self._task) | {
             "rows": self._rows.to_json(),
             "delivered": delivered.rows,
-            "findings": self._findings,
+            "findings": self._rejects.reasons.total,
             "schema": delivered.schema,
             "failure": None if failure is None else _told(failure, self._failed),
         }
-        rejects = b"".join(self._rejects)
-        return Result(report, delivered.parts, rejects, keys, delivered.aggregates, delivered.profile, failure)
+        return Result(
+            report,
+            delivered.parts,
+            *self._rejects.finish(),
+            self._rejects.reasons.to_json(),
+            keys,
+            delivered.aggregates,
+            delivered.profile,
+            failure,
+        )
 
     def _delivered(self, held: Iterable[_Held]) -> tuple[Delivered, Terminal | None]:
         """What the rows became; nothing, and why, where they could not be delivered. All records are gone through."""
@@ -202,7 +204,7 @@ class _Process:
                 if failure is None:
                     self._deliver(each)
             except Terminal as error:
-                valid = np.delete(each.numbers, list(each.checked.notes))
+                valid = each.numbers[~each.checked.findings.rejected(len(each.records))]
                 failure, self._failed = error, (int(valid[0]), int(valid[-1]))
         if failure is None:
             try:
@@ -222,52 +224,58 @@ class _Process:
             parsed.columns = codes.settle(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
-            yield _Held(block, parsed.records, parsed.blank, checked, before, lines)
+            yield _Held(block, parsed.records, parsed.apart, parsed.blank, checked, before, lines)
 
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
-        key, owners = self._keys[position], _Owners(held)
+        key = self._keys[position]
         if key.code == "primary-key":
             for each in held:
-                for row in uniqueness.null_keys(key, each.checked.table):
-                    each.checked.note(row, key.absent())
+                each.checked.findings.add(key.absent(uniqueness.null_keys(key, each.checked.table)))
         every = Occurrences.concat([Occurrences.of(key, each.checked.table, each.numbers) for each in held])
-        told = {
-            record: (chunk, first)
-            for record, found in self._repeats.items()
-            for of_key, chunk, first in found
-            if of_key == position
-        }
-        repeats = every.repeats()
-        known = dict(told)
-        for later, first in repeats.items():
-            record = int(every.records[first])
-            known[int(every.records[later])] = told.get(record, (self._task.index, record))
-        for record in sorted(known):
-            each, row = owners.of(record)
-            each.checked.note(row, key.repeated(*known[record]))
-        return every.without(np.isin(every.records, list(known))).dump()
+        known = self._known(position, every, int(held[-1].records_before + held[-1].block.count))
+        for each in held:
+            rows = np.flatnonzero(known.chunks[each.numbers] >= 0)
+            at = each.numbers[rows]
+            each.checked.findings.add(key.repeated(rows, Firsts(known.chunks[at], known.records[at])))
+        return every.without(known.chunks[every.records] >= 0).dump()
+
+    def _known(self, position: int, every: Occurrences, records: int) -> Firsts:
+        """For each record of the chunk by its number where its key stands before: as told, or in this chunk; chunk -1
+        for one that repeats nothing.
+        """
+        chunks, firsts = np.full(records + 1, -1, np.int32), np.zeros(records + 1, np.int64)
+        for record, found in self._repeats.items():
+            for of_key, chunk, first in found:
+                if of_key == position:
+                    chunks[record], firsts[record] = chunk, first
+        later, first_of = (every.records[places] for places in every.repeats())
+        told = chunks[first_of] >= 0
+        chunks[later] = np.where(told, chunks[first_of], self._task.index)
+        firsts[later] = np.where(told, firsts[first_of], first_of)
+        return Firsts(chunks, firsts)
 
     def _deliver(self, held: _Held) -> None:
-        notes = held.checked.notes
-        self._rows += Rows(held.block.count, len(held.records) - len(notes), len(notes), held.blank)
-        if notes:
-            self._reject(held)
-            kept = np.ones(len(held.records), np.bool_)
-            kept[list(notes)] = False
-            self._delivery.add(held.checked.rows(kept), held.numbers[kept])
+        rejected = held.checked.findings.rejected(len(held.records))
+        rows = np.flatnonzero(rejected)
+        self._rows += Rows(held.block.count, len(held.records) - len(rows), len(rows), held.blank)
+        if len(rows):
+            self._reject(held, rows)
+            self._delivery.add(held.checked.rows(~rejected), held.numbers[~rejected])
         else:
             self._delivery.add(held.checked.table, held.numbers)
 
-    def _reject(self, held: _Held) -> None:
-        data = self._records.tape.data
-        for row in sorted(held.checked.notes):
-            at = int(held.records[row])
-            number = held.records_before + at + 1
-            start, end = int(held.block.starts[at]), int(held.block.starts[at + 1])
-            line = held.lines_before + held.block.lines_before(at)
-            notes = tuple(held.checked.notes[row])
-            self._findings += len(notes)
-            raw = record_bytes(data, start, end, self._plan.dialect)
-            rejected = Rejected(number, line, self._origin(start), notes, raw)
-            self._rejects.append(rejected.to_line())
+    def _reject(self, held: _Held, rows: Offsets) -> None:
+        at, starts = held.records[rows], held.block.starts
+        lines = held.block.lines_before(held.records) + (held.lines_before + 1)
+        rejected = Rejected(
+            rows=rows,
+            numbers=held.numbers[rows],
+            lines=lines[rows],
+            bytes=self._origin.of_all(starts[at]),
+            starts=starts[at],
+            ends=starts[at + 1],
+            apart=np.isin(rows, held.apart),
+        )
+        self._rejects.reasons.count(held.checked.findings, held.numbers, lines)
+        self._rejects.add(self._records.tape.data, rejected, held.checked.findings)

@@ -7,8 +7,9 @@ put (``publication.py``), and only after the manifest, which is written after ev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,12 +18,14 @@ from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import ledger, parquet
 from chalicelib.engine.checks.check import Checker
-from chalicelib.engine.checks.findings import Writer
+from chalicelib.engine.checks.findings import Base, Reasons
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.parquet import decode_schema
 from chalicelib.engine.plan import Plan
+from chalicelib.engine.rejects.drafts import Numbers
+from chalicelib.engine.rejects.render import csv_header
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
@@ -136,41 +139,50 @@ class _Outputs:
 
 
 def _write_rejects(outputs: _Outputs, state: State) -> JSON:
-    """rejects.csv and rejects.jsonl, streamed; gives the summary's ``findings``."""
+    """rejects.csv and rejects.jsonl, streamed; gives the summary's ``findings``.
+
+    Errors: ``Terminal("ledger-unbalanced")`` where a chunk's worker wrote another number of records or findings than it
+    reported.
+    """
     rejected = state.rows.rejected
     bases = ledger.bases(state.reports, state.plan.header_lines)
-    plan = state.plan
-    writer = Writer(plan.labels, plan.dialect, bases, plan.text.original)
-    second = Writer(plan.labels, plan.dialect, bases, plan.text.original)
+    reasons = _reasons(state, bases)
+    numbers = Numbers(bases)
 
-    def lines(renderer: Writer, form: int) -> Iterator[bytes]:
+    def parts(name: str) -> Iterator[bytes]:
         for each in state.reports:
-            written = each.outputs.get("rejects")
-            found = state.workspace.body(written).splitlines() if written else []
-            told = renderer.reasons.total
-            for rendered in renderer.render(each.index, found):
-                yield rendered[form]
-            counts = (len(found), renderer.reasons.total - told)
-            if counts != (each.rows.rejected, each.findings):
-                raise errors.Terminal("ledger-unbalanced", _miscounted(each, counts))
+            lines = 0
+            for text in numbers.filled(state.workspace.body(each.outputs[name])) if name in each.outputs else ():
+                lines += text.count(b"\n")
+                yield text
+            if name == "rejects_jsonl" and lines != each.rows.rejected:  # there a record is a line
+                raise _miscounted(each, f"{each.rows.rejected} records rejected", lines)
 
-    def csv() -> Iterator[bytes]:
-        yield writer.csv_header()
-        yield from lines(writer, 0)
-
+    csv = chain([csv_header(state.plan.labels)], parts("rejects_csv"))
     for name, path, pieces, kind in (
-        ("rejects", "rejects.csv", csv(), _CSV_TYPE),
-        ("rejects_jsonl", "rejects.jsonl", lines(second, 1), _JSONL_TYPE),
+        ("rejects", "rejects.csv", csv, _CSV_TYPE),
+        ("rejects_jsonl", "rejects.jsonl", parts("rejects_jsonl"), _JSONL_TYPE),
     ):
         stored = outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
         outputs.add(name, path, stored, rejected)
-    reasons = writer.reasons
     return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
 
 
-def _miscounted(report: Report, counts: tuple[int, int]) -> str:
-    said = f"{report.rows.rejected} records rejected with {report.findings} findings"
-    return f"chunk {report.index}: {said}, but {counts[0]} with {counts[1]} written"
+def _reasons(state: State, bases: Mapping[int, Base]) -> Reasons:
+    def load(report: Report) -> Any:
+        return json.loads(state.workspace.body(report.outputs["reasons"])) if "reasons" in report.outputs else []
+
+    reasons = Reasons()
+    for each, told in zip(state.reports, workspace.parallel(load, state.reports), strict=True):
+        before = reasons.total
+        reasons.merge(told, each.index, bases)
+        if reasons.total - before != each.findings:
+            raise _miscounted(each, f"{each.findings} findings", reasons.total - before)
+    return reasons
+
+
+def _miscounted(report: Report, said: str, written: int) -> errors.Terminal:
+    return errors.Terminal("ledger-unbalanced", f"chunk {report.index}: {said}, but {written} written")
 
 
 def _summary(job: Job, state: State, merged: JSON) -> JSON:

@@ -187,9 +187,10 @@ def _repeats(state: State, gathered: Mapping[int, list[bytes]]) -> Mapping[int, 
             continue
         whole = Occurrences.concat([keys for _, keys in held])
         chunks = np.repeat([index for index, _ in held], [len(keys.hashes) for _, keys in held])
-        for later, first in whole.repeats().items():
-            entry = (position, int(chunks[first]), int(whole.records[first]))
-            found[int(chunks[later])].setdefault(int(whole.records[later]), []).append(entry)
+        later, first = whole.repeats()
+        told = (chunks[later], whole.records[later], chunks[first], whole.records[first])
+        for chunk, record, of_chunk, of_record in zip(*(each.tolist() for each in told), strict=True):
+            found[chunk].setdefault(record, []).append((position, of_chunk, of_record))
     return found
 
 

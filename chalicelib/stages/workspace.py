@@ -144,7 +144,9 @@ class Workspace:
             ],
         }
         for name, body in (
-            ("rejects", result.rejects),
+            ("rejects_csv", result.rejects_csv),
+            ("rejects_jsonl", result.rejects_json),
+            ("reasons", json.dumps(result.reasons).encode() if result.reasons else b""),
             ("aggregates", result.aggregates),
             ("profile", result.profile),
         ):

@@ -138,8 +138,8 @@ def alone(text: str) -> Findings:
     """What is wrong with a text as the only one of each field."""
     texts = [arrays.strings([text]) for _ in FIELDS]
     found: Findings = {}
-    for note in CHECKER.check(Parsed(texts, np.zeros(1, np.int64), 0)).notes.get(0, ()):
-        found.setdefault(note.field, set()).add(note.code)
+    for each in CHECKER.check(Parsed(texts, np.zeros(1, np.int64), 0)).findings.checks:
+        found.setdefault(each.field, set()).add(each.code)
     return found
 
 

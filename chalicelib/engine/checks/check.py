@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chalicelib import errors
 from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.checks.findings import Findings, Found, notes_on, shown_column
 from chalicelib.engine.checks.references import KeySet, Reference
 from chalicelib.engine.contract import Contract, durations
 from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.contract.fields import Field
-from chalicelib.engine.records.parse import Note, Parsed
+from chalicelib.engine.records.parse import Parsed
+from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.types import nested
-
-SHOWN_CHARACTERS: Final = 100
-"""How much of a cell a note shows."""
 
 Test = Callable[[pa.StringArray, pa.Array], Mask]
 """Texts and values of a column → which of its cells break the constraint; nulls never do."""
@@ -46,11 +44,8 @@ class Checked:
 
     table: pa.Table
     """One column per field of the contract, in its order, coded or not; a cell with a finding is null."""
-    notes: dict[int, list[Note]] = field(default_factory=dict)
-    """Row → its findings: first those on its structure, then by field in the contract's order."""
-
-    def note(self, row: int, note: Note) -> None:
-        self.notes.setdefault(row, []).append(note)
+    findings: Findings
+    """First those on a row's structure, then by field in the contract's order."""
 
     def rows(self, kept: Mask) -> pa.Table:
         return self.table.filter(arrays.booleans(kept))
@@ -77,41 +72,42 @@ class Checker:
 
     def check(self, parsed: Parsed) -> Checked:
         rows = len(parsed.records)
-        notes = {row: list(found) for row, found in parsed.notes.items()}
-        exempt: dict[int, set[int]] = {}
+        findings = Findings(parsed.notes)
+        exempt: dict[int, list[int]] = {}
         for row, column in parsed.exempt:
-            exempt.setdefault(column, set()).add(row)
+            exempt.setdefault(column, []).append(row)
         values: list[pa.Array] = []
         for position, checker in enumerate(self._fields):
             if position not in self._columns:
                 values.append(pa.nulls(rows, self.schema.field(position).type))
                 continue
             column = self._columns[position]
-            typed, found = checker.check(parsed.columns[column])
+            typed, every = checker.check(parsed.columns[column])
             values.append(typed)
-            for row, note in found:
-                if row not in exempt.get(column, ()):
-                    notes.setdefault(row, []).append(note)
-        for row, note in self._foreign(values, parsed):
-            notes.setdefault(row, []).append(note)
-        return Checked(pa.Table.from_arrays(values, names=self.schema.names), notes)
+            for found in every:
+                findings.add(found.without(exempt[column]) if column in exempt else found)
+        for found in self._foreign(values, parsed):
+            findings.add(found)
+        return Checked(pa.Table.from_arrays(values, names=self.schema.names), findings)
 
-    def _foreign(self, values: list[pa.Array], parsed: Parsed) -> Iterator[tuple[int, Note]]:
+    def _foreign(self, values: list[pa.Array], parsed: Parsed) -> Iterator[Found]:
         for reference in self._references:
             key = reference.key
             places = [self._places[name] for name in key.fields]
             if not all(place in self._columns for place in places):
                 continue  # a part of the key is null in every row
             rows = reference.lacking([values[place] for place in places])
-            cells = [_texts(parsed.columns[self._columns[place]], rows) for place in places]
-            for row, texts in zip(rows.tolist(), zip(*cells, strict=True), strict=True):
-                note = errors.FINDINGS["foreign-key"].format(
-                    fields=", ".join(key.fields),
-                    reference=", ".join(key.reference_fields),
-                    resource=key.resource,
-                    cell=", ".join(shown(text or "") for text in texts),
-                )
-                yield row, Note("foreign-key", key.fields[0] if len(key.fields) == 1 else "", note)
+            if not len(rows):
+                continue
+            cells = [shown_column(_texts(parsed.columns[self._columns[place]], rows)) for place in places]
+            notes = notes_on(
+                "foreign-key",
+                pc.binary_join_element_wise(*cells, *arrays.strings([", "])),
+                fields=", ".join(key.fields),
+                reference=", ".join(key.reference_fields),
+                resource=key.resource,
+            )
+            yield Found("foreign-key", key.fields[0] if len(key.fields) == 1 else "", rows, notes)
 
 
 class _FieldChecker:
@@ -120,55 +116,44 @@ class _FieldChecker:
         self._missing = _Missing(checked.missing_values)
         self._constraints = list(_constraints(checked))
 
-    def check(self, column: ArrowArray) -> tuple[ArrowArray, list[tuple[int, Note]]]:
-        """The typed column, coded as the texts are, and its findings as (row, note), those of a row by check."""
+    def check(self, column: ArrowArray) -> tuple[ArrowArray, list[Found]]:
+        """The typed column, coded as the texts are, and its findings by check."""
         if not coding.is_coded(column):
             return self._check(column)
         values, found = self._check(column.dictionary)
-        return coding.replaced(column, values), list(_of_rows(column, found))
+        return coding.replaced(column, values), [_of_rows(column, each) for each in found]
 
-    def _check(self, texts: pa.StringArray) -> tuple[ArrowArray, list[tuple[int, Note]]]:
-        found: list[tuple[int, Note]] = []
+    def _check(self, texts: pa.StringArray) -> tuple[ArrowArray, list[Found]]:
+        found: list[Found] = []
         missing = self._missing.mask(texts)
         given = texts if missing is None else arrays.with_only(texts, ~missing)
         values, bad = types.read(self._field, given)
         if self._field.constraints.required and missing is not None:
-            found += self._notes("constraint-error", texts, missing, constraint="required", expected="true")
+            found.append(self._found("constraint-error", texts, missing, constraint="required", expected="true"))
         if bad.any():
-            found += self._notes("type-error", texts, bad, type=self._field.type, format=self._field.format)
+            found.append(self._found("type-error", texts, bad, type=self._field.type, format=self._field.format))
         for constraint in self._constraints:
             broken = constraint.broken(given, values)
             if broken.any():
                 expected = constraint.expected
-                found += self._notes("constraint-error", texts, broken, constraint=constraint.name, expected=expected)
+                found.append(
+                    self._found("constraint-error", texts, broken, constraint=constraint.name, expected=expected)
+                )
         return values, found
 
-    def _notes(self, code: str, texts: pa.StringArray, mask: Mask, **values: str) -> Iterator[tuple[int, Note]]:
+    def _found(self, code: str, texts: pa.StringArray, mask: Mask, **values: str) -> Found:
         rows = np.flatnonzero(mask)
-        template = errors.FINDINGS[code]
-        for row, text in zip(rows.tolist(), _texts(texts, rows), strict=True):
-            yield row, Note(code, self._field.name, template.format(cell=shown(text or ""), **values))
+        return Found(code, self._field.name, rows, notes_on(code, shown_column(_texts(texts, rows)), **values))
 
 
-def _of_rows(column: ArrowArray, found: Sequence[tuple[int, Note]]) -> Iterator[tuple[int, Note]]:
+def _of_rows(column: ArrowArray, found: Found) -> Found:
     """What was found of a coded column's distinct texts, as findings of its rows."""
-    if not found:
-        return
-    notes: dict[int, list[Note]] = {}
-    for code, note in found:
-        notes.setdefault(code, []).append(note)
-    for row, code in coding.rows_with(column, notes):
-        yield from ((row, note) for note in notes[code])
+    rows, places = coding.rows_with(column, found.rows)
+    return Found(found.code, found.field, rows, found.notes.take(arrays.from_values(places, pa.int64())))
 
 
-def shown(text: str) -> str:
-    """A cell's text as notes show it: cut where it is long."""
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
-
-
-def _texts(texts: pa.StringArray, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str | None]:
-    taken: list[str | None] = texts.take(arrays.from_values(rows, pa.int64())).to_pylist()
-    return taken
+def _texts(texts: ArrowArray, rows: Offsets) -> pa.StringArray:
+    return coding.decoded(texts.take(arrays.from_values(rows, pa.int64())))
 
 
 class _Missing:

@@ -1,4 +1,4 @@
-"""Findings as records: counted by reason, with a few examples, and written out in the two forms of the rejects.
+"""Findings: a column of them per check, and counted by reason with a few examples.
 
 A worker numbers records and lines from its own chunk's start. Whoever knows all chunks adds ``Base`` and so gets the
 numbers in the file.
@@ -6,22 +6,27 @@ numbers in the file.
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chalicelib.engine.checks.formulas import is_rejects, neutralise, own_labels, restore
-from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records.parse import Note, cells
-from chalicelib.engine.text.encodings import Original, readable
-from chalicelib.model import JSON
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chalicelib import errors
+from chalicelib.engine import arrays
+from chalicelib.engine.arrays import Mask
+from chalicelib.engine.records.parse import Note
+from chalicelib.engine.records.split import Offsets
 
 EXAMPLES: Final = 5
 """Examples kept of each reason: those with the lowest record numbers."""
+SHOWN_CHARACTERS: Final = 100
+"""How much of a cell a note shows."""
+GAP: Final = "\udcff"
+"""Stands in a note where the number of a record in the file belongs; no text of a file has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +38,100 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """One rejected record. ``record`` (from 1) and ``line`` (from 0) count from the chunk's first record."""
+class Firsts:
+    """For findings on repeated keys: the chunks, and the records in them, that hold the keys first."""
 
-    record: int
-    line: int
-    byte: int
-    """Offset in the object."""
-    notes: tuple[Note, ...]
-    raw: bytes
-    """The record's bytes in the text, without its line break."""
+    chunks: NDArray[np.int32]
+    records: Offsets
 
-    def to_line(self) -> bytes:
-        """As one line of JSON, for the chunk's partial result."""
-        notes = [[note.code, note.field, note.note, note.first] for note in self.notes]
-        return json.dumps([self.record, self.line, self.byte, notes, _packed(self.raw)]).encode() + b"\n"
+    def __getitem__(self, part: slice | Mask) -> Firsts:
+        return Firsts(self.chunks[part], self.records[part])
 
     @classmethod
-    def from_line(cls, line: bytes) -> Rejected:
-        record, at, byte, notes, raw = json.loads(line)
-        found = tuple(Note(code, field, note, tuple(first) if first else None) for code, field, note, first in notes)
-        return cls(record, at, byte, found, _unpacked(raw))
+    def concat(cls, parts: Sequence[Firsts]) -> Firsts:
+        return cls(np.concatenate([part.chunks for part in parts]), np.concatenate([part.records for part in parts]))
 
 
-def _packed(raw: bytes) -> Any:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return [base64.b64encode(raw).decode()]
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one check found in a block."""
+
+    code: str
+    field: str
+    """Empty where the findings are about records as a whole."""
+    rows: Offsets
+    """The rows of the block, ascending, each once."""
+    notes: pa.BinaryArray
+    """A note for each, in UTF-8."""
+    firsts: Firsts | None = None
+    """Not None: each note has a ``GAP`` for the number of such a record."""
+
+    def without(self, rows: Sequence[int]) -> Found:
+        kept = ~np.isin(self.rows, rows)
+        return Found(self.code, self.field, self.rows[kept], self.notes.filter(arrays.booleans(kept)))
 
 
-def _unpacked(raw: Any) -> bytes:
-    return raw.encode() if isinstance(raw, str) else base64.b64decode(raw[0])
+@dataclass(slots=True)
+class Findings:
+    """All findings of a block. Those of a row are told in this order: first the ones on its structure."""
+
+    structure: Mapping[int, Sequence[Note]]
+    """Row → what is wrong with its structure."""
+    checks: list[Found] = field(default_factory=list)
+
+    def add(self, found: Found) -> None:
+        if len(found.rows):
+            self.checks.append(found)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.structure.values())) + sum(len(found.rows) for found in self.checks)
+
+    def rejected(self, rows: int) -> Mask:
+        """Which of so many rows have a finding."""
+        mask = np.zeros(rows, np.bool_)
+        mask[list(self.structure)] = True
+        for found in self.checks:
+            mask[found.rows] = True
+        return mask
+
+
+def shown_column(texts: pa.StringArray) -> pa.StringArray:
+    """The texts of cells as notes show them: cut where they are long, and an empty one for null."""
+    texts = pc.fill_null(texts, _EMPTY) if texts.null_count else texts
+    if np.diff(arrays.offsets(texts)).max(initial=0) <= SHOWN_CHARACTERS:
+        return texts
+    long = arrays.trues(pc.greater(pc.utf8_length(texts), SHOWN_CHARACTERS))
+    if not long.any():
+        return texts
+    cut = pc.utf8_slice_codeunits(texts.filter(arrays.booleans(long)), 0, SHOWN_CHARACTERS)
+    return pc.replace_with_mask(texts, arrays.booleans(long), pc.binary_join_element_wise(cut, _ELLIPSIS, _EMPTY))
+
+
+_EMPTY, _ELLIPSIS = arrays.strings(["", "…"])
+
+
+def notes_on(code: str, cells: pa.StringArray, **values: str) -> pa.BinaryArray:
+    """The code's note on each cell, as ``shown_column`` gives them; ``values``: what else its template takes."""
+    before, after = (part.format(**values) for part in errors.FINDINGS[code].split("{cell}"))
+    return pc.binary_join_element_wise(*arrays.strings([before]), cells, *arrays.strings([after]), _EMPTY).cast(
+        pa.binary()
+    )
+
+
+def same_note(note: str, count: int) -> pa.BinaryArray:
+    """One note so many times."""
+    only = arrays.binaries([note.encode("utf-8", "surrogateescape")])
+    return only.take(arrays.from_values(np.zeros(count, np.int64), pa.int64()))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Example:
+    record: int
+    line: int
+    note: str
+    first: tuple[int, int] | None = field(default=None, compare=False)
+    """Chunk and record in it, whose number belongs into the note's ``GAP``."""
 
 
 class Reasons:
@@ -72,19 +139,44 @@ class Reasons:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], int] = {}
-        self._examples: dict[tuple[str, str], list[tuple[int, int, str]]] = {}
+        self._examples: dict[tuple[str, str], list[Example]] = {}
 
-    def add(self, note: Note, record: int, line: int, text: str) -> None:
-        reason = (note.code, note.field)
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        self._keep(reason, [(record, line, text)])
+    def add(self, code: str, label: str, count: int, examples: Iterable[Example]) -> None:
+        """``examples``: at least those of the findings in the first ``EXAMPLES`` records."""
+        reason = (code, label)
+        self._counts[reason] = self._counts.get(reason, 0) + count
+        kept = sorted((*self._examples.get(reason, ()), *examples))
+        # A note's order may depend on what will stand in its gap: of the last record all are kept.
+        self._examples[reason] = [each for each in kept if each.record <= kept[:EXAMPLES][-1].record]
 
-    def _keep(self, reason: tuple[str, str], examples: Sequence[tuple[int, int, str]]) -> None:
-        kept = self._examples.setdefault(reason, [])
-        if len(kept) < EXAMPLES or examples[0] < kept[-1]:
-            kept.extend(examples)
-            kept.sort()
-            del kept[EXAMPLES:]
+    def count(self, findings: Findings, numbers: Offsets, lines: Offsets) -> None:
+        """Count a block's findings; ``numbers``, ``lines``: of the record of each row."""
+        for row, notes in findings.structure.items():
+            for note in notes:
+                self.add(note.code, note.field, 1, [Example(int(numbers[row]), int(lines[row]), note.note)])
+        for found in findings.checks:
+            self.add(found.code, found.field, len(found.rows), _examples(found, numbers, lines))
+
+    def to_json(self) -> list[Any]:
+        return [
+            [
+                code,
+                label,
+                count,
+                [[each.record, each.line, each.note, each.first] for each in self._examples[code, label]],
+            ]
+            for (code, label), count in self._counts.items()
+        ]
+
+    def merge(self, document: Sequence[Any], chunk: int, bases: Mapping[int, Base]) -> None:
+        """Add a chunk's ``to_json``, with the file's numbers."""
+        base = bases[chunk]
+        for code, label, count, examples in document:
+            told = []
+            for record, line, note, first in examples:
+                text = note if first is None else note.replace(GAP, str(bases[first[0]].records + first[1]))
+                told.append(Example(base.records + record, base.lines + line, text))
+            self.add(code, label, count, told)
 
     @property
     def total(self) -> int:
@@ -99,79 +191,23 @@ class Reasons:
                 "field": field,
                 "count": count,
                 "examples": [
-                    {"record": record, "line": line, "note": text}
-                    for record, line, text in self._examples[(code, field)]
+                    {"record": each.record, "line": each.line, "note": each.note}
+                    for each in self._examples[(code, field)][:EXAMPLES]
                 ],
             }
             for (code, field), count in ranked
         ]
 
 
-def text_of(note: Note, bases: Mapping[int, Base]) -> str:
-    """The note with the file's numbers in it."""
-    if note.first is None:
-        return note.note
-    chunk, record = note.first
-    return note.note.format(first=bases[chunk].records + record)
-
-
-class Writer:
-    """Renders a chunk's rejected records with the file's numbers, as rejects.csv and rejects.jsonl.
-
-    Only in rejects.csv are formulas neutralised. Of a rejects.csv that was uploaded again, the three columns before its
-    own are written anew, and are not kept beside the new ones.
-    """
-
-    def __init__(self, labels: Sequence[str], dialect: Dialect, bases: Mapping[int, Base], original: Original) -> None:
-        self._labels = own_labels(labels)
-        self._added = len(labels) - len(self._labels)
-        self._is_rejects = is_rejects(labels)
-        self._dialect = dialect
-        self._bases = bases
-        self._original = original
-        self.reasons = Reasons()
-
-    def csv_header(self) -> bytes:
-        return self._csv([["_record", "_line", "_errors", *map(neutralise, self._labels)]])
-
-    def render(self, chunk: int, lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """For each rejected record of a chunk its line(s) of CSV and of JSON; counts the reasons on the way."""
-        base = self._bases[chunk]
-        for line in lines:
-            rejected = Rejected.from_line(line)
-            record, at = base.records + rejected.record, base.lines + rejected.line + 1
-            found = []
-            for note in rejected.notes:
-                text = text_of(note, self._bases)
-                self.reasons.add(note, record, at, text)
-                found.append({"field": note.field, "code": note.code, "note": text})
-            yield self._as_csv(record, at, found, rejected.raw), self._as_json(record, at, rejected, found)
-
-    def _as_csv(self, record: int, line: int, found: Sequence[Mapping[str, str]], raw: bytes) -> bytes:
-        said = "; ".join(f"{each['field']}: {each['note']}" if each["field"] else each["note"] for each in found)
-        texts = cells(readable(raw), self._dialect)[self._added :]
-        if self._is_rejects:
-            texts = [restore(text) for text in texts]
-        return self._csv([[str(record), str(line), neutralise(said), *map(neutralise, texts)]])
-
-    @staticmethod
-    def _csv(rows: Sequence[Sequence[str]]) -> bytes:
-        sink = io.StringIO(newline="")
-        csv.writer(sink).writerows(rows)
-        return sink.getvalue().encode()
-
-    def _as_json(self, record: int, line: int, rejected: Rejected, found: Sequence[Mapping[str, str]]) -> bytes:
-        document = {"record": record, "line": line, "byte": rejected.byte, "errors": found}
-        document |= self._raw(rejected.raw)
-        return json.dumps(document, ensure_ascii=False).encode() + b"\n"
-
-    def _raw(self, text: bytes) -> JSON:
-        """The record's exact bytes in the file: ``raw`` in its encoding, or ``raw_base64`` where they are not that."""
-        packed = _packed(text)
-        if not isinstance(packed, str):
-            return {"raw_base64": base64.b64encode(self._original.of(text)).decode()}
-        return (
-            {"raw": packed}
-            if self._original.writes_as_usual(packed)
-            else {"raw": packed, "raw_base64": base64.b64encode(self._original.of(text)).decode()}
+def _examples(found: Found, numbers: Offsets, lines: Offsets) -> list[Example]:
+    rows = found.rows[:EXAMPLES]
+    notes = [note.decode("utf-8", "surrogateescape") for note in found.notes.slice(0, EXAMPLES).to_pylist()]
+    firsts: list[tuple[int, int] | None] = [None] * len(rows)
+    if found.firsts is not None:
+        firsts = list(
+            zip(found.firsts.chunks[:EXAMPLES].tolist(), found.firsts.records[:EXAMPLES].tolist(), strict=True)
         )
+    return [
+        Example(int(numbers[row]), int(lines[row]), note, first)
+        for row, note, first in zip(rows, notes, firsts, strict=True)
+    ]

@@ -22,7 +22,8 @@ from chalicelib.engine.contract.schema import RESERVED_LABELS
 _STARTS: Final = "'*\\x00*[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]"
 _FORMULA: Final = re.compile(_STARTS)
 # A number is what it says, and a spreadsheet should go on to show it as one.
-_SIGNED_NUMBER: Final = re.compile(r"'*[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+_NUMBER: Final = r"'*[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_SIGNED_NUMBER: Final = re.compile(rf"{_NUMBER}\Z")
 
 
 def neutralise(text: str) -> str:
@@ -33,6 +34,25 @@ def neutralise(text: str) -> str:
     ("'=1+1", '-5', "''=1+1")
     """
     return "'" + text if _is_formula(text) else text
+
+
+def neutralise_column(texts: pa.BinaryArray) -> pa.BinaryArray:
+    """``neutralise`` of each text; none is null."""
+    edges = arrays.offsets(texts)
+    given = np.flatnonzero(np.diff(edges))
+    suspects = given[_MAY_START[arrays.data(texts)[edges[given]]]]
+    if not len(suspects):
+        return texts
+    chosen = texts.take(arrays.from_values(suspects, pa.int64()))
+    formulas = arrays.matches(chosen, rf"\A{_STARTS}") & ~arrays.matches(chosen, rf"\A{_NUMBER}\z")
+    mask = np.zeros(len(texts), np.bool_)
+    mask[suspects[formulas]] = True
+    prefixed = pc.binary_join_element_wise(*_APOSTROPHE, chosen.filter(arrays.booleans(formulas)), *_NOTHING)
+    return pc.replace_with_mask(texts, arrays.booleans(mask), prefixed)
+
+
+_MAY_START: Final = np.isin(np.arange(256), list(b"'=+-@\t\r"))
+_APOSTROPHE, _NOTHING = arrays.binaries([b"'"]), arrays.binaries([b""])
 
 
 def restore(text: str) -> str:

@@ -9,18 +9,19 @@ unique key with a null in it is not compared; a primary key that is null in all 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib import errors
 from chalicelib.engine import arrays, coding, hashing
+from chalicelib.engine.checks.findings import GAP, Firsts, Found, same_note
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.fields import Field
-from chalicelib.engine.records.parse import Note
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.types import nested
 
@@ -42,17 +43,17 @@ class Key:
         """The field that a finding names: empty for a key of several fields."""
         return self.fields[0] if len(self.fields) == 1 else ""
 
-    def repeated(self, chunk: int, record: int) -> Note:
-        """The finding on a later occurrence, given the chunk and the record in it that hold the key first."""
-        note = errors.FINDINGS[self.code]
+    def repeated(self, rows: Offsets, firsts: Firsts) -> Found:
+        """The findings on later occurrences, given where the keys stand first."""
+        note = errors.FINDINGS[self.code].format(first=GAP)
         if self.code == "unique-error" and len(self.fields) > 1:
-            names = ", ".join(self.fields).replace("{", "{{").replace("}", "}}")
-            note = f"the values of {names} are the same as in record {{first}}"
-        return Note(self.code, self.label, note, (chunk, record))
+            note = f"the values of {', '.join(self.fields)} are the same as in record {GAP}"
+        return Found(self.code, self.label, rows, same_note(note, len(rows)), firsts)
 
-    def absent(self) -> Note:
-        """The finding on a record whose primary key is null in all its fields."""
-        return Note(self.code, self.label, f"the primary key ({', '.join(self.fields)}) is null")
+    def absent(self, rows: Offsets) -> Found:
+        """The findings on records whose primary key is null in all its fields."""
+        note = f"the primary key ({', '.join(self.fields)}) is null"
+        return Found(self.code, self.label, rows, same_note(note, len(rows)))
 
 
 def keys_of(contract: Contract) -> tuple[Key, ...]:
@@ -99,14 +100,40 @@ class Occurrences:
         records = np.concatenate([part.records for part in parts])
         return cls(hashes, records, pa.concat_tables([part.values for part in parts]))
 
-    def repeats(self) -> dict[int, int]:
-        """Position of each later occurrence → position of the first one, by value."""
+    def repeats(self) -> tuple[Offsets, Offsets]:
+        """Positions of the later occurrences, ascending, and for each the position of the first one, by value."""
         order = np.argsort(self.hashes, kind="stable")
         ordered = self.hashes[order]
-        same = np.flatnonzero(ordered[1:] == ordered[:-1])
-        if not len(same):
-            return {}
-        suspects = np.unique(order[np.concatenate((same, same + 1))])
+        same = ordered[1:] == ordered[:-1]
+        if not same.any():
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        starts = np.flatnonzero(np.concatenate(([True], ~same)))
+        firsts = np.repeat(order[starts], np.diff(starts, append=len(order)))
+        suspects = np.flatnonzero(np.concatenate(([False], same)))
+        later, first = order[suspects], firsts[suspects]
+        unlike = np.unique(first[~self._equal(later, first)])
+        if len(unlike):  # values that only share a hash, or of a type that Arrow does not compare
+            apart = np.isin(first, unlike)
+            resolved = self._repeats_by_value(np.unique(np.concatenate((later[apart], unlike))))
+            later = np.concatenate((later[~apart], np.array(list(resolved), np.int64)))
+            first = np.concatenate((first[~apart], np.array(list(resolved.values()), np.int64)))
+        ascending = np.argsort(later)
+        return later[ascending], first[ascending]
+
+    def _equal(self, left: Offsets, right: Offsets) -> NDArray[np.bool_]:
+        """Whether the values at these positions are surely the same."""
+        equal = np.ones(len(left), np.bool_)
+        for column in self.values.columns:
+            if pa.types.is_nested(column.type):
+                return np.zeros(len(left), np.bool_)
+            ours, theirs = (
+                column.take(arrays.from_values(each, pa.int64())).combine_chunks() for each in (left, right)
+            )
+            neither = ~arrays.valid(ours) & ~arrays.valid(theirs)
+            equal &= arrays.trues(pc.equal(ours, theirs)) | neither
+        return equal
+
+    def _repeats_by_value(self, suspects: Offsets) -> dict[int, int]:
         rows = self.values.take(arrays.from_values(suspects, pa.int64())).to_pylist()
         first: dict[tuple[object, ...], int] = {}
         found: dict[int, int] = {}
@@ -143,9 +170,9 @@ class Occurrences:
 _HASH, _RECORD = "\x00hash", "\x00record"
 
 
-def null_keys(key: Key, table: pa.Table) -> Iterator[int]:
+def null_keys(key: Key, table: pa.Table) -> Offsets:
     """Rows whose primary key is null in all its fields."""
     present = np.zeros(table.num_rows, np.bool_)
     for name in key.fields:
         present |= arrays.valid(table.column(name).combine_chunks())
-    yield from np.flatnonzero(~present).tolist()
+    return np.flatnonzero(~present)

@@ -50,6 +50,11 @@ class Origin:
         self._origins.extend(tape.data)
         return self._origins(position)
 
+    def of_all(self, positions: Offsets) -> Offsets:
+        if not self._text.rewritten:
+            return positions + self._tape.base
+        return np.array([self(position) for position in positions.tolist()], np.int64)
+
 
 @dataclass(slots=True)
 class Place:

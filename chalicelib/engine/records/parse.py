@@ -34,15 +34,12 @@ csv.field_size_limit(2**31 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A finding before it has a record number."""
+    """A finding on one record's structure, before it has a record number."""
 
     code: str
     field: str
     """Empty where the finding is about the record as a whole."""
     note: str
-    first: tuple[int, int] | None = None
-    """For a repeated key: the chunk, and the record in it, that hold the key first. ``note`` then has a place
-    ``{first}`` for that record's number in the file, known once all chunks are."""
 
 
 @dataclass(slots=True)
@@ -55,6 +52,8 @@ class Parsed:
     """Position in the block of each row, ascending."""
     blank: int
     """Number of blank records, which have no row."""
+    apart: Offsets = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The rows that were read one by one, ascending."""
     notes: dict[int, list[Note]] = field(default_factory=dict)
     """Row → what is wrong with its structure."""
     exempt: set[tuple[int, int]] = field(default_factory=set)
@@ -104,17 +103,14 @@ def parse(
         kept[list(apart)] = False
     records = np.flatnonzero(kept)
     left_out = apart | set(np.flatnonzero(blank).tolist()) if layout.dialect.comment_char else apart
-    table, ragged = _read(_joined(data, starts, sorted(left_out)), layout, coded)
-    columns = [column.combine_chunks() for column in table.columns]
-    if layout.dialect.skip_initial_space:
-        columns = [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
+    columns, ragged = read_texts(_joined(data, starts, sorted(left_out)), layout, coded)
     if len(ragged):
         apart |= set(records[ragged].tolist())
         records = np.delete(records, ragged)
-    if len(records) != table.num_rows:
+    if len(records) != len(columns[0]):
         at = origin(int(starts[0]))
         raise errors.Terminal(
-            "parser-disagrees", f"{len(records)} records were found but {table.num_rows} rows parsed at byte {at}"
+            "parser-disagrees", f"{len(records)} records were found but {len(columns[0])} rows parsed at byte {at}"
         )
     parsed = Parsed(columns, records, int(blank.sum()))
     return _with_apart(parsed, data, origin, block, sorted(apart), layout) if apart else parsed
@@ -234,6 +230,17 @@ def _joined(data: bytes, starts: Offsets, apart: Sequence[int]) -> pa.Buffer:
     return pa.py_buffer(b"".join(pieces))
 
 
+def read_texts(
+    buffer: pa.Buffer, layout: Layout, coded: Collection[int] = frozenset()
+) -> tuple[list[ArrowArray], list[int]]:
+    """The columns of regular records, and which rows (from 0, blank ones not counted) have another number of cells."""
+    table, ragged = _read(buffer, layout, coded)
+    columns = [column.combine_chunks() for column in table.columns]
+    if layout.dialect.skip_initial_space:
+        columns = [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
+    return columns, ragged
+
+
 def _read(buffer: pa.Buffer, layout: Layout, coded: Collection[int]) -> tuple[pa.Table, list[int]]:
     """The regular rows, and which rows (from 0, blank ones not counted) have another number of cells."""
     names = [str(position) for position in range(layout.width)]
@@ -296,8 +303,8 @@ def _with_apart(
     place[order] = np.arange(len(order))
     take = arrays.from_values(order, pa.int64())
     merged = [coding.joined(fast, late).take(take) for fast, late in zip(parsed.columns, slow, strict=True)]
-    result = Parsed(merged, records[order], parsed.blank)
     regular = len(parsed.records)
+    result = Parsed(merged, records[order], parsed.blank, place[regular:])
     for number, found in enumerate(notes):
         row_at = int(place[regular + number])
         if found:

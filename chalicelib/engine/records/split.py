@@ -63,9 +63,9 @@ class Block:
     def count(self) -> int:
         return len(self.starts) - 1
 
-    def lines_before(self, record: int) -> int:
-        """Line breaks of the block before its record (from 0)."""
-        return int(np.searchsorted(self.breaks, self.starts[record], "right"))
+    def lines_before(self, records: Offsets) -> Offsets:
+        """Line breaks of the block before each of these records (from 0)."""
+        return np.searchsorted(self.breaks, self.starts[records], "right")
 
 
 class _Marks:

@@ -1,0 +1,49 @@
+"""One rejected record's cells and raw text, for those records that cannot be rendered a column at a time."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from chalicelib.engine.checks.formulas import neutralise, restore
+from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.records.parse import cells
+from chalicelib.engine.text.encodings import Original, readable
+from chalicelib.model import JSON
+
+
+def csv_line(texts: Sequence[str]) -> bytes:
+    """One row of CSV, neutralised."""
+    sink = io.StringIO(newline="")
+    csv.writer(sink).writerow([neutralise(text) for text in texts])
+    return sink.getvalue().encode()
+
+
+def csv_tail(raw: bytes, dialect: Dialect, added: int, is_rejects: bool) -> bytes:
+    """What follows ``_errors`` in the record's row of ``rejects.csv``.
+
+    Of a ``rejects.csv`` that was uploaded again (``is_rejects``), the ``added`` columns before its own are written
+    anew, and are not kept beside the new ones.
+    """
+    texts = cells(readable(raw), dialect)[added:]
+    if is_rejects:
+        texts = [restore(text) for text in texts]
+    return csv_line(["", *texts]) if texts else b"\r\n"  # an only empty cell would be quoted
+
+
+def json_tail(raw: bytes, original: Original) -> bytes:
+    """What follows ``errors`` in the record's line of ``rejects.jsonl``: its exact bytes in the file, as ``raw`` in the
+    file's encoding, or as ``raw_base64`` where they are not that.
+    """
+    document: JSON = {}
+    try:
+        document["raw"] = raw.decode()
+    except UnicodeDecodeError:
+        document["raw_base64"] = base64.b64encode(original.of(raw)).decode()
+    else:
+        if not original.writes_as_usual(document["raw"]):
+            document["raw_base64"] = base64.b64encode(original.of(raw)).decode()
+    return b", " + json.dumps(document, ensure_ascii=False).encode()[1:] + b"\n"
