@@ -272,7 +272,7 @@ class _Process:
             rows=rows,
             numbers=held.numbers[rows],
             lines=lines[rows],
-            bytes=self._origin.of_all(starts[at]),
+            byte_offsets=self._origin.of_all(starts[at]),
             starts=starts[at],
             ends=starts[at + 1],
             apart=np.isin(rows, held.apart),
