@@ -44,14 +44,17 @@ def neutralise_column(texts: pa.BinaryArray) -> pa.BinaryArray:
     if not len(suspects):
         return texts
     chosen = texts.take(arrays.from_values(suspects, pa.int64()))
+    chosen = arrays.retyped(chosen, pa.string())  # of binaries RE2 would match bytes, not characters
     formulas = arrays.matches(chosen, rf"\A{_STARTS}") & ~arrays.matches(chosen, rf"\A{_NUMBER}\z")
     mask = np.zeros(len(texts), np.bool_)
     mask[suspects[formulas]] = True
-    prefixed = pc.binary_join_element_wise(*_APOSTROPHE, chosen.filter(arrays.booleans(formulas)), *_NOTHING)
+    found = arrays.retyped(chosen, pa.binary()).filter(arrays.booleans(formulas))
+    prefixed = pc.binary_join_element_wise(*_APOSTROPHE, found, *_NOTHING)
     return pc.replace_with_mask(texts, arrays.booleans(mask), prefixed)
 
 
-_MAY_START: Final = np.isin(np.arange(256), list(b"'=+-@\t\r"))
+_MAY_START: Final = np.isin(np.arange(256), list(b"'\0=+-@\t\r\n\xef"))
+"""First bytes of what ``_STARTS`` matches, EF being that of the full-width forms."""
 _APOSTROPHE, _NOTHING = arrays.binaries([b"'"]), arrays.binaries([b""])
 
 
