@@ -6,6 +6,8 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
+# checkov pins another boto3 than the emulator does: it gets a virtual environment of its own.
+CHECKOV := $(VENV)/checkov
 REQS    := requirements.txt requirements-layer.txt requirements-dev.txt constraints.txt
 # Every Python that the unit tests are tried on, where this machine has it (pyenv's are found too).
 PYTHONS ?= 3.11 3.12 3.13
@@ -14,7 +16,7 @@ ARGS    ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-e2e test-pythons lint format lock samples bench bench-quick clean
+.PHONY: help install demo serve test test-unit test-e2e test-faults test-uploads test-pythons lint format lock samples bench bench-quick clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -43,6 +45,12 @@ test-unit: $(STAMP) ## the tests that need no emulator
 test-e2e: $(STAMP) ## the tests that run the whole pipeline in the AWS emulator
 	$(BIN)/python -m pytest -n $(WORKERS) -m e2e $(ARGS)
 
+test-faults: $(STAMP) ## every AWS call of a job × every fault; writes the table of docs/faults.md (about an hour)
+	$(BIN)/python -W ignore::UserWarning -m tests.faults $(ARGS)
+
+test-uploads: $(STAMP) ## 200 uploads at once through the pipeline in the emulator
+	UPLOADS_AT_ONCE=200 $(BIN)/python -m pytest tests/e2e/test_events.py -k at_once $(ARGS)
+
 test-pythons: ## the unit tests on every supported Python that this machine has
 	@tried=0; for v in $(PYTHONS); do \
 	  python=$$(command -v python$$v 2>/dev/null); \
@@ -52,11 +60,18 @@ test-pythons: ## the unit tests on every supported Python that this machine has
 	  $(MAKE) --no-print-directory test-unit VENV=.sluice/venv-$$v PYTHON=$$python || exit 1; \
 	done; test $$tried -gt 0 || { echo "None of Python $(PYTHONS) is on this machine." >&2; exit 1; }
 
-lint: $(STAMP) ## ruff, mypy --strict, cfn-lint
+$(CHECKOV)/.installed: requirements-checkov.txt $(STAMP)
+	$(BIN)/python -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-checkov.txt
+	@touch $@
+
+lint: $(STAMP) $(CHECKOV)/.installed ## ruff, mypy --strict, cfn-lint, checkov
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint infrastructure/*.yaml
+	$(BIN)/python -m ops.expanded .build/checkov
+	$(CHECKOV)/bin/checkov --framework cloudformation --skip-download --compact --quiet --directory .build/checkov
 
 format: $(STAMP) ## put the sources into ruff's format
 	$(BIN)/ruff check --fix-only --exit-zero .

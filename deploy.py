@@ -1,44 +1,58 @@
-"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``.
+"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``, and put jobs right there:
+``redrive``, ``dead-letters``.
 
 Results go to standard output (``--json``: as JSON, and nothing else there), progress to standard error. Exit status: 0
-done, 1 something failed (what stands and what to do is said), 2 usage. Which account: the AWS credentials in use;
-which region: ``--region``, or the one that is configured. With AWS_ENDPOINT_URL set, it is an emulator there.
+done, 1 something failed (what was rolled back and what stands is said), 2 usage. Which account: the AWS credentials in
+use; which region: ``--region``, or the one that is configured. With AWS_ENDPOINT_URL set, it is an emulator there.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
+from rich.table import Table
 
-from ops import deployment, leftovers, stacks
+from chalicelib.model import Job
+from ops import data, dead_letters, deployment, inspection, replay
 from ops.deployment import Deployed, Options
+from ops.inspection import Resource
+from ops.rollback import UpFailed
+from ops.sizes import size
 from ops.stacks import Tell
-from ops.target import OperatorError, Target
-from ops.workflow import NOTE
+from ops.target import Names, OperatorError, Target
+from ops.workflow import NOTE, Alarms
+
+PIPED_WIDTH_CHARS = 160
+"""Of a table where nobody's terminal says how wide it may be."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    out = Console(soft_wrap=True, highlight=False)
+    options = parser().parse_args(arguments)
+    out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH_CHARS)
     log = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         target = _target(options)
         names = target.names
         log.print(f"stage {names.stage} in account {names.account}, {names.region}", style="bold")
-        return {"plan": _plan, "up": _up, "status": _status, "down": _down}[options.command](target, options, out, log)
+        return _COMMANDS[options.command](target, options, out, log)
     except OperatorError as error:
         log.print(f"error: {error}", style="red", markup=False)
-    except (ClientError, BotoCoreError) as error:
+        if options.json and isinstance(error, UpFailed):
+            out.print_json(data={"error": error.reason, "rolled_back": error.rolled_back, "stands": error.stands})
+    except ClientError as error:
         log.print(f"error: AWS refused: {error}", style="red", markup=False)
+    except BotoCoreError as error:  # AWS was not asked, or not reached
+        log.print(f"error: {error}", style="red", markup=False)
     except KeyboardInterrupt:
         log.print("interrupted: what was done stands; run the same command again to go on", style="red")
     return 1
@@ -48,9 +62,9 @@ def _plan(target: Target, options: argparse.Namespace, out: Console, log: Consol
     with log.status("comparing") as shown:
         changes = deployment.plan(target, _options(options), _teller(shown, log))
     if options.json:
-        out.print_json(data={"stage": target.stage, "changes": changes})
+        out.print_json(data={"stage": target.stage, "changes": [change.to_json() for change in changes]})
     else:
-        out.print("\n".join(changes) or "no changes", markup=False)
+        out.print("\n".join(map(str, changes)) or "no changes", markup=False)
     return 0
 
 
@@ -66,25 +80,25 @@ def _up(target: Target, options: argparse.Namespace, out: Console, log: Console)
 
 
 def _status(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
-    names = target.names
-    found = {
-        name: [
-            dict(zip(("name", "type", "id", "status"), each, strict=True)) for each in stacks.resources(target, name)
-        ]
-        for name in (names.foundation_stack, names.workflow_stack)
-    }
-    deployed = deployment.find(target)
-    existing = leftovers.find(target)
+    with log.status("looking") as shown:
+        found = inspection.inspect(target, _teller(shown, log))
     if options.json:
-        document: dict[str, Any] = {"stage": names.stage, "stacks": found, "existing": existing}
-        out.print_json(data=document | {"deployed": deployed.to_json() if deployed else None})
+        out.print_json(data=found.to_json())
         return 0
-    for each in existing:
+    for part in dict.fromkeys(resource.part for resource in found.resources):
+        out.print(_resources(part, [resource for resource in found.resources if resource.part == part]))
+    for each in found.existing if found.deployed is None else ():
         out.print(each, markup=False)
-    if deployed is not None:
-        _print_endpoints(deployed, out)
+    if found.jobs:
+        out.print(_jobs(found.jobs))
+    for note in found.notes:
+        out.print(f"{NOTE}{note}", markup=False)
+    if found.deployed is not None:
+        _print_endpoints(found.deployed, out)
+    elif set(found.existing) <= set(data.kept(target)):
+        out.print("nothing is deployed" + (": this is the data of an earlier deployment" if found.existing else ""))
     else:
-        out.print("nothing is deployed" if not existing else "this is not a whole deployment: run up, or down")
+        out.print("this is not a whole deployment: run up, or down")
     return 0
 
 
@@ -97,17 +111,38 @@ def _down(target: Target, options: argparse.Namespace, out: Console, log: Consol
             raise OperatorError("nothing was removed")
     with log.status("starting") as shown:
         left = deployment.down(target, _teller(shown, log), delete_data=options.delete_data)
-    data = deployment.data(target)
-    kept = [each for each in left if each in data and not options.delete_data]
+    kept = [each for each in left if each in data.kept(target) and not options.delete_data]
     forgotten = [each for each in left if each not in kept]
     if options.json:
         out.print_json(data={"stage": target.stage, "kept": kept, "left": forgotten})
     else:
-        out.print("removed" + (", and kept:" if kept else ": nothing is left"))
-        out.print("\n".join(f"  {each}" for each in kept), markup=False)
+        out.print("removed, and kept:" if kept else "removed" if forgotten else "removed: nothing is left")
+        for each in kept:
+            out.print(f"  {each}", markup=False)
     if forgotten:
         raise OperatorError("these are still there:\n" + "\n".join(f"  {each}" for each in forgotten))
     return 0
+
+
+def _resources(part: str, resources: Sequence[Resource]) -> Table:
+    table = Table(title=part, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("resource", "type", "state", "drift"):
+        table.add_column(column, overflow="fold")
+    for each in resources:
+        cells = (each.name, each.kind.removeprefix("AWS::"), each.state, str(each.drift))
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _jobs(jobs: Sequence[Job]) -> Table:
+    table = Table(title="last jobs", title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("received", "job", "status", "rows read", "rejected", "error"):
+        table.add_column(column, overflow="fold")
+    for job in jobs:
+        error = job.error.code if job.error else ""
+        counts = (f"{job.rows.read:,}", f"{job.rows.rejected:,}")
+        table.add_row(*map(escape, (job.received_at, job.job_id, str(job.status), *counts, error)))
+    return table
 
 
 def _teller(shown: Status, log: Console) -> Tell:
@@ -142,13 +177,15 @@ def _options(options: argparse.Namespace) -> Options:
         chunk_size_bytes=options.chunk_size,
         max_concurrency=options.max_concurrency,
         architecture=options.architecture,
+        kms_key=options.kms_key,
+        alarms=Alarms(options.alarm_rejected, options.alarm_job_age, options.alarm_no_upload),
     )
 
 
 def _target(options: argparse.Namespace) -> Target:
     region = options.region or boto3.Session().region_name or os.environ.get("AWS_REGION")
     if not region:
-        raise OperatorError("no region: give --region, or configure one (aws configure, AWS_REGION)")
+        parser().error("no region: give --region, or configure one (aws configure, AWS_REGION)")
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint_url is None:
         return Target(options.stage, region)
@@ -156,12 +193,16 @@ def _target(options: argparse.Namespace) -> Target:
     return Target(options.stage, region, endpoint_url, {name: os.environ[name] for name in known if name in os.environ})
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deploy.py", description="Deploy Sluice into an AWS account.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The command line; ``docs/deploy.md`` is tested against it."""
+    root = argparse.ArgumentParser(prog="deploy.py", description="Deploy Sluice into an AWS account.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--stage", required=True, help='which deployment: lower-case letters and digits, such as "prod"'
+        "--stage",
+        required=True,
+        type=_stage_name,
+        help='which deployment: lower-case letters and digits, such as "prod"',
     )
     common.add_argument("--region", help="AWS region (default: the configured one)")
     common.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -172,31 +213,58 @@ def _parser() -> argparse.ArgumentParser:
         metavar="EMAIL",
         help="gets notices and alarms; repeat for more (default: as it is)",
     )
-    wanted.add_argument("--chunk-size", type=_bytes, metavar="BYTES", help="of a file, for one Lambda invocation")
+    wanted.add_argument("--chunk-size", type=size, metavar="BYTES", help="of a file, for one Lambda invocation")
     wanted.add_argument("--max-concurrency", type=_count, metavar="N", help="chunks of one file at the same time")
-    wanted.add_argument("--architecture", choices=("x86_64", "arm64"), default="x86_64", help="of the functions")
+    wanted.add_argument("--architecture", choices=("x86_64", "arm64"), help="of the functions (at first x86_64)")
+    wanted.add_argument("--kms-key", metavar="KEY", help="encrypt everything at rest with this key of yours (its ARN)")
+    alarms = (
+        ("--alarm-rejected", "PERCENT", _between(0, 100), "more of a job's rows are rejected"),
+        ("--alarm-job-age", "MINUTES", _between(5, 1440), "a job is unfinished for longer"),
+        ("--alarm-no-upload", "HOURS", _between(0, 168), "nothing was uploaded for so long; 0: no alarm"),
+    )
+    for option, unit, kind, what in alarms:
+        wanted.add_argument(option, type=kind, metavar=unit, help=f"raise an alarm when {what}")
     commands.add_parser("plan", parents=[common, wanted], help="print what up would change, and change nothing")
     commands.add_parser("up", parents=[common, wanted], help="create or change the stage; twice changes nothing")
     commands.add_parser("status", parents=[common], help="print what exists, and the endpoints")
     down = commands.add_parser("down", parents=[common], help="remove the stage, but for its data")
     down.add_argument("--delete-data", action="store_true", help="remove uploads, results and job records too")
     down.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
+    replay.add_command(commands, common)
+    dead_letters.add_command(commands, common)
+    return root
 
 
-def _bytes(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise argparse.ArgumentTypeError("at least one byte")
-    return size
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 10_000:
-        raise argparse.ArgumentTypeError("from 1 to 10000, the most that a Distributed Map runs")
-    return count
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 10000, the most that a Distributed Map runs")
+    return int(text)
 
+
+def _stage_name(text: str) -> str:
+    try:
+        return Names(text, account="", region="").stage
+    except OperatorError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+_COMMANDS = {
+    "plan": _plan,
+    "up": _up,
+    "status": _status,
+    "down": _down,
+    "redrive": replay.command,
+    "dead-letters": dead_letters.command,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

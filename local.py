@@ -11,6 +11,7 @@ Exit status: 0 every job succeeded (rejected rows within the tolerance included)
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -21,7 +22,8 @@ from typing import NoReturn
 
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
-from ops import uploads
+from ops import memory, uploads
+from ops.sizes import size
 
 _PLAIN_WIDTH = 110
 """Columns of what is printed where there is no terminal to ask: paths are not broken, logs stay readable."""
@@ -41,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--contract", type=Path, metavar="C", help="contract (default: contracts/<dataset>.json)")
         command.add_argument("--dataset", metavar="D", help="dataset (default: from the contract's or the file's name)")
         command.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out/")
-        command.add_argument("--chunk-size", type=_size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
+        command.add_argument("--chunk-size", type=size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
         command.add_argument("--json", action="store_true", help="print the job records as JSON, and nothing else")
     run.add_argument("--serve", action="store_true", help="afterwards keep the pipeline up until Ctrl-C")
 
@@ -49,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     infer.add_argument("files", nargs=1, type=Path, metavar="FILE", help="a CSV file")
 
     serve = commands.add_parser("serve", help="keep the pipeline and its API up until Ctrl-C")
-    serve.add_argument("--chunk-size", type=_size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
+    serve.add_argument("--chunk-size", type=size, metavar="BYTES", help="such as 4000000, 512KiB or 8MiB")
     return root
 
 
@@ -89,9 +91,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
+    memory.keep()
     from ops import inprocess, progress
 
-    with progress.view() as view:
+    # Standard output is the answer: what a transform prints goes beside it.
+    with progress.view() as view, contextlib.redirect_stdout(sys.stderr):
         jobs = [inprocess.check(upload, options.out, options.chunk_size, view) for upload in planned]
     _print(jobs, as_json=options.json)
     return _status(jobs)
@@ -99,14 +103,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=Path("no contract is looked for"))
+    memory.keep()
     from ops import inprocess
 
-    draft, job = inprocess.infer(planned)
-    if draft is None:
-        assert job.error is not None
-        print(f"local.py infer: {job.error.code}: {job.error.message}", file=sys.stderr)
-        return FAILED
-    print(json.dumps(draft, indent=2, ensure_ascii=False))
+    print(json.dumps(inprocess.infer(planned), indent=2, ensure_ascii=False))
     return SUCCEEDED
 
 
@@ -135,17 +135,6 @@ def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
 
 def _status(jobs: Sequence[Job]) -> int:
     return SUCCEEDED if all(job.status is Status.SUCCEEDED for job in jobs) else FAILED
-
-
-def _size(text: str) -> int:
-    """Bytes: digits, or digits with KiB or MiB."""
-    digits, factor = text, 1
-    for unit, size in (("KiB", 1024), ("MiB", 1024 * 1024)):
-        if text.endswith(unit):
-            digits, factor = text.removesuffix(unit), size
-    if not (digits.isascii() and digits.isdigit() and int(digits)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in bytes such as 4000000, 512KiB or 8MiB")
-    return int(digits) * factor
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

@@ -1,4 +1,5 @@
-"""The REST API: jobs, newest first; one job with its live progress; health. docs/api.md tells it to its users.
+"""The REST API: jobs, newest first; one job with its live progress; a failed one retried; health. docs/api.md tells it
+to its users.
 
 Every answer is JSON, every error ``{"code", "message"}``. Access is closed but for ``/health``, which tells nothing
 that an uptime check does not need.
@@ -14,12 +15,14 @@ from typing import Any, Final
 
 from chalice.app import Authorizer, AuthRequest, AuthResponse, Blueprint, Request, Response
 
-from chalicelib import wiring
+from chalicelib import telemetry, wiring
 from chalicelib.errors import Terminal, Transient
-from chalicelib.model import JSON, NO_DATASET, Job, Status, is_dataset
+from chalicelib.model import JSON, NO_DATASET, Job, Status, is_dataset, timestamp
 from chalicelib.ports import Ports
+from chalicelib.retry import retry
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
+from chalicelib.transitions import JOB_ID
 from chalicelib.version import VERSION
 
 AUTHORIZATION_TTL_SECONDS: Final = 60
@@ -33,7 +36,7 @@ LISTED_MESSAGE_CHARS: Final = 1_000
 """Longest error message in a list; the job's own route has all of it."""
 _CUT: Final = " … (cut; GET /jobs/{job_id} has the rest)"
 
-_STATUS_CODES: Final = {"bad-query": 400, "bad-cursor": 400, "job-not-found": 404}
+_STATUS_CODES: Final = {"bad-query": 400, "bad-cursor": 400, "job-not-found": 404, "job-not-failed": 409}
 """Error code → HTTP status; any other Terminal is a fault of ours: 500."""
 
 Query = Mapping[str, Sequence[str]]
@@ -54,10 +57,17 @@ def blueprint(authorizer: Authorizer) -> Blueprint:
         request = routes.current_request
         return _answer(request, lambda: get_job(wiring.ports(), job_id, _query(request)))
 
+    # No body is read, so none is asked to be JSON.
+    @routes.route("/jobs/{job_id}/retry", methods=["POST"], authorizer=authorizer, content_types=[])
+    def job_retry(job_id: str) -> Response:
+        request = routes.current_request
+        return _answer(request, lambda: retry_job(wiring.ports(), job_id, _query(request)), status_code=202)
+
     @routes.route("/health")
     def healthy() -> Response:
         return _answer(routes.current_request, lambda: health(wiring.settings()))
 
+    routes.register_middleware(_logged, "http")
     routes.register_middleware(_chalices_own_errors, "http")
     return routes
 
@@ -77,6 +87,11 @@ class Refusal(AuthResponse):
 
 def authorize(request: AuthRequest) -> AuthResponse:
     """Allow every route to the bearer of the token, and none to anyone else. Compared in constant time."""
+    with telemetry.invocation("authorize", None, {}):  # Chalice hands an authorizer no context
+        return _allowed(request)
+
+
+def _allowed(request: AuthRequest) -> AuthResponse:
     scheme, _, given = request.token.strip().partition(" ")
     expected = wiring.api_token().value()
     same = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), expected.encode())
@@ -111,6 +126,14 @@ def get_job(ports: Ports, job_id: str, query: Query) -> JSON:
     if job is None:
         raise Terminal("job-not-found", "there is no job of this id")
     return _with_live_progress(ports, job).to_json()
+
+
+def retry_job(ports: Ports, job_id: str, query: Query) -> JSON:
+    """The job record, RECEIVED once more. Errors: ``Terminal("job-not-found")``, ``Terminal("job-not-failed")``."""
+    _single_values(query, known=())
+    job = retry(ports.jobs, ports.executions, job_id, timestamp(ports.clock()))
+    logger.info("retried", job_id=job.job_id, dataset=job.dataset, attempt=job.attempt)
+    return job.to_json()
 
 
 def health(settings: Settings) -> JSON:
@@ -181,10 +204,10 @@ def _bad(parameter: str, problem: str) -> Terminal:
     return Terminal("bad-query", f"{parameter[:64]}: {problem}")
 
 
-def _answer(request: Request, document: Callable[[], JSON]) -> Response:
+def _answer(request: Request, document: Callable[[], JSON], status_code: int = 200) -> Response:
     """The document, or the error that hindered it, as JSON. What is unexpected Chalice logs, and answers with 500."""
     try:
-        return _response(200, document())
+        return _response(status_code, document())
     except Transient as error:
         logger.warning("answered 503", route=request.path, code=error.code, reason=error.message)
         return _response(503, _error(error.code, error.message), {"Retry-After": str(RETRY_AFTER_SECONDS)})
@@ -202,6 +225,15 @@ def _response(status_code: int, body: JSON, headers: Mapping[str, str] | None = 
 
 def _error(code: str, message: str) -> JSON:
     return {"code": code, "message": message}
+
+
+def _logged(event: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Every line of a request carries its keys; the job's id among them, if it is one and not just any text."""
+    asked = (event.uri_params or {}).get("job_id", "")
+    with telemetry.invocation("api", event.lambda_context, {"job_id": asked} if JOB_ID.fullmatch(asked) else {}):
+        response = get_response(event)
+        logger.info("answered", route=event.context.get("resourcePath"), status_code=response.status_code)
+        return response
 
 
 def _chalices_own_errors(event: Request, get_response: Callable[[Request], Response]) -> Response:

@@ -11,6 +11,7 @@ Two kinds of trouble are kept apart:
 
 from __future__ import annotations
 
+import traceback
 from typing import Final
 
 FINDINGS: Final[dict[str, str]] = {
@@ -71,3 +72,28 @@ def from_text(text: str) -> tuple[str, str]:
     if not separator or not code or " " in code:
         return "internal-error", text
     return code, message
+
+
+def place(error: BaseException) -> str:
+    """An unexpected exception by its class and the line that raised it, without its text: that may hold a cell.
+
+    >>> try: int("secret")
+    ... except ValueError as error: place(error).startswith("ValueError in ")
+    True
+    """
+    lines = traceback.extract_tb(error.__traceback__)
+    ours = [line for line in lines if "chalicelib" in line.filename] or lines
+    where = f" in {ours[-1].filename.rpartition('/')[2]}, line {ours[-1].lineno}" if ours else ""
+    return type(error).__name__ + where
+
+
+def frames(error: BaseException) -> str:
+    """The lines of code that an exception came through, its causes' first, each with its class and without its text."""
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
+        chain.append(before)
+    lines: list[str] = []
+    for each in reversed(chain):
+        lines += [f"{at.filename}, line {at.lineno}, in {at.name}" for at in traceback.extract_tb(each.__traceback__)]
+        lines.append(type(each).__name__)
+    return "\n".join(lines)

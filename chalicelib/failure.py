@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from chalicelib import errors
+from chalicelib import errors, publication
 from chalicelib.model import JSON, Failure, source_from_event, timestamp
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
@@ -13,12 +13,14 @@ from chalicelib.settings import Settings
 
 def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Write to the job why its execution failed: ``payload`` is ``{"execution": ARN, "event": the workflow's input,
-    "failure": {"Error", "Cause"}}``. Gives ``{"job_id", "dataset"}``.
+    "failure": {"Error", "Cause"}}``. Gives ``{"job_id", "dataset"}``. A job whose outputs are
+    decided is finished instead (``publication.py``).
     """
     source, execution = source_from_event(payload["event"]), payload["execution"]
     now = timestamp(ports.clock())
     ports.jobs.claim(source, execution, now)
-    ports.jobs.fail(source.job_id, execution, failure_of(payload.get("failure") or {}), now)
+    failure = failure_of(payload.get("failure") or {})
+    publication.end(ports, settings.results_bucket, source.job_id, execution, failure, now)
     return {"job_id": source.job_id, "dataset": source.dataset}
 
 

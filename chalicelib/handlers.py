@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, Protocol
 
-from chalicelib import telemetry, wiring
+from chalicelib import errors, metrics, telemetry, wiring
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.model import JSON
 from chalicelib.ports import Ports
@@ -35,16 +35,22 @@ def step(handled: Handled) -> Callable[[JSON, Any], JSON]:
 
     Errors leave as a class named exactly ``Terminal`` or ``Transient`` with the message ``"code: message"``, because
     Step Functions matches a Retry's and a Catch's error names to the letter (a subclass would match neither). Any other
-    exception is a fault in the code and passes through unchanged: the workflow's ``States.ALL`` catches it.
+    exception is a fault in the code, and leaves as ``Terminal("internal-error")`` that names its class and line: its
+    own text, which may quote a cell, would stand in the log, the execution's history, the job and its notice.
     """
 
     @wraps(handled)
     def handler(payload: JSON, context: Any) -> JSON:
-        with telemetry.invocation(handled.__name__, context, payload):
-            try:
-                return handled(wiring.ports(), wiring.settings(), payload)
-            except SluiceError as error:
-                raise _as_the_workflow_knows_it(error) from error
+        settings = wiring.settings()
+        try:
+            with telemetry.invocation(handled.__name__, context, payload):
+                result = handled(wiring.ports(), settings, payload)
+                metrics.step_ended(settings.stage, payload, result)
+                return result
+        except SluiceError as error:
+            raise _as_the_workflow_knows_it(error) from error
+        except Exception as error:  # noqa: BLE001 - whatever it is; it was logged, and fails the state
+            raise Terminal("internal-error", f"{errors.place(error)}: the function's log has the rest") from None
 
     return handler
 

@@ -164,7 +164,9 @@ class Job:
     started_at: str | None = None
     finished_at: str | None = None
     execution: str | None = None
-    """ARN of the Step Functions execution that claimed the job."""
+    """ARN of the Step Functions execution that claimed the job, or, before that, that a retry wants to claim it."""
+    attempt: int = 1
+    """How many times the job was to be done: 1, and one more with each retry."""
     contract: str | None = None
     """``given``, or ``inferred`` where the dataset has no contract."""
     encoding: str | None = None
@@ -175,6 +177,8 @@ class Job:
     chunks: Chunks = field(default_factory=Chunks)
     reasons: tuple[Reason, ...] = ()
     """The most frequent (code, field) pairs among the findings, most frequent first, ten at the most."""
+    reasons_omitted: int = 0
+    """How many more such pairs there are."""
     outputs: dict[str, str] = field(default_factory=dict)
     """Output name (``manifest``, ``report``, ``rejects``, ``summary``, ``contract``, ``data``) → ``s3://`` URI."""
     error: Failure | None = None
@@ -182,6 +186,11 @@ class Job:
     @classmethod
     def received(cls, source: Source, received_at: str) -> Self:
         return cls(source.job_id, source.dataset, Status.RECEIVED, source, received_at)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether every output is written, and recorded: the job can only succeed now (``publication.py``)."""
+        return self.status is Status.STORING and "manifest" in self.outputs
 
     def with_(self, **changes: Any) -> Job:
         return replace(self, **changes)
@@ -202,6 +211,18 @@ class Job:
         known["reasons"] = tuple(Reason(**reason) for reason in known.get("reasons") or ())
         known["error"] = Failure(**known["error"]) if known.get("error") else None
         return cls(**known)
+
+
+def execution_name(job_id: str, attempt: int) -> str:
+    """The name of the execution that does a job for the ``attempt``-th time, at most 80 characters of ``[a-z0-9-]``.
+
+    An attempt has a name of its own, because a closed execution's name cannot be used again for 90 days:
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+
+    >>> execution_name("orders-0a98506ec5f4f8734f10", 1), execution_name("orders-0a98506ec5f4f8734f10", 2)
+    ('orders-0a98506ec5f4f8734f10', 'orders-0a98506ec5f4f8734f10-2')
+    """
+    return job_id if attempt == 1 else f"{job_id}-{attempt}"
 
 
 def source_from_event(event: JSON) -> Source:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from chalicelib import telemetry
+from chalicelib import metrics, telemetry
 from chalicelib.errors import SluiceError, Terminal
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET, Job, Rows, Status
 from chalicelib.ports import Notices, Ports
@@ -24,11 +24,12 @@ STUCK: Final = "STUCK"
 """The values of the attribute ``status`` beside a job's own SUCCEEDED and FAILED."""
 
 _UPLOAD_AGAIN: Final = "Upload the file again: that makes a new job."
-_CONTRACT: Final = "Correct what is named in {contract}. {again}"
+_RETRY: Final = "Then retry the job: POST /jobs/{job_id}/retry, or `deploy.py redrive {job_id}`."
+_CONTRACT: Final = "Correct what is named in {contract}. {retry}"
 _FILE: Final = "Have the file exported as delimited text (CSV) in UTF-8. {again}"
-_TRANSFORM: Final = "Correct the dataset's transform, and deploy it. {again}"
+_TRANSFORM: Final = "Correct the dataset's transform, and deploy it. {retry}"
 _ENCODING: Final = 'State the file\'s "encoding" in {contract}, or have the file written as UTF-8. {again}'
-_FAULT: Final = "This is a fault in Sluice or in its set-up: look at the logs of the function. {again}"
+_FAULT: Final = "This is a fault in Sluice or in its set-up: look at the logs of the function. {retry}"
 _ADVICE: Final[dict[str, str]] = {
     # the contract
     "invalid-contract": _CONTRACT,
@@ -37,9 +38,9 @@ _ADVICE: Final[dict[str, str]] = {
     "bad-partition": _CONTRACT,
     "reference-type": _CONTRACT,
     "reference-missing": (
-        "Upload the dataset that the foreign key names first, or remove the key from {contract}. {again}"
+        "Upload the dataset that the foreign key names first, or remove the key from {contract}. {retry}"
     ),
-    "reference-too-large": "Remove the foreign key from {contract}, and check it where the data is read. {again}",
+    "reference-too-large": "Remove the foreign key from {contract}, and check it where the data is read. {retry}",
     "header-mismatch": "Rename the columns that are named, or change the fields of {contract}. {again}",
     "tolerance-exceeded": (
         "Open the rejects, which name every finding, correct the file, and upload it again. "
@@ -66,22 +67,22 @@ _ADVICE: Final[dict[str, str]] = {
     "transform-failed": _TRANSFORM,
     "transform-schema": _TRANSFORM,
     # the execution
-    "timed-out": "Look at the execution's history for the slow state; a larger file may need a longer timeout. {again}",
-    "aborted": "Someone stopped the execution. {again}",
-    "execution-failed": "Look at the execution's history and the logs of the function that failed. {again}",
-    "execution-lost": "The execution ended without a trace in the job. Look at the logs. {again}",
+    "timed-out": "Look at the execution's history for the slow state; a larger file may need a longer timeout. {retry}",
+    "aborted": "Someone stopped the execution, and the job stays stopped. Look why it was stopped. {retry}",
+    "execution-failed": "Look at the execution's history and the logs of the function that failed. {retry}",
+    "execution-lost": "The execution ended without a trace in the job. Look at the logs. {retry}",
     # the set-up
     "chunk-failed": (
         "Look at the log of the function process-chunk. Where it was refused to run (Throttles on the dashboard), raise"
         " the account's concurrency or lower --max-concurrency; where it ran out of time or memory, choose a smaller"
-        " --chunk-size. {again}"
+        " --chunk-size. {retry}"
     ),
     "throttled": (
         "Ask AWS for more concurrent executions of Lambda functions in this account and region, or deploy with a lower"
-        " --max-concurrency. {again}"
+        " --max-concurrency. {retry}"
     ),
-    "access-denied": "Grant the function's role the permission that is named (`deploy.py up` does). {again}",
-    "aws-unavailable": "AWS did not answer in spite of retries. {again}",
+    "access-denied": "Grant the function's role the permission that is named (`deploy.py up` does). {retry}",
+    "aws-unavailable": "AWS did not answer in spite of retries. {retry}",
     "internal-error": _FAULT,
     "ledger-unbalanced": _FAULT,
     "not-settled": _FAULT,
@@ -112,7 +113,7 @@ def notify(ports: Ports, settings: Settings, payload: JSON) -> JSON:
         raise Terminal("job-not-found", f"there is no job {payload['job_id']}")
     if job.status.is_final:
         publish(ports.notices, compose(job, settings.results_bucket))
-        telemetry.job_ended(job, settings.stage)
+        metrics.job_ended(job, settings.stage)
     else:
         telemetry.logger.warning("not at its end: nothing to tell", status=str(job.status))
     return {"job_id": job.job_id, "dataset": job.dataset, "status": str(job.status)}
@@ -148,7 +149,7 @@ def compose_stuck(job: Job, minutes: int) -> Message:
         _facts(job),
         f"Chunks done: {job.chunks.done} of {job.chunks.planned}." if job.chunks.planned else "",
         "What to do next: look at the execution's history. A large file may simply need the time; an execution that"
-        " makes no progress can be stopped, and the file uploaded again.",
+        " makes no progress can be stopped, and the job retried.",
     ]
     return Message(
         subject=f"Sluice: {job.dataset} still {job.status} after {minutes} minutes",
@@ -225,7 +226,7 @@ def _reasons(job: Job) -> str:
         f"  {reason.count:>{width},}  {reason.code}" + (f" in {_plain(reason.field)}" if reason.field else "")
         for reason in shown
     ]
-    more = len(job.reasons) - len(shown)
+    more = len(job.reasons) - len(shown) + job.reasons_omitted
     return "\n".join(["The most frequent findings:", *lines, *([f"  and {more} more: see the report"] if more else [])])
 
 
@@ -266,7 +267,8 @@ def _correct_the_rejects(job: Job) -> str:
 def _advice(job: Job) -> str:
     code = job.error.code if job.error else "internal-error"
     template = _ADVICE.get(code, "Remove the cause that the message names. {again}")
-    return template.format(contract=_contract_uri(job), again=_UPLOAD_AGAIN, bucket=job.source.bucket)
+    retry = _RETRY.format(job_id=job.job_id)
+    return template.format(contract=_contract_uri(job), again=_UPLOAD_AGAIN, retry=retry, bucket=job.source.bucket)
 
 
 def _contract_uri(job: Job) -> str:

@@ -60,6 +60,9 @@ class Objects(Protocol):
     def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
         """Copy within a bucket on the server's side, provided that the source's ETag is still ``etag``."""
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Where there is no such object, nothing happens. A bucket with versions keeps them."""
+
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]: ...
 
 
@@ -84,6 +87,14 @@ class Jobs(Protocol):
         Claiming again by the same execution returns the job; None where another execution holds or has finished it.
         """
 
+    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
+        """Give a FAILED job to a new execution, for the ``attempt``-th time: RECEIVED again, with no trace of how it
+        failed. Whatever the executions before still write is refused from then on.
+
+        Asking again for the same attempt and execution returns the job as it stands; None (nothing changed) where there
+        is no such job, where it is not FAILED, or where ``attempt`` is not the one that follows.
+        """
+
     def advance(
         self,
         job_id: str,
@@ -96,6 +107,7 @@ class Jobs(Protocol):
         encoding: str | None = None,
         compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
+        reasons_omitted: int | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:
@@ -104,7 +116,8 @@ class Jobs(Protocol):
         """
 
     def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
-        """Set FAILED unless the job is final already or another execution holds it (then None: nothing changed).
+        """Set FAILED unless the job is final already, its outputs are decided (``Job.is_decided``) or another execution
+        holds it (then None: nothing changed).
 
         ``execution`` None: only a job that no execution has claimed. Failing it again alike returns the job.
         """
@@ -133,10 +146,13 @@ class MapProgress:
 class Executions(Protocol):
     """Runs of the workflow (Step Functions)."""
 
-    def start(self, source: Source) -> str:
-        """Start the workflow for a source, named by its job id, and return the execution's ARN. Starting one that
-        exists already (running or closed) is success: an upload is processed once.
+    def start(self, source: Source, attempt: int = 1) -> str:
+        """Start the workflow for a source, named by its job id and the attempt, and return the execution's ARN.
+        Starting one that exists already (running or closed) is success: an attempt is made once.
         """
+
+    def arn(self, job_id: str, attempt: int) -> str:
+        """The ARN that ``start`` gives the execution, whether it exists or not."""
 
     def status(self, execution: str) -> str | None:
         """``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``TIMED_OUT``, ``ABORTED``; None where there is no such execution."""

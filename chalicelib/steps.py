@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from dataclasses import replace
 from functools import lru_cache
 
-from chalicelib import errors
+from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
 from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.deliver import try_out
-from chalicelib.engine.plan import Plan, Task, draw, first_tasks
+from chalicelib.engine.plan import Mode, Plan, Task, draw, first_tasks
 from chalicelib.model import (
     CONTRACTS_PREFIX,
+    INCOMING_PREFIX,
     JSON,
     NO_DATASET,
     Chunks,
@@ -43,20 +43,23 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Claim the job, read its contract, find out what the file is, and cut it into the first round's tasks.
 
     ``payload``: ``{"execution": ARN, "event": the workflow's input}``. Gives ``{"job_id", "dataset", "action":
-    "process" | "skip", "round": {"number", "bucket", "key", "chunks"}, "timeline": [...]}``.
+    "process" | "aggregate" | "skip", "attempt": int, "round": {"number", "bucket", "key", "chunks"}, "timeline":
+    [...]}``; ``aggregate`` where every chunk stands already, from an earlier attempt.
     """
     started = timestamp(ports.clock())
     source, execution = source_from_event(payload["event"]), payload["execution"]
     told: JSON = {"job_id": source.job_id, "dataset": source.dataset}
     if source.key.endswith("/") and source.size_bytes == 0:
         return told | {"action": "skip"}  # a folder made in the console
-    if ports.jobs.claim(source, execution, started) is None:
+    job = ports.jobs.claim(source, execution, started)
+    if job is None:
         return told | {"action": "skip"}
     plan = _plan(ports, settings, source)
-    mode = "survey" if plan.contract is None else "process"
-    workspace = Workspace(ports.objects, settings.results_bucket, source.job_id)
+    mode: Mode = "survey" if plan.contract is None else "process"
+    workspace = Workspace.of_job(ports.objects, settings.results_bucket, source.job_id, job.attempt)
     plan = references.pin(workspace, plan, execution)
-    tasks = first_tasks(plan, workspace.put_plan(1, plan), "survey" if plan.contract is None else "process", MAX_CHUNKS)
+    workspace = workspace.planned(plan)
+    tasks = first_tasks(plan, workspace.put_plan(1, plan), mode, MAX_CHUNKS)
     reference = workspace.put_round(1, tasks)
     ports.jobs.advance(
         source.job_id,
@@ -68,12 +71,13 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
         compression=plan.text.compression,
     )
     timeline = [{"stage": "ValidateData", "start": started, "end": timestamp(ports.clock())}]
-    return told | {"action": "process", "round": reference, "timeline": timeline}
+    action = "process" if reference["chunks"] else "aggregate"
+    return told | {"action": action, "attempt": job.attempt, "round": reference, "timeline": timeline}
 
 
 def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
     if source.dataset == NO_DATASET:
-        raise errors.Terminal("no-dataset", "the object is not in a folder incoming/<dataset>/ of the inbox")
+        raise errors.Terminal("no-dataset", _why_no_dataset(source.key))
     found = ports.objects.head(source.bucket, source.key, source.version_id)
     source = Source(source.bucket, source.key, source.version_id, found.size_bytes, found.etag)
     contract = _contract(ports.objects, settings, source.dataset)
@@ -94,6 +98,18 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
     return plan
 
 
+def _why_no_dataset(key: str) -> str:
+    folder, inside, rest = key.removeprefix(INCOMING_PREFIX).partition("/")
+    if not inside or not key.startswith(INCOMING_PREFIX):
+        return "the object is not in a folder incoming/<dataset>/ of the inbox"
+    if ".." in rest.split("/"):
+        return 'a folder of the object is called ".."'
+    return (
+        f'the folder "{folder}" cannot be a dataset: letters, digits, ".", "_" and "-" only, at most 64, beginning with'
+        " a letter or digit"
+    )
+
+
 def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | None:
     found = objects.get_with_etag(settings.inbox_bucket, f"{CONTRACTS_PREFIX}{dataset}.json")
     # A draft that somebody has taken over as the dataset's contract is a given one.
@@ -101,15 +117,15 @@ def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | 
 
 
 def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
-    """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks}``. Gives ``{}``: a Map's results count
-    against the limit on a state's output, however many there are.
+    """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks, "job_id", "dataset"}``, the latter for the
+    log. Gives ``{}``: a Map's results count against the limit on a state's output, however many there are.
 
     A chunk that cannot be done says so in its report, for AggregateData to judge: a Map tells no more of a child's
     error than that there were too many.
     """
     task = Task.from_json(payload["task"])
     plan = _parsed_plan(ports.objects.get(settings.results_bucket, task.plan))
-    workspace = Workspace(ports.objects, settings.results_bucket, plan.source.job_id)
+    workspace = Workspace.holding(ports.objects, settings.results_bucket, task.plan)
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
@@ -124,12 +140,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
 
 def _log_failure(task: Task, failure: errors.Terminal) -> None:
-    """The failure with the lines of code that it came through, but without the exception's own text: that may hold a
-    cell's value.
-    """
-    cause = failure.__cause__ or failure
-    frames = "".join(traceback.format_tb(cause.__traceback__))
-    _LOG.error("chunk %d failed: %s\n%s%s", task.index, failure, frames, type(cause).__name__)
+    _LOG.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
 
 
 @lru_cache(maxsize=4)
@@ -143,14 +154,17 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     all stand, reconcile the ledger and merge their partial results.
 
     ``payload``: ``{"job": what ValidateData or the previous AggregateData gave, "execution": ARN}``; gives the same
-    shape, ``action`` being ``process`` (one more round) or ``store``.
+    shape, ``action`` being ``process`` (one more round) or ``store`` (then with ``repair_rounds``, how many it took).
     """
     job: JSON = payload["job"]
     execution = payload["execution"]
     started = timestamp(ports.clock())
-    workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
-    state = settling.State.load(workspace, job["round"]["number"])
+    state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
     following = settling.next_round(state, ports.objects)
+    while following is not None and not following["chunks"]:  # the whole round stands, from an earlier attempt
+        job = job | {"round": following}
+        state = settling.State.load(state.workspace, following["number"])
+        following = settling.next_round(state, ports.objects)
     timeline = [*job["timeline"], {"stage": "ProcessData", "start": job["timeline"][-1]["end"], "end": started}]
     if following is not None:
         ports.jobs.advance(job["job_id"], execution, Status.PROCESSING, chunks=state.chunks)
@@ -159,25 +173,32 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     ports.jobs.advance(job["job_id"], execution, Status.AGGREGATING, chunks=state.chunks, rows=state.rows)
     settling.merge(state)
     timeline.append({"stage": "AggregateData", "start": started, "end": timestamp(ports.clock())})
-    return job | {"action": "store", "timeline": timeline}
+    return job | {"action": "store", "repair_rounds": state.repair_rounds, "timeline": timeline}
 
 
 def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Publish what AggregateData merged: the manifest is the last object written, then the dataset's current jobs are
-    switched by one put. Takes what ``aggregate_data`` takes; gives ``{"job_id", "dataset"}``.
+    switched by one put. Takes what ``aggregate_data`` takes; gives ``{"job_id", "dataset", "timeline"}``.
 
     Errors: ``Terminal("tolerance-exceeded")``, after the rejects and the report have been written.
     """
     job: JSON = payload["job"]
     execution = payload["execution"]
-    told = {"job_id": job["job_id"], "dataset": job["dataset"]}
+    told: JSON = {"job_id": job["job_id"], "dataset": job["dataset"]}
     record = ports.jobs.get(job["job_id"])
     if record is not None and record.status is Status.SUCCEEDED and record.execution == execution:
-        return told  # done before, and the reply was lost
+        return told | {"timeline": job["timeline"]}  # done before, and the reply was lost
+    if record is not None and record.is_decided and record.execution == execution:
+        publication.finish(ports, settings.results_bucket, record)
+        return told | {"timeline": job["timeline"]}
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
-    workspace = Workspace(ports.objects, settings.results_bucket, job["job_id"])
-    state = settling.State.load(workspace, job["round"]["number"])
+    state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
-    publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
-    return told
+    timeline = publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
+    return told | {"timeline": timeline}
+
+
+def _workspace(ports: Ports, settings: Settings, job: JSON) -> Workspace:
+    """Where the round that ``job`` refers to lies. A job that was begun by an earlier release tells no attempt."""
+    return Workspace.holding(ports.objects, settings.results_bucket, job["round"]["key"], job.get("attempt", 1))

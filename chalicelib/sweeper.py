@@ -14,9 +14,9 @@ from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
-from chalicelib import notify
+from chalicelib import metrics, notify
 from chalicelib.errors import SluiceError, Terminal, Transient
-from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, timestamp
+from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, Status, timestamp
 from chalicelib.ports import Ports, Stored
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
@@ -37,13 +37,15 @@ Chore = tuple[str, Callable[[], Outcome | None]]
 
 
 def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
-    """Start what has waited, end what has died and tell of what is stuck for ``settings.stuck_after_minutes``.
+    """Measure how old the oldest unfinished job is; then start what has waited, end what has died and tell of what is
+    stuck for ``settings.stuck_after_minutes``.
 
     ``document``: EventBridge's scheduled event; its ``time`` is the time now. Returns how many uploads were
     ``started``, ``ended``, ``stuck``, and ``found`` without a job. One upload's trouble keeps no other waiting.
     Errors: ``Transient("sweep-incomplete")`` after all were looked after, so that Lambda's retry and the alarm see it.
     """
     now = datetime.fromisoformat(document["time"])
+    metrics.swept(settings.stage, _oldest_seconds(ports, now))
     tally = {"started": 0, "ended": 0, "stuck": 0, "found": 0}
     troubles = 0
     for about, chore in chain(_unfinished(ports, settings, now), _unregistered(ports, settings, now)):
@@ -61,6 +63,23 @@ def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
     return tally
 
 
+def _oldest_seconds(ports: Ports, now: datetime) -> float:
+    """The age of the oldest unfinished job; 0 where every job has ended."""
+    for listed in sorted(ports.jobs.unfinished(timestamp(now)), key=lambda job: _age(job, now), reverse=True):
+        try:
+            job = ports.jobs.get(listed.job_id)  # the listing comes from an index, which may lag behind the record
+        except SluiceError:
+            job = listed  # what can be done about it is told where the job is looked after
+        if job is not None and not job.status.is_final:
+            return _age(job, now).total_seconds()
+    return 0.0
+
+
+def _age(job: Job, now: datetime) -> timedelta:
+    """Since the job's execution took it up, or, where none did, since it was received."""
+    return now - datetime.fromisoformat(job.started_at or job.received_at)
+
+
 def _unfinished(ports: Ports, settings: Settings, now: datetime) -> Iterator[Chore]:
     before = timestamp(now - timedelta(minutes=settings.stuck_after_minutes))
     for listed in ports.jobs.unfinished(before):
@@ -71,21 +90,22 @@ def _look_after(ports: Ports, settings: Settings, job_id: str, now: datetime) ->
     job = ports.jobs.get(job_id)  # the listing comes from an index, which may lag behind the record
     if job is None or job.status.is_final:
         return None
-    if job.execution is None:
-        execution = ports.executions.start(job.source)
+    if job.status is Status.RECEIVED:  # not claimed: an upload, or a retry, that may never have started
+        execution = ports.executions.start(job.source, job.attempt)
         status = ports.executions.status(execution)
         if status in (None, _RUNNING):  # None: just started, and not yet to be seen
             return "started"
         # An earlier sweep started it, and it ended before it claimed the job.
         return "ended" if end_job(ports, settings, job, execution, status, timestamp(now)) else None
-    status = ports.executions.status(job.execution)
+    execution = job.execution or ""
+    status = ports.executions.status(execution)
     if status != _RUNNING:
-        return "ended" if end_job(ports, settings, job, job.execution, status, timestamp(now)) else None
+        return "ended" if end_job(ports, settings, job, execution, status, timestamp(now)) else None
     return _tell_once(ports, settings, job, now)
 
 
 def _tell_once(ports: Ports, settings: Settings, job: Job, now: datetime) -> Outcome | None:
-    age = now - datetime.fromisoformat(job.started_at or job.received_at)
+    age = _age(job, now)
     limit = timedelta(minutes=settings.stuck_after_minutes)
     if not limit <= age < limit + timedelta(minutes=INTERVAL_MINUTES):
         return None
@@ -107,7 +127,7 @@ def _unregistered(ports: Ports, settings: Settings, now: datetime) -> Iterator[C
         last = known.get((stored.key, stored.etag))
         # The same bytes may have come before under the same key: only a job as young as the object is the object's.
         if last is None or stored.last_modified is None or last < stored.last_modified:
-            yield stored.key, partial(_register, ports, stored)
+            yield stored.key, partial(_register, ports, settings, stored)
 
 
 def _registered_since(ports: Ports, since: datetime) -> dict[tuple[str, str], datetime]:
@@ -128,7 +148,7 @@ def _registered_since(ports: Ports, since: datetime) -> dict[tuple[str, str], da
         cursor = page.cursor
 
 
-def _register(ports: Ports, listed: Stored) -> Outcome | None:
+def _register(ports: Ports, settings: Settings, listed: Stored) -> Outcome | None:
     try:
         stored = ports.objects.head(listed.bucket, listed.key)
     except Terminal as error:
@@ -143,4 +163,5 @@ def _register(ports: Ports, listed: Stored) -> Outcome | None:
     received = listed.last_modified or ports.clock()
     ports.jobs.register(source, timestamp(received))
     ports.executions.start(source)
+    metrics.upload_seen(settings.stage, source.dataset, source.job_id)
     return "found"

@@ -1,8 +1,8 @@
-"""Structured logs and metrics.
+"""Structured logs.
 
 Every log line is JSON and names the function, whether the process is new (``cold_start``), and, as far as the event
-tells, the job, its dataset and the chunk. Metrics leave in CloudWatch's embedded format, as a line of the log: no call,
-no throttle, no permission. Neither ever holds a cell's value.
+tells, the job, its dataset and the chunk. None holds a cell's value: an unexpected exception is logged by its class and
+the lines that it came through, for its own text may quote the cell that it choked on. ``metrics.py`` does the counting.
 
 Traces need no code: with active tracing Lambda and Step Functions send their segments themselves, and every log line
 carries the trace's id. The X-Ray SDK is left out: it is in maintenance only, and lengthens every cold start.
@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from time import perf_counter
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from chalicelib import errors
 from chalicelib.errors import SluiceError
-from chalicelib.model import JSON, Job, Status, source_from_event
-
-NAMESPACE: Final = "Sluice"
+from chalicelib.model import JSON, source_from_event
 
 logger: Final = Logger(service="sluice", serialize_stacktrace=False)
 """Its underlying logger is ``logging.getLogger("sluice")``, the one that Chalice's ``app.log`` is."""
@@ -35,7 +32,7 @@ def invocation(function: str, context: Any, payload: JSON) -> Iterator[None]:
     """Log the start, the end and the seconds of one invocation; every line in between carries its keys.
 
     ``context`` is Lambda's context object or None. An exception passes through: one of ours is logged by code and
-    message, an unexpected one with its traceback.
+    message, an unexpected one by its class and its way through the code.
     """
     keys = {
         "function": function,
@@ -50,12 +47,12 @@ def invocation(function: str, context: Any, payload: JSON) -> Iterator[None]:
             yield
         except SluiceError as error:
             kind, code, reason = type(error).__name__, error.code, error.message
-            logger.warning("refused", seconds=round(perf_counter() - began, 3), kind=kind, code=code, reason=reason)
+            logger.warning("refused", seconds=_since(began), kind=kind, code=code, reason=reason)
             raise
-        except Exception:
-            logger.exception("failed", seconds=round(perf_counter() - began, 3))
+        except Exception as error:
+            logger.error("failed", seconds=_since(began), kind=type(error).__name__, frames=errors.frames(error))
             raise
-        logger.info("ended", seconds=round(perf_counter() - began, 3))
+        logger.info("ended", seconds=_since(began))
 
 
 def subject(payload: JSON) -> dict[str, str | int]:
@@ -66,27 +63,18 @@ def subject(payload: JSON) -> dict[str, str | int]:
         found = {"job_id": source.job_id, "dataset": source.dataset}
     except (KeyError, TypeError, ValueError, AttributeError):
         pass  # not the execution's input: the step itself says what is wrong with it
-    for part in (payload, payload.get("job"), payload.get("task")):
+    for part in (payload, payload.get("job")):
         if isinstance(part, dict):
-            found |= {key: part[key] for key in ("job_id", "dataset", "chunk") if isinstance(part.get(key), str | int)}
+            found |= {key: part[key] for key in ("job_id", "dataset") if isinstance(part.get(key), str)}
+    task = payload.get("task")
+    if isinstance(task, dict):
+        found |= {name: task[key] for name, key in _OF_A_TASK.items() if isinstance(task.get(key), int)}
     return found
 
 
-def job_ended(job: Job, stage: str) -> None:
-    """Publish one job's counts as metrics, by stage and dataset: rows, bytes, and seconds from upload to end."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service="sluice")
-    metrics.set_default_dimensions(stage=stage, dataset=job.dataset)
-    metrics.add_metric("JobsSucceeded", MetricUnit.Count, int(job.status is Status.SUCCEEDED))
-    metrics.add_metric("JobsFailed", MetricUnit.Count, int(job.status is Status.FAILED))
-    metrics.add_metric("RowsRead", MetricUnit.Count, job.rows.read)
-    metrics.add_metric("RowsValid", MetricUnit.Count, job.rows.valid)
-    metrics.add_metric("RowsRejected", MetricUnit.Count, job.rows.rejected)
-    metrics.add_metric("SourceSize", MetricUnit.Bytes, job.source.size_bytes)
-    if job.finished_at is not None:
-        metrics.add_metric("SecondsToEnd", MetricUnit.Seconds, _seconds(job.received_at, job.finished_at))
-    metrics.add_metadata("job_id", job.job_id)
-    metrics.flush_metrics()
+_OF_A_TASK: Final = {"chunk": "index", "round": "round"}
+"""Key of a log line → key of an item of the Distributed Map (``engine.plan.Task``)."""
 
 
-def _seconds(start: str, end: str) -> float:
-    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+def _since(began: float) -> float:
+    return round(perf_counter() - began, 3)

@@ -40,17 +40,34 @@ def registered(current: Job | None, source: Source, received_at: str) -> Job:
 def claimed(current: Job | None, source: Source, execution: str, at: str) -> Job | None:
     """The record bound to ``execution``; None where another execution has it, or where it is final unclaimed.
 
-    The same execution gets its own record back as it stands, final or not.
+    The same execution gets its own record back as it stands, final or not; but one that a retry has only meant for it
+    becomes VALIDATING, as any other.
     """
     if current is None:
         current = Job.received(source, at)
-    if current.execution == execution:
-        return current
-    if current.execution is not None or current.status is not Status.RECEIVED:
+    if current.execution not in (None, execution):
         return None
+    if current.status is not Status.RECEIVED:
+        return current if current.execution == execution else None
     # S3's notification and EventBridge's event race to register; the one that came first may lack the ETag or size.
     known = current.source if current.source.etag else source
     return replace(current, status=Status.VALIDATING, execution=execution, started_at=at, source=known)
+
+
+def retried(current: Job | None, attempt: int, execution: str, at: str) -> Job | None:
+    """The FAILED record meant for ``execution``, RECEIVED again, its failure forgotten; None where that may not be.
+
+    The condition is the attempt: of any number of retries of one failure, told of the same next attempt, one moves the
+    record, and the others find it moved. A retry that arrives when its own attempt has failed, too, moves nothing.
+    """
+    if current is None:
+        return None
+    if (current.attempt, current.execution) == (attempt, execution):
+        return current
+    if current.status is not Status.FAILED or current.attempt + 1 != attempt:
+        return None
+    fresh = Job.received(current.source, current.received_at)
+    return replace(fresh, attempt=attempt, execution=execution, started_at=at)
 
 
 def advanced(current: Job | None, job_id: str, execution: str, status: Status, changes: Mapping[str, Any]) -> Job:
@@ -73,7 +90,8 @@ def advanced(current: Job | None, job_id: str, execution: str, status: Status, c
 
 
 def failed(current: Job | None, execution: str | None, error: Failure, at: str) -> Job | None:
-    """The record as FAILED; None where that may not be (no record, final otherwise, or held by another execution).
+    """The record as FAILED; None where that may not be (no record, final otherwise, its outputs decided, or held by
+    another execution).
 
     ``execution`` None fails only what nobody has claimed. An unclaimed record that an execution fails becomes that
     execution's, so that a late claim of another finds it taken. Failing again alike (``at`` aside) returns the record.
@@ -83,7 +101,7 @@ def failed(current: Job | None, execution: str | None, error: Failure, at: str) 
     error = _bounded(error)
     if current.status.is_final:
         return current if (current.execution, current.error) == (execution, error) else None
-    if current.execution is not None and current.execution != execution:
+    if current.is_decided or (current.execution is not None and current.execution != execution):
         return None
     return replace(current, status=Status.FAILED, execution=execution, error=error, finished_at=at)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from chalicelib import notify
+from chalicelib import metrics, notify, publication
 from chalicelib.errors import InvalidContract, Terminal
 from chalicelib.model import (
     CONTRACTS_PREFIX,
@@ -62,6 +62,7 @@ def upload_seen(ports: Ports, settings: Settings, document: JSON) -> JSON:
             continue
         job = ports.jobs.register(source, _instant(record["eventTime"]))
         registered.append(job.job_id)
+        metrics.upload_seen(settings.stage, job.dataset, job.job_id)
         logger.info("upload registered", job_id=job.job_id, dataset=job.dataset, status=str(job.status))
     return {"registered": registered}
 
@@ -104,8 +105,8 @@ def execution_status_changed(ports: Ports, settings: Settings, document: JSON) -
 def end_job(
     ports: Ports, settings: Settings, job: Job, execution: str, status: str | None, at: str, error: str | None = None
 ) -> bool:
-    """Fail a job whose execution has ended, and tell. False where nothing changed: the job is final already, or another
-    execution holds it.
+    """End a job whose execution has ended, and tell: FAILED, or SUCCEEDED where its outputs are decided. False where
+    nothing changed: the job is final already, or another execution holds it.
 
     ``status``: None where there is no such execution any more; ``error``: the error's name, as States.Timeout. The
     cause is left out: it may quote what the failing code had in hand.
@@ -113,10 +114,12 @@ def end_job(
     lost = ("execution-lost", "the execution is over, and left the job unfinished")
     code, message = _ENDED.get(status or "", lost)
     message += f" ({error})" if error else ""
-    if ports.jobs.fail(job.job_id, execution, Failure(code, message), at) is None:
+    ended = publication.end(ports, settings.results_bucket, job.job_id, execution, Failure(code, message), at)
+    if ended is None:
         logger.info("the job's end is known already", job_id=job.job_id, dataset=job.dataset)
         return False
-    logger.warning("job failed by its execution's end", job_id=job.job_id, dataset=job.dataset, code=code)
+    status = str(ended.status)
+    logger.warning("job ended by its execution's end", job_id=job.job_id, dataset=job.dataset, code=code, status=status)
     notify.notify(ports, settings, {"job_id": job.job_id})
     return True
 

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from ops import functions, layer, leftovers, stacks, workflow
-from ops.stacks import Stack
-from ops.target import STAGE_TAG, Target
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+from ops import data, encryption, functions, layer, leftovers, record, rollback, stacks, workflow
+from ops.function_settings import Difference
+from ops.stacks import Change, Stack
+from ops.target import STAGE_TAG, OperatorError, Target
+from ops.workflow import Alarms
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOUNDATION: Final = ROOT / "infrastructure" / "foundation.yaml"
+DEFAULT_ARCHITECTURE: Final = "x86_64"
 
 Tell = Callable[[str], None]
 
@@ -39,8 +37,11 @@ class Options:
     """Range of a file that one Lambda invocation processes."""
     max_concurrency: int | None = None
     """Chunks of one file that are processed at the same time; half of the account's concurrency at the most."""
-    architecture: str = "x86_64"
-    """Of the functions: ``x86_64`` or ``arm64``."""
+    architecture: str | None = None
+    """Of the functions: ``x86_64`` (at first) or ``arm64``."""
+    kms_key: str | None = None
+    """ARN, id or alias of the customer's key that everything at rest is encrypted with; at first none."""
+    alarms: Alarms = field(default_factory=Alarms)
 
 
 @dataclass(frozen=True)
@@ -66,60 +67,90 @@ class Deployed:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Planned:
+    """One thing that ``up`` would do."""
+
+    part: str
+    """The stack's name, ``layer``, ``API token`` or ``functions``."""
+    change: Change | Difference
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.change}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"part": self.part, **asdict(self.change)}
+
+
 def up(target: Target, options: Options, tell: Tell) -> Deployed:
-    """Create or change a stage. Errors: ``OperatorError``; what was done by then stands, the next ``up`` goes on."""
+    """Create or change a stage.
+
+    Errors: ``OperatorError`` for options that cannot be; ``UpFailed``, once what stood before was brought back as far
+    as it can be. An ``up`` that is interrupted leaves what was done by then, and the next one goes on.
+    """
+    chosen = _chosen(target, options)
+    before = rollback.standing(target)
+    try:
+        deployed = _up(target, chosen, tell)
+    except rollback.AWS_ERRORS as error:
+        raise rollback.failed(target, before, error, tell) from error
+    record.forget_other_builds(target)
+    return deployed
+
+
+def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     names = target.names
     changes: list[str] = []
     tell("foundation")
-    changed = stacks.apply(target, foundation(target, options), tell)
+    changed = stacks.apply(target, foundation(target, chosen), tell)
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
-    if _ensure_token(target):
+    if _ensure_token(target, chosen.kms_key):
         changes.append(f"API token: created in {names.token_parameter}")
     layer_arn = None
     if not target.is_emulated:
         tell("dependency layer")
-        layer_arn, published = layer.publish(target, options.architecture, tell)
+        layer_arn, published = layer.publish(target, chosen.architecture or DEFAULT_ARCHITECTURE, tell)
         if published:
             changes.append(f"layer: published {layer_arn}")
     tell("functions")
-    chunk_size_bytes = options.chunk_size_bytes or _current_chunk_size(target)
     with functions.build_folder(target) as folder:
-        environment = names.environment(chunk_size_bytes)
-        build = functions.render(target, environment, layer_arn, options.architecture, folder)
+        build = _render(target, chosen, layer_arn, folder)
         # A change to the inbox bucket may have replaced the notifications that Chalice had merged into it.
         deployed = functions.deploy(target, build, tell, force=bool(changed))
     if deployed.changed:
         changes.append(f"functions: deployed {len(deployed.functions)}")
     tell("workflow")
     workflow.upload_definition(target)
-    changed = stacks.apply(target, workflow.stack(target, options.max_concurrency, tell), tell)
+    spec = workflow.stack(target, chosen.max_concurrency, chosen.kms_key, chosen.alarms, tell)
+    changed = stacks.apply(target, spec, tell)
     changes += [f"{names.workflow_stack}: {change}" for change in changed]
     return _describe(target, deployed.api_url, tuple(changes))
 
 
-def plan(target: Target, options: Options, tell: Tell) -> list[str]:
-    """What ``up`` would change, a line each; nothing is changed. The functions are compared by their fingerprint."""
+def plan(target: Target, options: Options, tell: Tell) -> list[Planned]:
+    """What ``up`` would change, by CloudFormation's change sets and by the settings of each function. Afterwards
+    everything is as it was.
+    """
     names = target.names
+    chosen = _chosen(target, options)
     tell("foundation")
-    changes = [f"{names.foundation_stack}: {change}" for change in stacks.plan(target, foundation(target, options))]
+    found = [Planned(names.foundation_stack, change) for change in stacks.plan(target, foundation(target, chosen))]
+    if not _has_token(target):
+        found.append(Planned("API token", Change("Add", names.token_parameter, "AWS::SSM::Parameter")))
     tell("dependency layer")
-    published = None if target.is_emulated else layer.find(target, options.architecture)
-    if not target.is_emulated and published is None:
-        changes.append("layer: a new version")
+    layer_arn = None
+    if not target.is_emulated:
+        layer_arn = layer.find(target, chosen.architecture or DEFAULT_ARCHITECTURE)
+        if layer_arn is None:
+            layer_arn = "(a new version)"
+            found.append(Planned("layer", Change("Add", names.layer, "AWS::Lambda::LayerVersion")))
     tell("functions")
-    chunk_size_bytes = options.chunk_size_bytes or _current_chunk_size(target)
     with functions.build_folder(target) as folder:
-        environment = names.environment(chunk_size_bytes)
-        build = functions.render(target, environment, published, options.architecture, folder)
-    if functions.load_record(target).get("fingerprint") != build.fingerprint:
-        changes.append("functions: code, configuration, environment or policies differ")
+        build = _render(target, chosen, layer_arn, folder)
+    found += [Planned("functions", difference) for difference in functions.plan(target, build)]
     tell("workflow")
-    if stacks.describe(target, names.foundation_stack) is None:
-        changes.append(f"{names.workflow_stack}: created whole, once the foundation stands")
-    else:
-        spec = workflow.stack(target, options.max_concurrency, tell)
-        changes += [f"{names.workflow_stack}: {change}" for change in stacks.plan(target, spec)]
-    return changes
+    spec = workflow.stack(target, chosen.max_concurrency, chosen.kms_key, chosen.alarms, tell)
+    return found + [Planned(names.workflow_stack, change) for change in stacks.plan(target, spec)]
 
 
 def find(target: Target) -> Deployed | None:
@@ -148,20 +179,14 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
     layer.delete(target)
     _delete_token(target)
     tell("foundation")
-    _empty(target, names.bucket("artifacts"))
+    data.empty(target, names.bucket("artifacts"), tell)
     stacks.delete(target, names.foundation_stack, tell)
     if delete_data:
         tell("data")
-        for purpose in ("inbox", "results"):
-            _delete_bucket(target, names.bucket(purpose))
-        _delete_table(target, names.jobs_table)
-    return leftovers.settled(target, () if delete_data else data(target))
-
-
-def data(target: Target) -> list[str]:
-    """What ``down`` keeps, as ``leftovers`` names it."""
-    names = target.names
-    return [f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"]
+        data.delete(target, tell)
+    data.delete_late_logs(target)
+    tell("looking for what is left")
+    return leftovers.settled(target, () if delete_data else data.kept(target))
 
 
 def foundation(target: Target, options: Options) -> Stack:
@@ -174,6 +199,7 @@ def foundation(target: Target, options: Options) -> Stack:
             "Emails": None if options.notify is None else ",".join(options.notify),
             "FunctionNames": ",".join(functions.function_names(names)),
             "RequireTls": "false" if target.is_emulated else "true",
+            "KmsKey": options.kms_key,
         },
     )
 
@@ -202,10 +228,12 @@ def _describe(target: Target, api_url: str, changes: tuple[str, ...]) -> Deploye
     )
 
 
-def _ensure_token(target: Target) -> bool:
+def _ensure_token(target: Target, kms_key: str | None) -> bool:
     """Make the API's token where there is none; True then. An existing one is never read here, nor replaced."""
+    encrypted_with = {} if kms_key is None else {"KeyId": kms_key}
     try:
         target.client("ssm").put_parameter(
+            **encrypted_with,
             Name=target.names.token_parameter,
             Description="Bearer token of the Sluice API. Put another value here to rotate it.",
             Value=secrets.token_urlsafe(32),
@@ -225,46 +253,49 @@ def _delete_token(target: Target) -> None:
         return
 
 
-def _current_chunk_size(target: Target) -> int | None:
-    """The chunk size that the stage was deployed with, so that ``up`` without the option keeps it."""
-    function = target.names.function("validate-data")
+def _has_token(target: Target) -> bool:
+    wanted: Any = [{"Key": "Name", "Values": [target.names.token_parameter]}]
+    return bool(target.client("ssm").describe_parameters(ParameterFilters=wanted)["Parameters"])
+
+
+def _render(target: Target, chosen: Options, layer_arn: str | None, folder: Path) -> functions.Build:
+    architecture = chosen.architecture or DEFAULT_ARCHITECTURE
+    environment = target.names.environment(chosen.chunk_size_bytes)
+    return functions.render(target, environment, layer_arn, architecture, folder, kms_key=chosen.kms_key)
+
+
+def _standing_key(target: Target) -> str | None:
+    """The ARN of the customer's key that the stage's data is encrypted with; None where there is none. Without a stack
+    it is asked of the data that ``down`` has kept.
+    """
+    stack = target.names.foundation_stack
+    if stacks.describe(target, stack) is None:
+        return encryption.key_of_kept_data(target)
+    return stacks.parameter(target, stack, "KmsKey") or None
+
+
+def _chosen(target: Target, options: Options) -> Options:
+    """The options, with what the stage was deployed with where they say nothing, and the key by its ARN.
+
+    Errors: ``OperatorError`` for a key that cannot be used, or another one than the stage's data is encrypted with.
+    """
+    key = standing_key = _standing_key(target)
+    if options.kms_key is not None:
+        key = encryption.check(target, options.kms_key)
+        if standing_key not in (None, key):
+            raise OperatorError(
+                f"what the stage holds is encrypted with {standing_key}, and the functions could no longer read it: "
+                "have that key rotated in KMS, or deploy another stage"
+            )
     try:
-        configuration = target.lambda_.get_function_configuration(FunctionName=function)
+        function = target.names.function("validate-data")
+        found = target.lambda_.get_function_configuration(FunctionName=function)
     except target.lambda_.exceptions.ResourceNotFoundException:
-        return None
-    value = configuration.get("Environment", {}).get("Variables", {}).get("SLUICE_CHUNK_SIZE_BYTES")
-    return None if value is None else int(value)
-
-
-def _empty(target: Target, bucket: str) -> bool:
-    """Delete every version of every object. False where there is no such bucket."""
-    try:
-        for page in target.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            if found:
-                doomed: list[ObjectIdentifierTypeDef] = [
-                    {"Key": each["Key"], "VersionId": each["VersionId"]} for each in found
-                ]
-                target.s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
-        for listing in target.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-            for upload in listing.get("Uploads", []):
-                target.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchBucket":
-            return False
-        raise
-    return True
-
-
-def _delete_bucket(target: Target, bucket: str) -> None:
-    if _empty(target, bucket):
-        target.s3.delete_bucket(Bucket=bucket)
-
-
-def _delete_table(target: Target, table: str) -> None:
-    database = target.client("dynamodb")
-    try:
-        database.delete_table(TableName=table)
-    except database.exceptions.ResourceNotFoundException:
-        return
-    database.get_waiter("table_not_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+        return replace(options, kms_key=key)
+    chunk_size = found.get("Environment", {}).get("Variables", {}).get("SLUICE_CHUNK_SIZE_BYTES")
+    return replace(
+        options,
+        kms_key=key,
+        architecture=options.architecture or found.get("Architectures", [DEFAULT_ARCHITECTURE])[0],
+        chunk_size_bytes=options.chunk_size_bytes or (None if chunk_size is None else int(chunk_size)),
+    )

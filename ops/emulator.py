@@ -56,6 +56,11 @@ class Emulator:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def folder(self) -> Path:
+        """Of this emulator; removed with it."""
+        return self._scratch
+
+    @property
     def log(self) -> Path:
         return self._log or self._scratch / "emulator.log"
 

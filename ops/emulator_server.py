@@ -1,4 +1,4 @@
-"""``ministack``, with three answers made those of AWS; ``python ops/emulator_server.py`` takes the place of
+"""``ministack``, with four answers made those of AWS; ``python ops/emulator_server.py`` takes the place of
 ``python -m ministack``. (ministack 1.5.33; what is mended here should go when a later one answers so itself.)
 
 * An "Object Created" event in a bucket with versioning lacks the ``version-id``, which S3's own notification of the
@@ -6,6 +6,7 @@
 * A Python function that raises is reported with the errorType ``Runtime.HandlerError`` instead of the exception's class
   name, by which a workflow retries and catches.
 * A ranged read of one version is answered with the whole object: a chunk's worker would be sent all of the file.
+* Whether a role may describe a Map run is asked of the resource ``*``: a policy that names Map runs would refuse it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ _RAISED: Final = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:: |$)")
 
 def mend() -> None:
     """Replace the functions that answer otherwise than AWS. Errors: ``AttributeError`` where ministack has not them."""
+    from ministack.core import iam_actions
     from ministack.services import eventbridge, lambda_svc, s3
 
     s3._fire_s3_event = _knowing_the_version(s3._fire_s3_event)
     eventbridge._dispatch_event = _telling_the_version(eventbridge._dispatch_event)
     s3._get_object = _keeping_to_the_range(s3._get_object)
     lambda_svc._execute_function_warm = _naming_the_class(lambda_svc._execute_function_warm)
+    iam_actions.extract_resource_arn = _naming_the_map_run(iam_actions.extract_resource_arn)
 
 
 def _knowing_the_version(fire: Callable[..., None]) -> Callable[..., None]:
@@ -86,6 +89,19 @@ def _naming_the_class(execute: Callable[..., dict[str, Any]]) -> Callable[..., d
         return answer
 
     return execute_function_warm
+
+
+def _naming_the_map_run(extract: Callable[..., str]) -> Callable[..., str]:
+    def extract_resource_arn(
+        service: str, method: str, path: str, headers: dict[str, str], body: bytes, *others: Any
+    ) -> str:
+        resource = extract(service, method, path, headers, body, *others)
+        if service != "states" or resource != "*":
+            return resource
+        named: str = json.loads(body or b"{}").get("mapRunArn", resource)
+        return named
+
+    return extract_resource_arn
 
 
 def raised_class(log: str, message: str) -> str | None:

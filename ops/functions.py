@@ -12,30 +12,31 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import string
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import chalice
-from botocore.exceptions import ClientError
 
-from ops import notifications, wheels
+from ops import (
+    archive,
+    chalice_process,
+    dead_letters,
+    encryption,
+    function_settings,
+    notifications,
+    record,
+    wheels,
+)
+from ops.function_settings import Difference, Settings
 from ops.stacks import Tell
 from ops.target import STAGE_TAG, Names, OperatorError, Target
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-RECORD_KEY: Final = "functions/record.json"
-_RUNNER_ERROR_CHARS: Final = 4_000
-_RUNNER_ENDS_ITSELF_SECONDS: Final = 3
-_RUNNER_END_SECONDS: Final = 30
 _FILE_TIME: Final = 1_577_836_800
 """The time of every file in the folder (2020-01-01): Chalice's archive holds it, and so depends on content alone."""
 _NOT_SHIPPED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".DS_Store")
@@ -48,6 +49,10 @@ class Build:
     folder: Path
     fingerprint: str
     """SHA-256 over every file's path and content, and Chalice's version."""
+    content: str = ""
+    """The same over the code alone: what Lambda unpacks."""
+    functions: Mapping[str, Settings] = field(default_factory=dict)
+    """Chalice's name → the settings that the build asks for, but for the code."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,12 @@ def render(
     architecture: str,
     folder: Path,
     *,
+    kms_key: str | None = None,
     with_dependencies: bool = True,
 ) -> Build:
     """Write the build folder anew. ``layer_arn`` None: the functions have no layer. The emulator's functions run in its
-    own virtual environment and therefore get neither layer nor packaged dependencies.
+    own virtual environment and therefore get neither layer nor packaged dependencies. ``kms_key``: the ARN of the key
+    that the stage's data is encrypted with, where that is the customer's own.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -104,7 +111,7 @@ def render(
     policies.mkdir(parents=True)
     configuration = template()
     for name, settings in configuration["lambda_functions"].items():
-        (policies / f"{name}.json").write_text(json.dumps(policy(name, target.names), indent=2))
+        (policies / f"{name}.json").write_text(json.dumps(policy(name, target.names, kms_key), indent=2))
         if "layers" in settings:
             settings["layers"] = [layer_arn] if layer_arn is not None else []
     configuration["lambda_architecture"] = architecture
@@ -113,13 +120,17 @@ def render(
     (folder / ".chalice" / "config.json").write_text(json.dumps(configuration, indent=2))
     for path in folder.rglob("*"):
         os.utime(path, (_FILE_TIME, _FILE_TIME))
-    return Build(folder, _fingerprint(folder))
+    return _build(folder)
 
 
-def policy(function: str, names: Names) -> dict[str, Any]:
-    """One function's IAM policy: its template with exact ARNs, and what every function does (write its log, trace)."""
+def policy(function: str, names: Names, kms_key: str | None = None) -> dict[str, Any]:
+    """One function's IAM policy: its template with exact ARNs, what every function does (write its log, trace), and the
+    use of the customer's key for what it reads and writes.
+    """
     text = (ROOT / ".chalice" / "policies" / f"{function}.json").read_text()
     document: dict[str, Any] = json.loads(string.Template(text).substitute(names.variables()))
+    if kms_key is not None:
+        document["Statement"] += encryption.function_statements(document, names, kms_key)
     log_group = names.arn("logs", f"log-group:/aws/lambda/{names.function(function)}")
     document["Statement"] += [
         {
@@ -146,162 +157,97 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     ``force``: deploy in any case, because something that Chalice merges into (the inbox's notifications) was changed.
     Errors: ``OperatorError`` with Chalice's words; what it had made by then is recorded, so a new attempt goes on.
     """
-    record = load_record(target)
-    if not force and record.get("fingerprint") == build.fingerprint and _stands(target, record):
-        return _deployed(target, record["chalice"], changed=False)
+    before = record.load(target)
     deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
-    if record:
-        deployed.parent.mkdir(exist_ok=True)
-        deployed.write_text(json.dumps(record["chalice"]))
-    error = "interrupted"
+    if before:  # also where nothing is done: `chalice invoke` looks there
+        deployed.parent.mkdir(parents=True, exist_ok=True)
+        deployed.write_text(json.dumps(before["chalice"]))
+    if not force and before.get("fingerprint") == build.fingerprint and not record.drift(target, before):
+        return _deployed(target, before["chalice"], changed=False)
+    error, chalice_record = "interrupted", before.get("chalice", {"resources": []})
     try:
-        error = _run(target, "deploy", build.folder, tell)
+        error = chalice_process.run(target, "deploy", build.folder, tell)
     finally:  # whatever ended it: what was made and not recorded would be made a second time
-        chalice_record = _record(target, build, deployed, error)
+        if deployed.exists():
+            chalice_record = json.loads(deployed.read_text())
+        fingerprint = None if error else build.fingerprint
+        record.save(target, chalice_record, build.functions, fingerprint=fingerprint, content=build.content)
     notifications.tell_eventbridge(target)
     if error:
         raise OperatorError(f"the functions are deployed in part:\n{error}")
+    dead_letters.catch(target)
+    record.save_build(target, build.folder, build.fingerprint)
     return _deployed(target, chalice_record, changed=True)
 
 
-def _record(target: Target, build: Build, deployed: Path, error: str) -> dict[str, Any]:
-    """Put what Chalice says that stands into the artifacts bucket; with an error, so that the next ``deploy`` goes on
-    from it. Returns Chalice's part.
+def plan(target: Target, build: Build) -> list[Difference]:
+    """What ``deploy`` would change; nothing is changed."""
+    return record.plan(
+        target, record.load(target), build.functions, fingerprint=build.fingerprint, content=build.content
+    )
+
+
+def roll_back(target: Target, fingerprint: str, tell: Tell) -> bool:
+    """Deploy a build that was deployed whole once more. False where it was not kept.
+
+    Errors: ``OperatorError``, as ``deploy``.
     """
-    chalice_record: dict[str, Any] = json.loads(deployed.read_text()) if deployed.exists() else {"resources": []}
-    new = {
-        "fingerprint": None if error else build.fingerprint,
-        "chalice": chalice_record,
-        "code": {} if error else _code(target, chalice_record),
-    }
-    body = json.dumps(new, indent=2).encode()
-    target.s3.put_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY, Body=body)
-    return chalice_record
+    with tempfile.TemporaryDirectory(prefix="sluice-build-") as scratch:
+        folder = Path(scratch) / "build"
+        if not record.load_build(target, folder, fingerprint):
+            return False
+        for path in folder.rglob("*"):
+            os.utime(path, (_FILE_TIME, _FILE_TIME))
+        deploy(target, _build(folder), tell, force=True)
+    return True
 
 
 def delete(target: Target, tell: Tell) -> bool:
     """Delete everything that Chalice recorded. False where nothing was recorded."""
-    record = load_record(target)
-    if not record.get("chalice", {}).get("resources"):
+    recorded = record.load(target).get("chalice", {})
+    if not recorded.get("resources"):
         return False
     with build_folder(target) as folder:
         # Chalice reads the application to delete it, too; nothing of the folder is uploaded.
         render(target, target.names.environment(), None, "x86_64", folder, with_dependencies=False)
         deployed = folder / ".chalice" / "deployed" / f"{target.stage}.json"
         deployed.parent.mkdir(exist_ok=True)
-        deployed.write_text(json.dumps(record["chalice"]))
-        error = _run(target, "delete", folder, tell)
+        deployed.write_text(json.dumps(recorded))
+        error = chalice_process.run(target, "delete", folder, tell)
     if error:
         raise OperatorError(f"the functions are deleted in part:\n{error}")
-    target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY)
+    target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=record.RECORD_KEY)
     return True
-
-
-def load_record(target: Target) -> dict[str, Any]:
-    """What the last deployment wrote to the artifacts bucket; ``{}`` where there was none."""
-    try:
-        reply = target.s3.get_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket"):
-            return {}
-        raise
-    document: dict[str, Any] = json.loads(reply["Body"].read())
-    return document
 
 
 def recorded_api_url(target: Target) -> str:
     """The address of the REST API as last deployed; ``""`` where it never was."""
-    record = load_record(target)
-    return _deployed(target, record["chalice"], changed=False).api_url if record else ""
-
-
-def _stands(target: Target, record: Mapping[str, Any]) -> bool:
-    """Whether what the record says is there and runs the recorded code (another operator may have changed it)."""
-    try:
-        if _code(target, record["chalice"]) != record["code"]:
-            return False
-        api = _resource(record["chalice"], "rest_api")
-        if api is not None:
-            target.client("apigateway").get_rest_api(restApiId=api["rest_api_id"])
-        return notifications.stand(target, record["chalice"])
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("ResourceNotFoundException", "NotFoundException"):
-            return False
-        raise
-
-
-def _code(target: Target, chalice_record: Mapping[str, Any]) -> dict[str, str]:
-    """Function ARN → hash of the code that Lambda runs."""
-    return {
-        arn: target.lambda_.get_function_configuration(FunctionName=arn)["CodeSha256"]
-        for arn in _functions(chalice_record).values()
-    }
+    return _deployed(target, record.load(target).get("chalice", {}), changed=False).api_url
 
 
 def _deployed(target: Target, chalice_record: Mapping[str, Any], *, changed: bool) -> Deployed:
-    api = _resource(chalice_record, "rest_api")
+    api = record.resource(chalice_record, "rest_api")
     url = ""
     if api is not None:
         url = api["rest_api_url"].rstrip("/")
         if target.endpoint_url is not None:
             url = f"{target.endpoint_url}/_aws/execute-api/{api['rest_api_id']}/{template()['api_gateway_stage']}"
-    return Deployed(url, _functions(chalice_record), changed)
+    return Deployed(url, record.functions(chalice_record), changed)
 
 
-def _functions(chalice_record: Mapping[str, Any]) -> dict[str, str]:
-    found = [each for each in chalice_record["resources"] if each["resource_type"] == "lambda_function"]
-    return {each["name"]: each["lambda_arn"] for each in found}
+def _build(folder: Path) -> Build:
+    """What a rendered folder holds."""
+    configuration = json.loads((folder / ".chalice" / "config.json").read_text())
+    policies = {path.stem: json.loads(path.read_text()) for path in (folder / ".chalice" / "policies").glob("*.json")}
+    settings = function_settings.built(configuration, policies, f"python{wheels.PYTHON}")
+    every = archive.files(folder)
+    code = [path for path in every if ".chalice" not in path.relative_to(folder).parts]
+    return Build(folder, _digest(folder, every, chalice.__version__), _digest(folder, code), settings)
 
 
-def _resource(chalice_record: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    return next((each for each in chalice_record["resources"] if each["resource_type"] == kind), None)
-
-
-def _run(target: Target, action: str, folder: Path, tell: Tell) -> str:
-    """Run Chalice in a process of its own. Returns what it said when it failed, or ``""``."""
-    environment = target.process_environment(os.environ) | target.names.environment()
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # Chalice packs every file it finds
-    with subprocess.Popen(
-        [sys.executable, "-m", "ops.chalice_runner", action, str(folder), target.stage],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as runner:
-        assert runner.stdout is not None
-        assert runner.stderr is not None
-        said: list[str] = []
-        reader = threading.Thread(target=said.extend, args=(runner.stderr,), daemon=True)
-        reader.start()
-        try:
-            for line in runner.stdout:
-                tell(line.strip())
-        except BaseException:
-            _interrupt(runner)
-            raise
-        reader.join()
-    return "" if runner.returncode == 0 else "".join(said)[-_RUNNER_ERROR_CHARS:] or f"status {runner.returncode}"
-
-
-def _interrupt(runner: subprocess.Popen[str]) -> None:
-    """Have Chalice stop, and wait until it has written down what it made. A Ctrl-C at a terminal has reached it:
-    a second one could hit it while it writes.
-    """
-    for seconds, end in ((_RUNNER_ENDS_ITSELF_SECONDS, runner.send_signal), (_RUNNER_END_SECONDS, None)):
-        try:
-            runner.wait(seconds)
-            return
-        except subprocess.TimeoutExpired:
-            if end is not None:
-                end(signal.SIGINT)
-    runner.kill()
-
-
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256(chalice.__version__.encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+def _digest(folder: Path, paths: Iterable[Path], salt: str = "") -> str:
+    digest = hashlib.sha256(salt.encode())
+    for path in paths:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"\n{path.relative_to(folder).as_posix()} {content}".encode())
     return digest.hexdigest()

@@ -1,39 +1,37 @@
 """The workflow without Step Functions: the same steps over ports on a folder, for ``local.py check``.
 
-statemachine.json says what runs after what on AWS; ``Run`` says it here. Chunks run in worker processes where that
-pays, so a large file is checked on every core of the machine.
+statemachine.json says what runs after what on AWS; ``Run`` says it here.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from chalicelib import failure, steps
+from chalicelib.engine import contract as contracts
+from chalicelib.engine.plan import Plan
 from chalicelib.errors import SluiceError, Transient
 from chalicelib.model import JSON, Job, Source, event_from_source
-from chalicelib.settings import MIB, Settings, from_environment
+from chalicelib.settings import Settings, from_environment
+from chalicelib.stages.workspace import Workspace
 from ops import disk, outputs
 from ops.uploads import Upload
 from ops.watch import Sight, View
 
 _EXECUTION = "local-check"
 
-_PROCESSES_PAY_ABOVE_BYTES = 32 * MIB
-"""A worker process takes about a second to import pandas; below this size threads are done earlier."""
-
 
 @dataclass(frozen=True, slots=True)
 class FolderPorts:
-    """``ports.Ports`` on one folder. Picklable, so that a worker process can be given it."""
+    """``ports.Ports`` on one folder."""
 
     objects: disk.DiskObjects
     jobs: disk.DiskJobs
@@ -62,12 +60,14 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
         return outputs.fetch(run.ports.objects, run.settings.results_bucket, job, out)
 
 
-def infer(upload: Upload) -> tuple[JSON | None, Job]:
-    """A draft contract from the whole file; None, and the job that failed, where the file cannot be read as CSV."""
+def infer(upload: Upload) -> JSON:
+    """A draft contract from the whole file. The dataset's transform has no part in it: it wants what the contract says.
+
+    Errors: ``SluiceError`` where the file cannot be read as CSV.
+    """
     with tempfile.TemporaryDirectory(prefix="sluice-infer-") as folder:
-        job = check(Upload(upload.path, upload.dataset, None), Path(folder), None, _Nobody())
-        draft = Path(folder) / job.job_id / "contract.json"
-        return (json.loads(draft.read_bytes()) if draft.exists() else None), job
+        run = Run(FolderPorts.at(Path(folder)), _settings(None), upload.path.name, _Nobody())
+        return run.to_the_draft(_put(run.ports, run.settings, replace(upload, contract=None)))
 
 
 class Run:
@@ -85,10 +85,9 @@ class Run:
         self.ports.jobs.register(source, _now().isoformat())
         self._show(source.job_id, 0, 0)
         try:
-            state = steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})
+            state = self._validate(event)
             while state["action"] == "process":
-                self._process(state)
-                state = steps.aggregate_data(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
+                state = self._round(state)
             self._show(source.job_id, 0, 0)
             steps.store_results(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
         except SluiceError as error:
@@ -103,11 +102,34 @@ class Run:
         self._show(source.job_id, job.chunks.done, job.chunks.planned)
         return job
 
+    def to_the_draft(self, source: Source) -> JSON:
+        """The rounds that survey the file, and the contract that they give."""
+        state = self._validate(event_from_source(source))
+        while (contract := self._plan(state).contract) is None:
+            state = self._round(state)
+        return contracts.to_document(contract)
+
+    def _plan(self, state: JSON) -> Plan:
+        """The plan as it is for the round that comes next."""
+        workspace = Workspace.holding(self.ports.objects, self.settings.results_bucket, state["round"]["key"])
+        return workspace.plan(workspace.tasks(state["round"]["number"])[0].plan)
+
+    def _validate(self, event: JSON) -> JSON:
+        return steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})
+
+    def _round(self, state: JSON) -> JSON:
+        self._process(state)
+        return steps.aggregate_data(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
+
     def _process(self, state: JSON) -> None:
-        """One round of chunks, on every core where the file is large enough to pay for worker processes."""
+        """One round of chunks, on every core that this process may use.
+
+        In threads: numpy and Arrow work without the interpreter's lock for most of the time, and a process would take
+        0.6 s to start.
+        """
         tasks = json.loads(self.ports.objects.get(state["round"]["bucket"], state["round"]["key"]))
         self._show(state["job_id"], 0, len(tasks))
-        with self._workers(state["job_id"], len(tasks)) as workers:
+        with ThreadPoolExecutor(max(1, min(len(tasks), _cores()))) as workers:
             futures = [workers.submit(_chunk, self.ports, self.settings, task) for task in tasks]
             try:
                 for done, future in enumerate(as_completed(futures), start=1):
@@ -118,14 +140,6 @@ class Run:
                 workers.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _workers(self, job_id: str, tasks: int) -> Executor:
-        job = self.ports.jobs.get(job_id)
-        workers = max(1, min(tasks, os.cpu_count() or 1))
-        if workers > 1 and job is not None and job.source.size_bytes >= _PROCESSES_PAY_ABOVE_BYTES:
-            # Not forked: a fork of a process in which Arrow has started its threads may lock up.
-            return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-        return ThreadPoolExecutor(workers)
-
     def _show(self, job_id: str, done: int, total: int) -> None:
         self._view.show([Sight(self._name, job_id, self.ports.jobs.get(job_id), done, total)])
 
@@ -133,6 +147,11 @@ class Run:
 class _Nobody:
     def show(self, sights: Sequence[Sight]) -> None:
         """Nobody watches."""
+
+
+def _cores() -> int:
+    """Those that this process may use; the system's, where it does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chunk(ports: FolderPorts, settings: Settings, task: JSON) -> None:

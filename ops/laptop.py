@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -19,7 +20,7 @@ from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
-from ops import deployment, outputs, progress
+from ops import deployment, functions, outputs, progress, record
 from ops.deployment import Tell
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target
@@ -38,6 +39,8 @@ class Stack:
     api_url: str
     """Of the REST API, without a slash at the end."""
     api_token: str
+    project: Path
+    """What ``chalice invoke`` takes for the project that it finds the functions of."""
     objects: Objects
     jobs: Jobs
     executions: Executions
@@ -80,10 +83,20 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
             target,
             deployed.api_url,
             deployment.api_token(target),
+            _invocable(target, emulator.folder / "functions"),
             S3Objects(target.s3),
             DynamoJobs(names.jobs_table, target.client("dynamodb")),
             StepFunctionsExecutions(names.state_machine_arn, target.client("stepfunctions")),
         )
+
+
+def _invocable(target: Target, folder: Path) -> Path:
+    """Write into ``folder`` what ``chalice --project-dir`` needs to ``invoke`` the functions that stand; returns it."""
+    deployed = folder / ".chalice" / "deployed"
+    deployed.mkdir(parents=True)
+    (deployed / f"{target.stage}.json").write_text(json.dumps(record.load(target)["chalice"]))
+    (deployed.parent / "config.json").write_text(json.dumps(functions.template()))
+    return folder
 
 
 @contextmanager
@@ -124,6 +137,8 @@ def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:
 def instructions(stack: Stack) -> str:
     """How a person reaches what is up, as lines for a shell."""
     exports = [f"export {name}={shlex.quote(value)}" for name, value in stack.emulator.environment.items()]
+    chalice = shlex.quote(str(Path(sys.executable).with_name("chalice")))
+    project = shlex.quote(str(stack.project))
     endpoint = f"--endpoint-url {stack.emulator.endpoint_url}"
     return "\n".join(
         [
@@ -136,6 +151,9 @@ def instructions(stack: Stack) -> str:
             f"  aws {endpoint} s3 ls --recursive s3://{stack.results}/jobs/",
             "",
             f"  curl -H 'Authorization: Bearer {stack.api_token}' {stack.api_url}/jobs",
+            "",
+            f"  SLUICE_STAGE={STAGE} {chalice} local",
+            f"  {chalice} --project-dir {project} invoke --stage {STAGE} --name sweep < tests/events/schedule.json",
             "",
             f"API    {stack.api_url}",
             f"token  {stack.api_token}",

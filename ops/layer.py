@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import stat
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from ops import wheels
+from ops import archive, wheels
 from ops.stacks import Tell
 from ops.target import OperatorError, Target
 
@@ -67,8 +66,6 @@ SUPERFLUOUS: Final = (
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK: Final = ROOT / "requirements-layer.lock"
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip archive can hold; every file in it has this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,11 @@ def publish(target: Target, architecture: str, tell: Tell) -> tuple[str, bool]:
         return existing, False
     tell("building the dependency layer")
     with TemporaryDirectory(prefix="sluice-layer-") as scratch:
-        archive = build(Path(scratch), architecture)
-        bucket, key = target.names.bucket("artifacts"), f"layers/{archive.digest}.zip"
-        tell(f"uploading {archive.path.stat().st_size / 1e6:.0f} MB ({archive.unzipped_bytes / 1e6:.0f} MB unzipped)")
-        target.s3.upload_file(str(archive.path), bucket, key)
+        built = build(Path(scratch), architecture)
+        bucket, key = target.names.bucket("artifacts"), f"layers/{built.digest}.zip"
+        size_bytes = built.path.stat().st_size
+        tell(f"uploading {size_bytes / 1e6:.0f} MB ({built.unzipped_bytes / 1e6:.0f} MB unzipped)")
+        target.s3.upload_file(str(built.path), bucket, key, Callback=_progress(size_bytes, tell))
     published = target.lambda_.publish_layer_version(
         LayerName=target.names.layer,
         Description=_name(architecture),
@@ -103,18 +101,34 @@ def publish(target: Target, architecture: str, tell: Tell) -> tuple[str, bool]:
     return published["LayerVersionArn"], True
 
 
+def _progress(size_bytes: int, tell: Tell) -> Callable[[int], None]:
+    """Called by S3's client with each piece's size, from several threads; tells every tenth of the whole."""
+    sent, told, lock = 0, 0, Lock()
+
+    def count(piece_bytes: int) -> None:
+        nonlocal sent, told
+        with lock:
+            sent += piece_bytes
+            tenth = sent * 10 // size_bytes
+            if tenth > told:
+                told = tenth
+                tell(f"uploaded {tenth * 10} % of the dependency layer")
+
+    return count
+
+
 def find(target: Target, architecture: str) -> str | None:
     """The ARN of the published version with today's content; None where there is none."""
     name = _name(architecture)
-    return next((each["LayerVersionArn"] for each in _versions(target) if each.get("Description") == name), None)
+    return next((each["LayerVersionArn"] for each in versions(target) if each.get("Description") == name), None)
 
 
 def delete(target: Target) -> int:
     """Delete every version of the layer; how many there were."""
-    versions = list(_versions(target))
-    for version in versions:
+    published = list(versions(target))
+    for version in published:
         target.lambda_.delete_layer_version(LayerName=target.names.layer, VersionNumber=version["Version"])
-    return len(versions)
+    return len(published)
 
 
 def build(scratch: Path, architecture: str, python: str = wheels.PYTHON) -> Archive:
@@ -122,7 +136,7 @@ def build(scratch: Path, architecture: str, python: str = wheels.PYTHON) -> Arch
     tree = scratch / "python"  # Lambda puts a layer's python/ on sys.path
     wheels.install(LOCK, tree, architecture, python)
     prune(tree)
-    unzipped_bytes = sum(path.stat().st_size for path in _files(tree))
+    unzipped_bytes = sum(path.stat().st_size for path in archive.files(tree))
     if unzipped_bytes > LIMIT_BYTES - FUNCTION_ALLOWANCE_BYTES:
         raise OperatorError(f"the layer takes {unzipped_bytes} bytes unzipped; see ops/layer.py for what may go")
     path = scratch / "layer.zip"
@@ -140,19 +154,9 @@ def prune(tree: Path) -> None:
                 path.unlink()
 
 
-def pack(tree: Path, archive: Path) -> None:
-    """Zip a tree reproducibly: sorted, without times, and readable by everyone as Lambda wants it."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as zipped:
-        for path in _files(tree):
-            entry = zipfile.ZipInfo(path.relative_to(tree.parent).as_posix(), _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, whatever the operator's system: the attributes below are Unix'
-            entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            zipped.writestr(entry, path.read_bytes())
-
-
-def _files(tree: Path) -> list[Path]:
-    return sorted(path for path in tree.rglob("*") if path.is_file())
+def pack(tree: Path, packed: Path) -> None:
+    """Zip a tree reproducibly, as Lambda wants a layer."""
+    archive.pack(archive.files(tree), packed, relative_to=tree.parent)
 
 
 def _name(architecture: str) -> str:
@@ -161,7 +165,8 @@ def _name(architecture: str) -> str:
     return hashlib.sha256(recipe.encode()).hexdigest()
 
 
-def _versions(target: Target) -> Iterator[LayerVersionsListItemTypeDef]:
+def versions(target: Target) -> Iterator[LayerVersionsListItemTypeDef]:
+    """Every published version of the stage's layer, newest first."""
     try:
         for page in target.lambda_.get_paginator("list_layer_versions").paginate(LayerName=target.names.layer):
             yield from page["LayerVersions"]

@@ -1,7 +1,10 @@
-"""What of a stage is still there: each service is asked, by the stage's names. ``down`` proves itself with it."""
+"""What of a stage is still there: each service is asked by the stage's names, and the account by the stage's tag.
+``down`` proves itself with it.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterator
 from typing import Any, Final
@@ -11,11 +14,21 @@ from ops.target import STAGE_TAG, Target
 
 SETTLING_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 5.0
+_LISTED_SERVICES: Final = frozenset(
+    {"apigateway", "cloudformation", "cloudwatch", "dynamodb", "events", "iam", "lambda", "logs"}
+    | {"s3", "sns", "sqs", "ssm", "states"}
+)
+"""Those that ``_found`` asks, as ARNs name them."""
+_NAME_PARTS: Final = re.compile(r"[:/]")
 
 
 def find(target: Target) -> list[str]:
-    """Every resource of the stage that exists, as ``service: name``, in a fixed order."""
-    return [f"{service}: {name}" for service, names in _found(target) for name in sorted(names)]
+    """Every resource of the stage that exists, as ``service: name``, in a fixed order; and as ``tagged: ARN`` what has
+    the stage's tag, but none of its names.
+    """
+    return [f"{service}: {name}" for service, names in _found(target) for name in sorted(names)] + [
+        f"tagged: {arn}" for arn in sorted(_tagged(target)) if not _is_asked_for_by_name(target, arn)
+    ]
 
 
 def settled(target: Target, expected: Collection[str]) -> list[str]:
@@ -71,6 +84,29 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
             for each in _all(target, "apigateway", "get_rest_apis", "items")
             if each.get("tags", {}).get(STAGE_TAG) == target.stage
         ],
+    )
+
+
+def _tagged(target: Target) -> Iterator[str]:
+    wanted: Any = [{"Key": STAGE_TAG, "Values": [target.stage]}]
+    pages = target.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=wanted)
+    for page in pages:
+        for each in page["ResourceTagMappingList"]:
+            yield each["ResourceARN"]
+
+
+def _is_asked_for_by_name(target: Target, arn: str) -> bool:
+    """Whether a service's own list tells of it. That list is what counts: the index of tags goes on naming what was
+    deleted, for hours in some services.
+    """
+    _, _, service, _, _, resource = arn.split(":", 5)
+    if service not in _LISTED_SERVICES:
+        return False
+    names = target.names
+    return (
+        service == "apigateway"  # listed by its tag, since an API's id is not ours to choose
+        or resource.endswith(names.token_parameter)
+        or any(f"{part}-".startswith(f"{names.prefix}-") for part in _NAME_PARTS.split(resource))
     )
 
 

@@ -27,6 +27,8 @@ def show(jobs: Sequence[Job], console: Console) -> None:
     """Print every job: counts, top reasons, paths; and why it failed, if it did."""
     console.print(_counts(jobs))
     for job in jobs:
+        if len(jobs) > 1:  # whose reasons and paths these are
+            console.rule(f"[bold]{escape(_name(job))}[/]", align="left")
         if job.error is not None:
             console.print(_failure(job))
         if job.reasons:
@@ -45,13 +47,18 @@ def _counts(jobs: Sequence[Job]) -> Table:
         took = seconds(job)
         counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank)
         table.add_row(
-            escape(job.source.key.rpartition("/")[2]),
+            escape(_name(job)),
             f"[{colour}]{job.status}[/]",
             *(f"{count:,}" for count in counts),
             f"{job.chunks.done}/{job.chunks.planned}",
             "" if took is None else f"{took:.1f}",
         )
     return table
+
+
+def _name(job: Job) -> str:
+    """The file's, without its folders."""
+    return job.source.key.rpartition("/")[2]
 
 
 def _failure(job: Job) -> Panel:
@@ -67,8 +74,9 @@ def _reasons(job: Job) -> RenderableType:
     table.add_column("findings", justify="right")
     for reason in job.reasons[:_REASONS_SHOWN]:
         table.add_row(escape(reason.code), escape(reason.field), f"{reason.count:,}")
-    if len(job.reasons) > _REASONS_SHOWN:
-        table.add_row(f"and {len(job.reasons) - _REASONS_SHOWN} more: see the report", "", "")
+    more = len(job.reasons[_REASONS_SHOWN:]) + job.reasons_omitted
+    if more:
+        table.add_row(f"and {more} more: see the report", "", "")
     return table
 
 

@@ -86,6 +86,14 @@ class Names:
         return self.arn("sns", f"{self.prefix}-notices")
 
     @property
+    def dead_letters(self) -> str:
+        return f"{self.prefix}-dead-letters"
+
+    @property
+    def dead_letters_arn(self) -> str:
+        return self.arn("sqs", self.dead_letters)
+
+    @property
     def state_machine_arn(self) -> str:
         return self.arn("states", f"stateMachine:{self.state_machine}")
 
@@ -107,6 +115,7 @@ class Names:
             "JobsTable": self.jobs_table,
             "NoticesTopicArn": self.notices_topic_arn,
             "StateMachine": self.state_machine,
+            "DeadLetterQueueArn": self.dead_letters_arn,
             "TokenParameter": self.token_parameter,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +30,28 @@ GONE_SECONDS: Final = 300.0
 """How long a state machine may take to be deleted, with its executions at rest."""
 
 
-def stack(target: Target, max_concurrency: int | None, tell: Tell) -> Stack:
+@dataclass(frozen=True)
+class Alarms:
+    """When those alarms go off that an operator may tune. None keeps what stands, or takes the template's default."""
+
+    rejected_percent: int | None = None
+    """More of a job's rows rejected than this."""
+    job_age_minutes: int | None = None
+    """A job unfinished for longer."""
+    no_upload_hours: int | None = None
+    """No upload for so long; 0: no alarm, 168 at the most."""
+
+    def parameters(self) -> dict[str, str | None]:
+        age = self.job_age_minutes
+        chosen = {
+            "RejectedPercentAlarm": self.rejected_percent,
+            "JobAgeAlarmSeconds": None if age is None else 60 * age,
+            "NoUploadAlarmHours": self.no_upload_hours,
+        }
+        return {name: None if value is None else str(value) for name, value in chosen.items()}
+
+
+def stack(target: Target, max_concurrency: int | None, kms_key: str | None, alarms: Alarms, tell: Tell) -> Stack:
     """The stack as it should be. Its definition is put where it reads it by ``upload_definition``."""
     names = target.names
     return Stack(
@@ -42,9 +64,11 @@ def stack(target: Target, max_concurrency: int | None, tell: Tell) -> Stack:
             "InboxBucket": names.bucket("inbox"),
             "ResultsBucket": names.bucket("results"),
             "NoticesTopic": names.notices_topic_arn,
-            "DeadLetterQueue": names.arn("sqs", f"{names.prefix}-dead-letters"),
+            "DeadLetterQueue": names.dead_letters_arn,
             "FunctionNames": ",".join(functions.function_names(names)),
+            "KmsKey": kms_key,
             "MaxConcurrency": _concurrency(target, max_concurrency, tell),
+            **alarms.parameters(),
         },
     )
 

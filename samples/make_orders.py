@@ -1,7 +1,8 @@
 """Writes ``samples/orders.csv``: 5,000 orders of an invented shop, the same bytes every time.
 
 Most rows are good, and not easy: notes with commas, doubled quotes, line feeds and many scripts. About one row in forty
-is broken, in every way that ``contracts/orders.json`` can find; ``FAULTS`` lists them, so that tests can count them.
+is broken, in every way that ``contracts/orders.json`` can find; ``FAULTS`` lists them, so that tests can count them
+(and the last row has one of its own).
 
     python samples/make_orders.py            # writes beside itself
 """
@@ -73,11 +74,17 @@ FAULTS: dict[str, tuple[int, str, Callable[[list[str]], bytes]]] = {
     "the last two cells are missing": (6, "missing-cell", lambda row: _encode(row[:-2])),
     "a cell too many": (7, "extra-cell", lambda row: _encode([*row, "surplus"])),
     "text after a closing quote": (3, "text-after-quote", lambda row: _encode(row[:-1])[:-1] + b',"fragile" box\n'),
-    "a byte that is not UTF-8": (4, "encoding-error", lambda row: _encode(row[:-1])[:-1] + b",caf\xe9 corner\n"),
+    "a byte that is not UTF-8": (2, "encoding-error", lambda row: _encode(row[:-1])[:-1] + b",caf\xe9 corner\n"),
+    "a NUL byte": (1, "nul-byte", lambda row: _encode(row[:-1])[:-1] + b",third\x00floor\n"),
 }
 DUPLICATES = 6
 """Rows that repeat an order_id from further up, which the primary key forbids."""
 BLANK_ROWS = 2
+
+
+def _unclosed(row: list[str]) -> bytes:
+    """A quote that is never closed (``unclosed-quote``): the last row alone, for others would lie in the open cell."""
+    return _encode(row[:-1])[:-1] + b',"packed by Ada\n'
 
 
 def _row(order_id: int, rng: random.Random, when: datetime) -> list[str]:
@@ -108,7 +115,9 @@ def make() -> bytes:
         when += timedelta(seconds=rng.randrange(60, 6000))
         rows.append(_row(100_001 + number, rng, when))
     lines = [_encode(row) for row in rows]
-    broken = iter(rng.sample(range(200, ROWS), sum(count for count, _, _ in FAULTS.values()) + DUPLICATES + BLANK_ROWS))
+    lines[-1] = _unclosed(rows[-1])
+    places = sum(count for count, _, _ in FAULTS.values()) + DUPLICATES + BLANK_ROWS
+    broken = iter(rng.sample(range(200, ROWS - 1), places))
     for count, _, fault in FAULTS.values():
         for _ in range(count):
             place = next(broken)

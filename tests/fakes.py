@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib import paging, transitions
 from chalicelib.errors import Terminal, Transient
-from chalicelib.model import Failure, Job, Source, Status
+from chalicelib.model import Failure, Job, Source, Status, execution_name
 from chalicelib.ports import MapProgress, Page, Stored
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -32,8 +32,8 @@ class MemoryObjects:
         versions.append((stored, body))
         return stored
 
-    def remove(self, bucket: str, key: str) -> None:
-        del self._versions[(bucket, key)]
+    def delete(self, bucket: str, key: str) -> None:
+        self._versions.pop((bucket, key), None)
 
     def _newest(self, bucket: str, key: str) -> tuple[Stored, bytes]:
         if (bucket, key) not in self._versions:
@@ -100,6 +100,9 @@ class MemoryJobs:
     def claim(self, source: Source, execution: str, at: str) -> Job | None:
         return self._put(transitions.claimed(self.records.get(source.job_id), source, execution, at))
 
+    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
+        return self._put(transitions.retried(self.records.get(job_id), attempt, execution, at))
+
     def advance(self, job_id: str, execution: str, status: Status, **changes: Any) -> Job:
         given = transitions.given(**changes)
         return self.add(transitions.advanced(self.records.get(job_id), job_id, execution, status, given))
@@ -138,8 +141,11 @@ class MemoryExecutions:
     running: MapProgress | Transient | None = None
     """What ``progress`` answers, or raises."""
 
-    def start(self, source: Source) -> str:
-        arn = execution_arn(source.job_id)
+    def arn(self, job_id: str, attempt: int) -> str:
+        return execution_arn(execution_name(job_id, attempt))
+
+    def start(self, source: Source, attempt: int = 1) -> str:
+        arn = self.arn(source.job_id, attempt)
         if arn not in self.statuses:
             self.statuses[arn] = "RUNNING"
             self.started.append(source)

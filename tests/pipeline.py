@@ -90,19 +90,34 @@ def run(
     source = upload(ports, body, key)
     if described is not None:
         ports.objects.add(INBOX, f"contracts/{source.dataset}.json", json.dumps(described).encode())
-    execution, event = f"arn:{source.job_id}", event_from_source(source)
+    execute(ports, configured, source, f"arn:{source.job_id}", before_chunks)
+    job = ports.jobs.get(source.job_id)
+    assert job is not None
+    return Outcome(job, ports)
+
+
+def execute(
+    ports: MemoryPorts,
+    configured: Settings,
+    source: Source,
+    execution: str,
+    before_chunks: Callable[[MemoryPorts], None] = lambda ports: None,
+) -> list[tuple[int, int]]:
+    """One execution of the workflow, as statemachine.json has it. Gives (round, chunk) of each call of ProcessChunk."""
+    event = event_from_source(source)
+    called: list[tuple[int, int]] = []
     try:
         state = steps.validate_data(ports, configured, {"execution": execution, "event": event})
         before_chunks(ports)
-        while state["action"] == "process":
-            for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])):
-                assert steps.process_chunk(ports, configured, {"task": task}) == {}
+        while state["action"] in ("process", "aggregate"):
+            if state["action"] == "process":
+                for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])):
+                    called.append((task["round"], task["index"]))
+                    assert steps.process_chunk(ports, configured, {"task": task}) == {}
             state = steps.aggregate_data(ports, configured, {"job": state, "execution": execution})
         if state["action"] == "store":
             steps.store_results(ports, configured, {"job": state, "execution": execution})
     except SluiceError as error:
         caught = {"Error": "Terminal", "Cause": json.dumps({"errorMessage": str(error)})}
         failure.record_failure(ports, configured, {"execution": execution, "event": event, "failure": caught})
-    job = ports.jobs.get(source.job_id)
-    assert job is not None
-    return Outcome(job, ports)
+    return called

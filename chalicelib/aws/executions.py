@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.aws.clients import aws_errors, client
 from chalicelib.errors import Terminal
-from chalicelib.model import Source, event_from_source
+from chalicelib.model import Source, event_from_source, execution_name
 from chalicelib.ports import MapProgress
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class _NoExecution(Terminal):
 
 
 class StepFunctionsExecutions:
-    """Executions of one state machine, each named by the job that it works on."""
+    """Executions of one state machine, each named by the job that it works on and the attempt."""
 
     def __init__(self, state_machine_arn: str, client: SFNClient | None = None) -> None:
         self._state_machine_arn = state_machine_arn
@@ -34,25 +34,25 @@ class StepFunctionsExecutions:
     def _states(self) -> SFNClient:
         return self._given or client("stepfunctions")
 
-    def start(self, source: Source) -> str:
-        exists = Terminal("execution-exists", source.job_id)
+    def start(self, source: Source, attempt: int = 1) -> str:
+        name = execution_name(source.job_id, attempt)
+        exists = Terminal("execution-exists", name)
         try:
             with aws_errors("states:StartExecution", {"ExecutionAlreadyExists": exists}):
                 response = self._states.start_execution(
                     stateMachineArn=self._state_machine_arn,
-                    name=source.job_id,
+                    name=name,
                     input=json.dumps(event_from_source(source)),
                 )
         except Terminal as error:
             if error is not exists:
                 raise
-            return self.arn_of(source.job_id)
+            return self.arn(source.job_id, attempt)
         return response["executionArn"]
 
-    def arn_of(self, job_id: str) -> str:
-        """The ARN that the execution named ``job_id`` has, whether it exists or not."""
-        partition, service, region, account, _, name = self._state_machine_arn.split(":")[1:7]
-        return f"arn:{partition}:{service}:{region}:{account}:execution:{name}:{job_id}"
+    def arn(self, job_id: str, attempt: int) -> str:
+        partition, service, region, account, _, machine = self._state_machine_arn.split(":")[1:7]
+        return f"arn:{partition}:{service}:{region}:{account}:execution:{machine}:{execution_name(job_id, attempt)}"
 
     def status(self, execution: str) -> str | None:
         try:

@@ -160,6 +160,10 @@ class S3Objects:
         result = {"ETag": response["CopyObjectResult"]["ETag"], "VersionId": response.get("VersionId")}
         return stored(bucket, target_key, found.size_bytes, result)
 
+    def delete(self, bucket: str, key: str) -> None:
+        with aws_errors("s3:DeleteObject"):
+            self._s3.delete_object(Bucket=bucket, Key=key)
+
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]:
         """In the order of the keys' UTF-8 bytes. A listing names no versions: ``version_id`` is empty."""
         with aws_errors("s3:ListBucket"):

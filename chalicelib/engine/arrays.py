@@ -34,20 +34,40 @@ PATIENCE: Final = 3
 """After more refused segments than this, and more refused than read, the rest of the column is left to ``Slow``."""
 
 
-def resolve(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:
+def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: str) -> tuple[ArrowArray, Mask]:
     """The values of a column and the mask of its unreadable texts, by ``fast`` wherever it answers.
 
-    The result is the same as ``slow``'s for any cut into segments, if ``fast`` answers only where ``slow`` finds every
-    text readable, and with the same values. The readers' tests hold them to that.
+    The result is the same as ``slow``'s for any cut into parts, if ``fast`` answers only where ``slow`` finds every
+    text readable, and with the same values. The readers' tests hold them to that. ``letters``: what readable texts are
+    mostly made of; where ``fast`` refuses a column, texts with other letters are tried apart, for most bad ones are.
     """
-    bad = np.zeros(len(texts), np.bool_)
     is_short = len(texts) <= SEGMENT_ROWS
     if is_short or fast(texts.slice(0, GLANCE_ROWS)) is not None:
         values = fast(texts)
         if values is not None:
-            return values, bad
+            return values, np.zeros(len(texts), np.bool_)
     if is_short:
         return slow(texts)
+    odd = _with_other_letters(texts, letters)
+    if odd.all():
+        return slow(texts)
+    if not odd.any():
+        return _by_segments(texts, fast, slow)
+    usual, bad_usual = _by_segments(cast("pa.StringArray", texts.filter(booleans(~odd))), fast, slow)
+    rest, bad_rest = slow(cast("pa.StringArray", texts.filter(booleans(odd))))
+    bad = np.empty(len(texts), np.bool_)
+    bad[~odd], bad[odd] = bad_usual, bad_rest
+    order = np.empty(len(texts), np.int64)
+    order[~odd], order[odd] = np.arange(len(usual)), np.arange(len(usual), len(texts))
+    return pa.concat_arrays([usual, rest]).take(from_values(order, pa.int64())), bad
+
+
+def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:
+    """As ``resolve``: the whole column, or else in segments, by ``fast`` wherever that answers."""
+    bad = np.zeros(len(texts), np.bool_)
+    values = fast(texts)
+    if values is not None:
+        return values, bad
     pieces: list[ArrowArray] = []
     start = refused = 0
     while start < len(texts):
@@ -60,6 +80,17 @@ def resolve(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, 
         pieces.append(values)
         start += len(piece)
     return pa.concat_arrays(pieces), bad
+
+
+def _with_other_letters(texts: pa.StringArray, letters: str) -> Mask:
+    """Which texts hold a byte that is none of these ASCII letters."""
+    foreign = np.ones(256, np.bool_)
+    foreign[list(letters.encode())] = False
+    edges = offsets(texts)
+    places = np.flatnonzero(foreign[text_bytes(texts)])
+    found = np.zeros(len(texts), np.bool_)
+    found[np.searchsorted(edges[1:] - edges[0], places, "right")] = True
+    return found
 
 
 def cast_or_none(texts: pa.StringArray, arrow_type: pa.DataType) -> ArrowArray | None:
@@ -145,28 +176,14 @@ def text_bytes(texts: pa.StringArray) -> NDArray[np.uint8]:
     return data(texts)[edges[0] : edges[-1]]
 
 
-def fixed_width(texts: pa.StringArray, width: int) -> NDArray[np.uint8] | None:
-    """The non-null texts as a matrix of bytes, a row each; None where any of them has another width in bytes."""
-    edges = offsets(texts)
-    if texts.null_count == 0:
-        if len(texts) * width != edges[-1] - edges[0] or np.any(np.diff(edges) != width):
-            return None
-        return data(texts)[edges[0] : edges[-1]].reshape(len(texts), width)
-    present = valid(texts)
-    if np.any(np.diff(edges)[present] != width):
-        return None
-    starts = edges[:-1][present]
-    if len(starts) * width == edges[-1] - edges[0]:  # nulls take no bytes
-        return data(texts)[edges[0] : edges[-1]].reshape(len(starts), width)
-    gathered: NDArray[np.uint8] = data(texts)[starts[:, None] + np.arange(width, dtype=np.int32)]
-    return gathered
-
-
-def from_rows(matrix: NDArray[np.uint8]) -> pa.StringArray:
-    """A string array of the rows of a matrix of (UTF-8) bytes: the inverse of ``fixed_width``."""
-    rows, width = matrix.shape
-    edges = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
-    return pa.StringArray.from_buffers(rows, _buffer(edges), _buffer(np.ascontiguousarray(matrix)))
+def of_width(texts: pa.StringArray, width: int) -> tuple[Mask, NDArray[np.uint8]]:
+    """Which texts have this width in bytes, and those as a matrix of bytes, a row each; without a copy where all do."""
+    sizes = np.diff(offsets(texts))
+    hit: Mask = sizes == width
+    if texts.null_count:
+        hit &= valid(texts)
+    chosen = texts if hit.all() else cast("pa.StringArray", texts.filter(booleans(hit)))
+    return hit, text_bytes(chosen).reshape(len(chosen), width)
 
 
 def strings(texts: Sequence[str | None]) -> pa.StringArray:

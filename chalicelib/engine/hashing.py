@@ -20,6 +20,8 @@ Hashes = NDArray[np.uint64]
 LONG_TEXT_BYTES: Final = 256
 """Longer texts are hashed by BLAKE2b one at a time: a vectorised step per word pays only while many texts are alive."""
 
+_PIECE_ROWS: Final = 1 << 15
+
 _MIX_1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2: Final = np.uint64(0xC4CEB9FE1A85EC53)
 _FOLD: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -76,10 +78,11 @@ def _finish(words: Hashes) -> Hashes:
 
 
 def _hash_floats(values: NDArray[np.float64]) -> Hashes:
-    whole = (values == np.floor(values)) & (np.abs(values) < 2.0**63)
-    as_integers = np.where(whole, values, 0.0).astype(np.int64).view(np.uint64)
-    bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
-    return _finish(np.where(whole, as_integers, bits ^ _FLOAT_SALT))
+    bits = values.view(np.uint64) ^ _FLOAT_SALT
+    whole = np.flatnonzero(values == np.floor(values))
+    whole = whole[np.abs(values[whole]) < 2.0**63]
+    bits[whole] = values[whole].astype(np.int64).view(np.uint64)
+    return _finish(bits)
 
 
 def _hash_limbs(limbs: NDArray[np.uint32]) -> Hashes:
@@ -98,6 +101,12 @@ def _hash_limbs(limbs: NDArray[np.uint32]) -> Hashes:
 def _hash_texts(array: Any) -> Hashes:
     if len(array) == 0:
         return np.zeros(0, np.uint64)
+    # a piece and all that is made of it stay in the processor's cache
+    pieces = [_hash_piece(array.slice(start, _PIECE_ROWS)) for start in range(0, len(array), _PIECE_ROWS)]
+    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _hash_piece(array: Any) -> Hashes:
     _, offset_buffer, data = array.buffers()
     offsets = np.frombuffer(offset_buffer, "<i4", len(array) + 1, array.offset * 4).astype(np.int64)
     sizes = np.diff(offsets)

@@ -3,10 +3,15 @@
 Chunks are chained from the file's known first record. A chunk that guessed its first record right is proven; for one
 that guessed wrong, its own report still tells where the next chunk's first record is, so that a single pass over the
 reports finds every chunk that has to be done again, and what it has to be told.
+
+A report is sealed with its digest when it is written, and must be its task's when it is read: so what the counts are
+reconciled from is what the workers said.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,6 +19,7 @@ from typing import Any, Self
 
 from chalicelib import errors
 from chalicelib.engine.checks.findings import Base
+from chalicelib.engine.plan import Task
 from chalicelib.engine.records import speculate
 from chalicelib.model import JSON, Rows
 
@@ -34,6 +40,8 @@ class Report:
     lines: int
     """Line breaks from the first record to the next one after the chunk."""
     rows: Rows
+    size_bytes: int = 0
+    """Of the records that were gone through, added up block by block."""
     delivered: int = 0
     """Rows that came out of the transform."""
     findings: int = 0
@@ -41,8 +49,10 @@ class Report:
     surveys: list[Any] = field(default_factory=list)
     outputs: JSON = field(default_factory=dict)
     """What was written, by name."""
-    failure: dict[str, str] | None = None
-    """``{"code", "message"}`` where the chunk's rows could not be delivered."""
+    failure: JSON | None = None
+    """``{"code", "message", "records"}`` where the chunk's rows could not be delivered; ``records``: the first and the
+    last that were at hand, counted in the chunk, or None.
+    """
     read: bool = True
     """False: the chunk's bytes could not be had, and nothing is known of its records."""
 
@@ -54,11 +64,54 @@ class Report:
         return cls(**known)
 
 
+def sealed(report: JSON) -> bytes:
+    """A report as it is stored."""
+    return json.dumps(report | {"digest": _digest(report)}).encode()
+
+
+def unsealed(body: bytes, task: Task) -> Report:
+    """The report of a task. Errors: ``Terminal("ledger-unbalanced")`` where it is not what the task's worker wrote."""
+    try:
+        document = json.loads(body)
+        intact = document.pop("digest") == _digest(document)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        intact = False
+    if not intact:
+        raise _unbalanced(f"chunk {task.index}: its report is not what its worker wrote")
+    document.pop("task", None)
+    report = Report.from_json(document)
+    if (report.index, report.round, report.start, report.end) != (task.index, task.round, task.start, task.end):
+        raise _unbalanced(f"chunk {task.index}: its report is that of another task")
+    return report
+
+
+def is_intact(body: bytes, task: Task) -> bool:
+    """Whether a stored report is what the task's worker wrote."""
+    try:
+        unsealed(body, task)
+    except errors.Terminal:
+        return False
+    return True
+
+
+def _digest(report: JSON) -> str:
+    return hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
+
+
 def raise_failure(reports: Sequence[Report]) -> None:
-    """Errors: ``Terminal``, the failure of the first chunk that has one."""
-    failure = next((report.failure for report in reports if report.failure), None)
-    if failure is not None:
-        raise errors.Terminal(failure["code"], failure["message"])
+    """``reports``: those of the chunks from the file's start on, without gap, if records are to be told.
+
+    Errors: ``Terminal``, the failure of the first chunk that has one, with the records' numbers in the file.
+    """
+    failed = next((report for report in reports if report.failure), None)
+    if failed is None or failed.failure is None:
+        return
+    message = failed.failure["message"]
+    if failed.failure["records"] is not None:
+        before = sum(report.rows.read for report in reports if report.index < failed.index)
+        first, last = (before + number for number in failed.failure["records"])
+        message += f" (records {first:,} to {last:,} of the file)"
+    raise errors.Terminal(failed.failure["code"], message)
 
 
 Resolve = Callable[[Report, int], int]
@@ -109,6 +162,11 @@ def balance(reports: Sequence[Report], data_start: int, size_bytes: int, *, tran
     _tile(consumed, data_start, size_bytes, "records")
     for report in reports:
         rows = report.rows
+        ranged = (report.next_record or 0) - (report.first_record or 0)
+        if report.size_bytes != ranged:
+            raise _unbalanced(
+                f"chunk {report.index}: its records have {report.size_bytes} bytes, their range has {ranged}"
+            )
         if not rows.balances or min(rows.read, rows.valid, rows.rejected, rows.blank) < 0:
             raise _unbalanced(f"chunk {report.index}: {rows.read} records read are not {_sum(rows)}")
         if report.first_record is None and rows.read:
@@ -118,6 +176,8 @@ def balance(reports: Sequence[Report], data_start: int, size_bytes: int, *, tran
         written = sum(part["rows"] for part in report.outputs.get("data", ()))
         if written != report.delivered:
             raise _unbalanced(f"chunk {report.index}: {report.delivered} rows delivered, but {written} written")
+        if ("rejects" in report.outputs) != (rows.rejected > 0):
+            raise _unbalanced(f"chunk {report.index}: {rows.rejected} records rejected, but not so written")
     total = sum((report.rows for report in reports), Rows())
     return {
         "size_bytes": size_bytes,
@@ -134,6 +194,7 @@ def _entry(report: Report) -> JSON:
         "index": report.index,
         "range": [report.start, report.end],
         "records": [report.first_record, report.next_record],
+        "size_bytes": report.size_bytes,
         "round": report.round,
         **report.rows.to_json(),
         "delivered": report.delivered,

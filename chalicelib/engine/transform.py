@@ -6,11 +6,9 @@ must treat each row by itself, for how many rows a call sees depends on the chun
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import re
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -50,9 +48,7 @@ def apply(transform: Transform, table: pa.Table, where: str) -> pa.Table:
 
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
     try:
-        # Standard output is the answer of ``local.py --json``: what a transform prints goes beside it.
-        with contextlib.redirect_stdout(sys.stderr):
-            result = transform(frame)
+        result = transform(frame)
         if not isinstance(result, pd.DataFrame):
             raise TypeError(f"transform returned {type(result).__name__}, not a DataFrame")
         if not len(result.columns):

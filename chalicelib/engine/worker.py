@@ -6,20 +6,22 @@ Takes the chunk's bytes and the plan, gives bytes and a report: no input or outp
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from chalicelib.engine import coding
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.check import Checked, Checker
 from chalicelib.engine.checks.findings import Rejected
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
-from chalicelib.engine.deliver import Delivered, Delivery, Part
+from chalicelib.engine.coding import Coding
+from chalicelib.engine.deliver import Delivered, Delivery
+from chalicelib.engine.parquet import Part
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.records.automaton import count_line_breaks
 from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
 from chalicelib.engine.records.parse import Parsed, parse, record_bytes
 from chalicelib.engine.records.split import Block, Offsets
@@ -71,7 +73,6 @@ def run(
 
 def not_read(task: Task, error: Terminal) -> Result:
     """The result of a chunk whose bytes could not be had."""
-    failure = {"code": error.code, "message": error.message}
     report = {
         "index": task.index,
         "round": task.round,
@@ -81,11 +82,17 @@ def not_read(task: Task, error: Terminal) -> Result:
         "next_record": None,
         "continuations": {},
         "lines": 0,
+        "size_bytes": 0,
         "rows": Rows().to_json(),
-        "failure": failure,
+        "failure": _told(error, None),
         "read": False,
     }
     return Result(report, failure=error)
+
+
+def _told(failure: Terminal, records: tuple[int, int] | None) -> JSON:
+    """See ``ledger.Report.failure``."""
+    return {"code": failure.code, "message": failure.message, "records": records}
 
 
 def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
@@ -106,11 +113,11 @@ def _survey(task: Task, plan: Plan, records: Records) -> Result:
     return Result(records.report(task) | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
-def _parsed(tape: ChunkTape, origin: Origin, block: Block, plan: Plan) -> Parsed:
+def _parsed(tape: ChunkTape, origin: Origin, block: Block, plan: Plan, coded: Collection[int] = frozenset()) -> Parsed:
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
-    parsed = parse(tape.data, origin, block, plan.layout)
+    parsed = parse(tape.data, origin, block, plan.layout, coded)
     if is_rejects(plan.labels):
-        parsed.columns = [restore_column(texts) for texts in parsed.columns]
+        parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
     return parsed
 
 
@@ -166,6 +173,8 @@ class _Process:
         self._delivery = Delivery(plan, plan.contract, task.index, transform)
         self._rejects: list[bytes] = []
         self._findings = 0
+        self._failed: tuple[int, int] | None = None
+        """The first and the last record of the block that could not be delivered."""
         self._rows = Rows()
 
     def run(self) -> Result:
@@ -180,7 +189,7 @@ class _Process:
             "delivered": delivered.rows,
             "findings": self._findings,
             "schema": delivered.schema,
-            "failure": None if failure is None else {"code": failure.code, "message": failure.message},
+            "failure": None if failure is None else _told(failure, self._failed),
         }
         rejects = b"".join(self._rejects)
         return Result(report, delivered.parts, rejects, keys, delivered.aggregates, delivered.profile, failure)
@@ -193,7 +202,8 @@ class _Process:
                 if failure is None:
                     self._deliver(each)
             except Terminal as error:
-                failure = error
+                valid = np.delete(each.numbers, list(each.checked.notes))
+                failure, self._failed = error, (int(valid[0]), int(valid[-1]))
         if failure is None:
             try:
                 return self._delivery.finish(), None
@@ -206,9 +216,10 @@ class _Process:
         return [self._settle(position, held) for position in range(len(self._keys))] if held else []
 
     def _checked(self) -> Iterator[_Held]:
-        tape = self._records.tape
+        tape, codes = self._records.tape, Coding()
         for block in self._records:
-            parsed = _parsed(tape, self._origin, block, self._plan)
+            parsed = _parsed(tape, self._origin, block, self._plan, codes.columns)
+            parsed.columns = codes.settle(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
             yield _Held(block, parsed.records, parsed.blank, checked, before, lines)
@@ -250,14 +261,13 @@ class _Process:
 
     def _reject(self, held: _Held) -> None:
         data = self._records.tape.data
-        position, line = int(held.block.starts[0]), held.lines_before
         for row in sorted(held.checked.notes):
             at = int(held.records[row])
+            number = held.records_before + at + 1
             start, end = int(held.block.starts[at]), int(held.block.starts[at + 1])
-            line += count_line_breaks(data, position, start)
-            position = start
+            line = held.lines_before + held.block.lines_before(at)
             notes = tuple(held.checked.notes[row])
             self._findings += len(notes)
             raw = record_bytes(data, start, end, self._plan.dialect)
-            rejected = Rejected(int(held.numbers[row]), line, self._origin(start), notes, raw)
+            rejected = Rejected(number, line, self._origin(start), notes, raw)
             self._rejects.append(rejected.to_line())

@@ -1,7 +1,7 @@
 """StoreResults: from a settled job's partial results to its outputs under ``jobs/<job_id>/``.
 
 Nothing is published by halves: readers go by ``datasets/<dataset>/current.json``, which is switched by one conditional
-put, and only after the manifest, which is written after everything that it lists.
+put (``publication.py``), and only after the manifest, which is written after everything that it lists.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from chalicelib import errors
+from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import ledger
+from chalicelib.engine import ledger, parquet
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Writer
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
-from chalicelib.engine.deliver import decode_schema, parquet
+from chalicelib.engine.ledger import Report
+from chalicelib.engine.parquet import decode_schema
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
@@ -29,7 +30,6 @@ from chalicelib.stages import workspace
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
-_SWITCH_ATTEMPTS: Final = 5
 _CSV_TYPE: Final = "text/csv; charset=utf-8"
 _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
@@ -44,8 +44,9 @@ class Job:
     """``{"stage", "start", "end"}`` of each stage so far; StoreResults' own comes last and has no end yet."""
 
 
-def publish(ports: Ports, job: Job, state: State) -> None:
-    """Write every output, the manifest last, and make the job the dataset's current one.
+def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
+    """Write every output, the manifest last, and make the job the dataset's current one. Returns the timeline as the
+    report shows it.
 
     Errors: ``Terminal("tolerance-exceeded")`` where too many rows were rejected: then the rejects, the summary, the
     contract and the report are written and stand on the job, and nothing else is.
@@ -55,23 +56,32 @@ def publish(ports: Ports, job: Job, state: State) -> None:
     outputs = _Outputs(ports, state.workspace.bucket, job.job_id)
     summary = _write_rejects(outputs, state)
     summary |= _summary(job, state, merged)
-    reasons = tuple(
-        Reason(each["code"], each["field"], each["count"]) for each in summary["findings"]["reasons"][:REASONS_ON_JOB]
-    )
+    facts = _facts(summary["findings"]["reasons"])
     outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
     outputs.put_json("summary", "summary.json", summary)
     excess = beyond(state.contract.tolerance, rows)
     if excess is None:
         _copy_data(outputs, state)
-    _write_report(ports, outputs, job, state, merged, summary, excess)
+    timeline = _write_report(ports, outputs, job, state, merged, summary, excess)
+    if state.workspace.attempt > 1:
+        outputs.settle()
     if excess is not None:
-        ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
+        ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
         raise errors.Terminal("tolerance-exceeded", excess)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
-    ports.jobs.advance(job.job_id, job.execution, Status.STORING, reasons=reasons, outputs=outputs.uris)
-    _switch(ports, state, job, merged["ledger"]["delivered"], finished)
-    ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=finished)
+    decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
+    publication.finish(ports, state.workspace.bucket, decided)
+    return timeline
+
+
+def _facts(reasons: list[JSON]) -> JSON:
+    """What the job's record tells of the findings."""
+    told = reasons[:REASONS_ON_JOB]
+    return {
+        "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
+        "reasons_omitted": len(reasons) - len(told),
+    }
 
 
 def beyond(tolerance: Tolerance, rows: Rows) -> str | None:
@@ -95,6 +105,7 @@ class _Outputs:
         self.objects, self.bucket, self._prefix = ports.objects, bucket, f"jobs/{job_id}/"
         self.entries: list[JSON] = []
         self.uris: dict[str, str] = {}
+        self._etags: dict[str, str] = {}
 
     def key(self, path: str) -> str:
         return self._prefix + path
@@ -109,6 +120,19 @@ class _Outputs:
         self.uris[name] = folder + ("data/" if name == "data" else path)
         entry: JSON = {"name": name, "key": stored.key, "size_bytes": stored.size_bytes, "rows": rows}
         self.entries.append(entry | {"sha256": stored.checksum_sha256 or sha256})
+        self._etags[stored.key] = stored.etag
+
+    def settle(self) -> None:
+        """Remove what an earlier attempt left and this one does not write, as parts of another partitioning.
+
+        Errors: ``Transient("output-replaced")`` where an output is not as it was written: a function of an attempt that
+        was stopped may have been writing until now. Doing all of it again puts it right.
+        """
+        for found in self.objects.list(self.bucket, self._prefix):
+            if found.key not in self._etags:
+                self.objects.delete(self.bucket, found.key)
+            elif found.etag != self._etags[found.key]:
+                raise errors.Transient("output-replaced", f"{found.key} was written by another attempt of the job")
 
 
 def _write_rejects(outputs: _Outputs, state: State) -> JSON:
@@ -121,10 +145,14 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
 
     def lines(renderer: Writer, form: int) -> Iterator[bytes]:
         for each in state.reports:
-            if "rejects" in each.outputs:
-                body = state.workspace.body(each.outputs["rejects"])
-                for rendered in renderer.render(each.index, body.splitlines()):
-                    yield rendered[form]
+            written = each.outputs.get("rejects")
+            found = state.workspace.body(written).splitlines() if written else []
+            told = renderer.reasons.total
+            for rendered in renderer.render(each.index, found):
+                yield rendered[form]
+            counts = (len(found), renderer.reasons.total - told)
+            if counts != (each.rows.rejected, each.findings):
+                raise errors.Terminal("ledger-unbalanced", _miscounted(each, counts))
 
     def csv() -> Iterator[bytes]:
         yield writer.csv_header()
@@ -138,6 +166,11 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
         outputs.add(name, path, stored, rejected)
     reasons = writer.reasons
     return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
+
+
+def _miscounted(report: Report, counts: tuple[int, int]) -> str:
+    said = f"{report.rows.rejected} records rejected with {report.findings} findings"
+    return f"chunk {report.index}: {said}, but {counts[0]} with {counts[1]} written"
 
 
 def _summary(job: Job, state: State, merged: JSON) -> JSON:
@@ -177,7 +210,7 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         outputs.add("data", path, stored, part["rows"], part["sha256"])
     if not parts:
         path = "data/part-00000.parquet"
-        body = parquet(_schema(state).empty_table().drop_columns(list(state.contract.partition_by)))
+        body = parquet.write(_schema(state).empty_table().drop_columns(list(state.contract.partition_by)))
         outputs.add(
             "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
         )
@@ -191,7 +224,8 @@ def _schema(state: State) -> pa.Schema:
 
 def _write_report(
     ports: Ports, outputs: _Outputs, job: Job, state: State, merged: JSON, summary: JSON, excess: str | None
-) -> None:
+) -> list[JSON]:
+    """Returns the timeline; StoreResults ends in it where the report is written, which cannot tell of what follows."""
     record = ports.jobs.get(job.job_id)
     if record is None:
         raise errors.Terminal("stale-execution", f"job {job.job_id} has no record any more")
@@ -201,17 +235,19 @@ def _write_report(
     ).to_json()
     if excess is not None:
         shown["error"] = {"code": "tolerance-exceeded", "message": excess}
+    timeline = [*job.timeline[:-1], {**job.timeline[-1], "end": now}]
     document = {
         "job": shown,
         "contract": contracts.to_document(state.contract),
         "summary": summary,
         "ledger": merged["ledger"],
-        "timeline": [*job.timeline[:-1], {**job.timeline[-1], "end": now}],
+        "timeline": timeline,
     }
     body = render(document).encode()
     outputs.add(
         "report", "report.html", outputs.objects.put(outputs.bucket, outputs.key("report.html"), body, _HTML_TYPE)
     )
+    return timeline
 
 
 def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, finished: str) -> None:
@@ -221,6 +257,7 @@ def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, f
         "source": state.plan.source.to_json(),
         "text": _text(state.plan),
         "finished_at": finished,
+        "mode": state.contract.mode,
         "ledger": balanced | {"repaired": state.chunks.repaired},
         "outputs": outputs.entries,
     }
@@ -237,38 +274,3 @@ def _text(plan: Plan) -> JSON:
         "compression": text.compression,
         "rewritten": text.source != plan.source,
     }
-
-
-def _switch(ports: Ports, state: State, job: Job, rows: int, finished: str) -> None:
-    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``).
-
-    Jobs end in any order; in the place of a later upload an earlier one is not put.
-    """
-    record = ports.jobs.get(job.job_id)
-    bucket, key = state.workspace.bucket, f"datasets/{job.dataset}/current.json"
-    entry = {
-        "job_id": job.job_id,
-        "manifest": f"jobs/{job.job_id}/manifest.json",
-        "data": f"jobs/{job.job_id}/data/",
-        "rows": rows,
-        "received_at": record.received_at if record else "",
-        "finished_at": finished,
-    }
-    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
-        found = ports.objects.get_with_etag(bucket, key)
-        current = json.loads(found[0])["jobs"] if found else []
-        if any(each["job_id"] == job.job_id for each in current):
-            return
-        if state.contract.mode == "append":
-            jobs = [*current, entry]
-        elif any(each["received_at"] > entry["received_at"] for each in current):
-            return
-        else:
-            jobs = [entry]
-        body = json.dumps({"dataset": job.dataset, "mode": state.contract.mode, "jobs": jobs}, indent=2).encode()
-        try:
-            ports.objects.put(bucket, key, body, workspace.JSON_TYPE, if_match=found[1] if found else "")
-            return
-        except errors.Transient as error:
-            if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
-                raise

@@ -16,10 +16,10 @@ from chalicelib.engine import transform as transforms
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.contract import Contract
-from chalicelib.engine.deliver import decode_schema, encode_schema, unify
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.profile import Profile
+from chalicelib.engine.parquet import decode_schema, encode_schema, unify
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
@@ -61,6 +61,11 @@ class State:
         return self.plan.contract is None
 
     @property
+    def repair_rounds(self) -> int:
+        """Of a settled job: rounds beyond the one that every job takes, or two where a survey had to come first."""
+        return self.number - (2 if self.contract.inferred else 1)
+
+    @property
     def rows(self) -> Rows:
         return sum((report.rows for report in self.reports), Rows())
 
@@ -74,18 +79,28 @@ class State:
 def next_round(state: State, objects: Objects) -> JSON | None:
     """The reference to the next round's tasks; None where every chunk stands.
 
+    Errors: ``Terminal("not-settled")``; the failure of a chunk.
+    """
+    following = _following(state, objects)
+    if following is not None and state.number >= MAX_ROUNDS:
+        raise errors.Terminal("not-settled", f"the chunks do not agree after {state.number} rounds")
+    return following
+
+
+def _following(state: State, objects: Objects) -> JSON | None:
+    """``next_round``, however many there were.
+
     One round repairs wrong guesses and repeated keys alike: the keys of a chunk that guessed wrong are gathered here,
     so that the others need not wait for its repair.
     """
-    if state.number >= MAX_ROUNDS:
-        raise errors.Terminal("not-settled", f"the chunks do not agree after {state.number} rounds")
     ledger.raise_failure([report for report in state.reports if not report.read])
     number = state.number + 1
     firsts = ledger.first_records(state.reports, state.plan.data_start, _reader(state, objects))
     proven = [replace(task, round=number, first_record=first) for task, first in zip(state.tasks, firsts, strict=False)]
     wrong = set(ledger.unproven(state.reports, firsts))
-    # A chunk that guessed wrong may have failed on what are no rows at all: it is done again.
-    ledger.raise_failure([report for report in state.reports if report.index not in wrong])
+    # A chunk that guessed wrong may have failed on what are no rows at all: it is done again. Until it has been, the
+    # records after it have no numbers.
+    ledger.raise_failure(state.reports[: min(wrong, default=None)])
     if state.surveying and wrong:
         return state.workspace.put_round(number, [task for task in proven if task.index in wrong])
     if state.surveying:

@@ -85,7 +85,7 @@ def _rewritten(
     head, written = _peek(rewriter.text(pieces))
     # Before the rest is read: what is no CSV is refused at the cost of its head.
     sniffed = sniff(head, contract, whole=len(head) < HEAD_SIZE_BYTES)
-    workspace = Workspace(objects, settings.results_bucket, source.job_id)
+    workspace = Workspace.of_job(objects, settings.results_bucket, source.job_id)
     stored = objects.put_stream(workspace.bucket, workspace.key("text.csv"), written, _TEXT_TYPE)
     if stored.size_bytes != rewriter.size_bytes:
         raise Terminal(

@@ -1,22 +1,28 @@
 """Where a job's intermediate results lie under ``work/<job_id>/``, and in which words they are written.
 
-Every round writes under its own prefix, so a worker that was given up and finishes late overwrites nothing that a later
-round wrote; within a round a chunk's results are a function of its task, so doing it twice changes nothing.
+What a plan's workers write lies in a folder that is named by the plan and the code (``planned``), and there every round
+has its own. So a chunk's results are a function of their place: doing it twice changes nothing, a worker that was given
+up and finishes late overwrites nothing that another round, contract or release wrote, and a retried job finds what
+stands of the attempts before where, and only where, it would write the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self, TypeVar
 
+from chalicelib import errors
+from chalicelib.engine import ledger
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.worker import Repeats, Result
 from chalicelib.model import JSON
 from chalicelib.ports import Objects, Stored
+from chalicelib.stages.code import code_digest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,10 +46,27 @@ class Workspace:
     objects: Objects
     bucket: str
     """The results bucket."""
-    job_id: str
+    prefix: str
+    """``work/<job_id>``, or the folder of one of its plans; without a slash at the end."""
+    attempt: int = 1
+    """Of the job. Only where it is not the first can results of another stand."""
+
+    @classmethod
+    def of_job(cls, objects: Objects, bucket: str, job_id: str, attempt: int = 1) -> Self:
+        return cls(objects, bucket, f"work/{job_id}", attempt)
+
+    @classmethod
+    def holding(cls, objects: Objects, bucket: str, key: str, attempt: int = 1) -> Self:
+        """The workspace in which a plan or a round has this key."""
+        return cls(objects, bucket, key.rsplit("/", 2)[0], attempt)
+
+    def planned(self, plan: Plan) -> Self:
+        """The folder of what is done by this plan and this code."""
+        document = json.dumps([plan.to_json(), code_digest()], sort_keys=True)
+        return replace(self, prefix=f"{self.prefix}/{hashlib.sha256(document.encode()).hexdigest()[:16]}")
 
     def key(self, name: str) -> str:
-        return f"work/{self.job_id}/{name}"
+        return f"{self.prefix}/{name}"
 
     def put_json(self, name: str, document: Any) -> str:
         """Write a document and return its key."""
@@ -61,9 +84,33 @@ class Workspace:
         return Plan.from_json(json.loads(self.objects.get(self.bucket, key)))
 
     def put_round(self, number: int, tasks: Sequence[Task]) -> JSON:
-        """Write a round's tasks and return the reference to them that travels through the workflow."""
+        """Write a round's tasks, and return the reference that travels through the workflow: to those of them that are
+        to be done, ``chunks`` in number. In a first attempt that is all of them.
+        """
         key = self.put_json(f"round-{number}/tasks.json", [task.to_json() for task in tasks])
-        return {"number": number, "bucket": self.bucket, "key": key, "chunks": len(tasks)}
+        missing = tasks if self.attempt == 1 else self._missing(number, tasks)
+        if len(missing) < len(tasks):
+            key = self.put_json(f"round-{number}/tasks-{self.attempt}.json", [task.to_json() for task in missing])
+        return {"number": number, "bucket": self.bucket, "key": key, "chunks": len(missing)}
+
+    def _missing(self, number: int, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks that have no report, one of a failure, or one whose outputs are not all as it says."""
+        found = self.objects.list(self.bucket, self.key(f"round-{number}/"))
+        etags = {stored.key: stored.etag for stored in found}
+
+        def stands(task: Task) -> bool:
+            if self._report(task) not in etags:
+                return False
+            body = self.objects.get(self.bucket, self._report(task))
+            if not ledger.is_intact(body, task):
+                return False
+            document = json.loads(body)
+            if document["task"] != task.to_json() or document.get("failure") is not None:
+                return False
+            return all(etags.get(each["key"]) == each["etag"] for each in _references(document["outputs"]))
+
+        standing = parallel(stands, tasks)
+        return [task for task, stood in zip(tasks, standing, strict=True) if not stood]
 
     def tasks(self, number: int) -> list[Task]:
         return [Task.from_json(each) for each in self.get_json(f"round-{number}/tasks.json")]
@@ -103,7 +150,8 @@ class Workspace:
         ):
             if body:
                 outputs[name] = self._put(task, name, body, BINARY_TYPE)
-        self.put_json(self._chunk(task, "report.json"), result.report | {"outputs": outputs})
+        report = ledger.sealed({"task": task.to_json(), **result.report, "outputs": outputs})
+        self.objects.put(self.bucket, self._report(task), report, JSON_TYPE)
 
     def _put(self, task: Task, name: str, body: bytes, content_type: str) -> JSON:
         stored = self.objects.put(self.bucket, self.key(self._chunk(task, name)), body, content_type)
@@ -113,19 +161,29 @@ class Workspace:
     def _chunk(task: Task, name: str) -> str:
         return f"round-{task.round}/chunk-{task.index:05}/{name}"
 
+    def _report(self, task: Task) -> str:
+        return self.key(self._chunk(task, "report.json"))
+
     def reports(self, tasks: Sequence[Task]) -> list[Report]:
-        """The chunks' reports, in the tasks' order."""
+        """The chunks' reports, in the tasks' order. Errors: ``Terminal("ledger-unbalanced")``."""
 
         def load(task: Task) -> Report:
-            return Report.from_json(self.get_json(self._chunk(task, "report.json")))
+            return ledger.unsealed(self.objects.get(self.bucket, self._report(task)), task)
 
         return parallel(load, tasks)
 
     def body(self, reference: JSON) -> bytes:
-        return self.objects.get(self.bucket, reference["key"])
+        """What a report refers to. Errors: ``Terminal("ledger-unbalanced")`` where it is not what was written."""
+        body = self.objects.get(self.bucket, reference["key"])
+        if hashlib.sha256(body).hexdigest() != reference["sha256"]:
+            raise errors.Terminal("ledger-unbalanced", f"{reference['key']} is not what its chunk's worker wrote")
+        return body
 
-    def bodies(self, references: Iterable[JSON]) -> list[bytes]:
-        return parallel(self.body, references)
+
+def _references(outputs: JSON) -> Iterator[JSON]:
+    """Each object among a chunk's outputs."""
+    for output in outputs.values():
+        yield from output if isinstance(output, list) else [output]
 
 
 def _reference(stored: Stored) -> JSON:

@@ -27,6 +27,9 @@ class DiskJobs:
     def claim(self, source: Source, execution: str, at: str) -> Job | None:
         return self._apply(source.job_id, lambda current: transitions.claimed(current, source, execution, at))
 
+    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
+        return self._apply(job_id, lambda current: transitions.retried(current, attempt, execution, at))
+
     def advance(
         self,
         job_id: str,
@@ -39,6 +42,7 @@ class DiskJobs:
         encoding: str | None = None,
         compression: str | None = None,
         reasons: tuple[Reason, ...] | None = None,
+        reasons_omitted: int | None = None,
         outputs: dict[str, str] | None = None,
         finished_at: str | None = None,
     ) -> Job:
@@ -49,6 +53,7 @@ class DiskJobs:
             encoding=encoding,
             compression=compression,
             reasons=reasons,
+            reasons_omitted=reasons_omitted,
             outputs=outputs,
             finished_at=finished_at,
         )

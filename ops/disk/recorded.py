@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.errors import Terminal
-from chalicelib.model import Source
+from chalicelib.model import Source, execution_name
 from chalicelib.ports import MapProgress
 
 
@@ -33,8 +33,11 @@ class RecordedNotices:
 class NoExecutions:
     """The steps are called one after the other in this process: there is no workflow to start or to ask."""
 
-    def start(self, source: Source) -> str:
+    def start(self, source: Source, attempt: int = 1) -> str:
         raise Terminal("no-workflow", f"there is no workflow to start for {source.key}")
+
+    def arn(self, job_id: str, attempt: int) -> str:
+        return execution_name(job_id, attempt)
 
     def status(self, execution: str) -> str | None:
         return None

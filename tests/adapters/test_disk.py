@@ -210,3 +210,4 @@ def test_notices_are_kept_and_there_is_no_workflow() -> None:
     assert NoExecutions().progress("e") is None
     with pytest.raises(Terminal, match="no-workflow"):
         NoExecutions().start(source())
+    assert NoExecutions().arn("things-1", 2) == "things-1-2"

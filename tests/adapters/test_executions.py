@@ -50,6 +50,12 @@ def test_an_execution_is_named_by_its_job_and_gets_its_event(
     assert source_from_event(json.loads(sent[0]["input"])) == SOURCE
 
 
+def test_an_attempt_has_an_execution_of_its_own(executions: StepFunctionsExecutions, states: Stubber) -> None:
+    states.add_client_error("start_execution", "ExecutionAlreadyExists", http_status_code=400)
+    assert executions.start(SOURCE, 2) == f"{EXECUTION}-2" == executions.arn(SOURCE.job_id, 2)
+    assert executions.arn(SOURCE.job_id, 1) == EXECUTION
+
+
 def test_starting_what_exists_is_success(executions: StepFunctionsExecutions, states: Stubber) -> None:
     states.add_client_error("start_execution", "ExecutionAlreadyExists", http_status_code=400)
     assert executions.start(SOURCE) == EXECUTION

@@ -1,5 +1,6 @@
-"""The job record against a small model: any order of calls by the workflow, the sweeper and the status handler, with
-lost replies, retries, duplicates that arrive late, and writers that slip in between another's read and its write.
+"""The job record against a small model: any order of calls by the workflow, the sweeper, the status handler and those
+who retry, with lost replies, duplicates that arrive late, and writers that slip in between another's reading and
+writing.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Model:
     owner: str | None = None
     error: str | None = None
     rows_read: int = 0
+    attempt: int = 1
 
     def apply(self, operation: Operation) -> str:
         """What the caller should see: ``job``, ``None`` or ``stale``."""
@@ -51,9 +53,17 @@ class Model:
         return "job"
 
     def claim(self, execution: str) -> str:
-        if self.status in (None, "RECEIVED"):
+        if self.status is None or (self.status == "RECEIVED" and self.owner in (None, execution)):
             self.status, self.owner = "VALIDATING", execution
         return "job" if self.owner == execution else "None"
+
+    def retry(self, attempt: int) -> str:
+        if self.status is None:
+            return "None"
+        if self.status == "FAILED" and attempt == self.attempt + 1:
+            self.status, self.owner, self.attempt = "RECEIVED", f"e{attempt}", attempt
+            self.error, self.rows_read = None, 0
+        return "job" if (attempt, f"e{attempt}") == (self.attempt, self.owner) else "None"
 
     def advance(self, execution: str, status: Status, rows_read: int) -> str:
         if self.status is None or self.owner != execution:
@@ -90,6 +100,7 @@ def once(jobs: Jobs, operation: Operation) -> str:
         "register": lambda: jobs.register(SOURCE, AT),
         "claim": lambda execution: jobs.claim(SOURCE, execution, AT),
         "advance": lambda execution, status, read: jobs.advance(SOURCE.job_id, execution, status, rows=Rows(read)),
+        "retry": lambda attempt: jobs.retry(SOURCE.job_id, attempt, f"e{attempt}", AT),
         "fail": lambda execution, error: jobs.fail(SOURCE.job_id, execution, Failure(error, ""), AT),
     }
     try:
@@ -98,11 +109,13 @@ def once(jobs: Jobs, operation: Operation) -> str:
         return error.code.removesuffix("-execution")
 
 
-executions = st.sampled_from(["e1", "e2"])
+executions = st.sampled_from(["e1", "another", "e2", "e3"])
+"""The first attempt's, one that an event delivered twice has started, and those of two retries."""
 operations: st.SearchStrategy[Operation] = st.one_of(
     st.just(("register",)),
     st.tuples(st.just("claim"), executions),
     st.tuples(st.just("advance"), executions, st.sampled_from(MOVES), st.integers(0, 2)),
+    st.tuples(st.just("retry"), st.sampled_from([2, 3])),
     st.tuples(st.just("fail"), executions | st.none(), st.sampled_from(["timed-out", "not-csv"])),
 )
 
@@ -135,11 +148,12 @@ class JobRecord(RuleBasedStateMachine):
             assert self.model.status is None
             return
         error = job.error.code if job.error else None
-        assert (job.status, job.execution, error, job.rows.read) == (
+        assert (job.status, job.execution, error, job.rows.read, job.attempt) == (
             self.model.status,
             self.model.owner,
             self.model.error,
             self.model.rows_read,
+            self.model.attempt,
         )
 
 

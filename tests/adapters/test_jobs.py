@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,33 @@ def test_one_execution_gets_the_job(jobs: Jobs, registered: bool) -> None:
     assert jobs.claim(SOURCE, "e1", T2) == claimed == jobs.get(JOB)
     assert jobs.claim(SOURCE, "e2", T2) is None
     assert jobs.get(JOB) == claimed
+
+
+def test_a_failed_job_is_given_to_the_next_attempt(jobs: Jobs) -> None:
+    jobs.register(SOURCE, T0)
+    jobs.claim(SOURCE, "e1", T1)
+    jobs.advance(JOB, "e1", Status.PROCESSING, rows=Rows(2, 2), contract="given", encoding="utf-8", outputs={"a": "b"})
+    assert jobs.retry(JOB, 2, "e2", T2) is None
+    jobs.fail(JOB, "e1", ERROR, T1)
+    assert jobs.retry(JOB, 3, "e3", T2) is None
+    again = jobs.retry(JOB, 2, "e2", T2)
+    assert again == replace(Job.received(SOURCE, T0), attempt=2, execution="e2", started_at=T2) == jobs.get(JOB)
+    assert jobs.retry(JOB, 2, "e2", LATE) == again
+    assert [job.job_id for job in jobs.unfinished(T1)] == [JOB]
+    assert jobs.fail(JOB, "e1", ERROR, LATE) is None
+    assert jobs.fail(JOB, None, ERROR, LATE) is None
+    assert jobs.claim(SOURCE, "e1", LATE) is None
+    with pytest.raises(Terminal, match="stale-execution"):
+        jobs.advance(JOB, "e1", Status.SUCCEEDED)
+    assert jobs.get(JOB) == again
+    claimed = jobs.claim(SOURCE, "e2", LATE)
+    assert claimed == replace(again, status=Status.VALIDATING, started_at=LATE) if again else None
+    assert jobs.claim(SOURCE, "e2", LATE) == claimed == jobs.get(JOB)
+
+
+def test_there_is_no_retry_of_what_is_not_there(jobs: Jobs) -> None:
+    assert jobs.retry(JOB, 2, "e2", T0) is None
+    assert jobs.get(JOB) is None
 
 
 def test_a_claim_completes_a_source_that_lacked_its_etag(jobs: Jobs) -> None:
@@ -95,6 +123,17 @@ def test_a_final_job_stays_as_it_is(jobs: Jobs) -> None:
         jobs.advance(JOB, "e1", Status.STORING)
     assert jobs.claim(SOURCE, "e2", T2) is None
     assert jobs.claim(SOURCE, "e1", T2) == done == jobs.get(JOB)
+
+
+def test_a_job_whose_outputs_are_decided_cannot_fail(jobs: Jobs) -> None:
+    jobs.claim(SOURCE, "e1", T0)
+    rejected = jobs.advance(JOB, "e1", Status.STORING, outputs={"rejects": "s3://results/jobs/1/rejects.csv"})
+    assert not rejected.is_decided
+    decided = jobs.advance(JOB, "e1", Status.STORING, outputs={"manifest": "s3://results/jobs/1/manifest.json"})
+    assert decided.is_decided
+    assert jobs.fail(JOB, "e1", ERROR, T1) is None
+    assert jobs.get(JOB) == decided
+    assert jobs.advance(JOB, "e1", Status.SUCCEEDED, finished_at=T1).status is Status.SUCCEEDED
 
 
 def test_a_claimed_job_is_failed_by_its_execution_alone(jobs: Jobs) -> None:
@@ -173,6 +212,7 @@ def test_a_record_comes_back_as_it_was_written(
         chunks=chunks,
         contract=contract,
         reasons=reasons,
+        reasons_omitted=len(reasons),
         outputs=outputs,
     )
     found = jobs.get(upload.job_id)

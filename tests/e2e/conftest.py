@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,20 @@ class Pipeline:
 
     def notification(self, job: Job) -> dict[str, Any]:
         """The message about a job's end, as a queue subscribed to the topic gets it."""
+        return self.message(lambda document: document.get("job_id") == job.job_id)
+
+    def message(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first message with a document that is wanted."""
         sqs = self.stack.target.client("sqs")
         for _ in range(20):
             for message in self.messages:
-                if json.loads(message["Message"]).get("job_id") == job.job_id:
+                if wanted(json.loads(message["Message"])):
                     return message
             answer = sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             for received in answer.get("Messages", []):
                 self.messages.append(json.loads(received["Body"]))
                 sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=received["ReceiptHandle"])
-        raise AssertionError(f"no notification about {job.job_id} among {len(self.messages)}")
+        raise AssertionError(f"not among {len(self.messages)} notifications")
 
 
 @pytest.fixture(scope="session")

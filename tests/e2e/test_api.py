@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -76,6 +77,24 @@ def test_one_job(pipeline: Pipeline, jobs: list[Job]) -> None:
     status, body = get(pipeline, f"/jobs/{jobs[0].job_id}", pipeline.stack.api_token)
     assert (status, body) == (200, json.loads(json.dumps(jobs[0].to_json())))
     assert Status(body["status"]) is Status.SUCCEEDED
+
+
+def test_chunk_progress_is_live(pipeline: Pipeline) -> None:
+    """The function may ask Step Functions: its role's policy is enforced here."""
+    rows = b"".join(b"%07d,%s\n" % (number, b"x" * 92) for number in range(20_000))
+    source = pipeline.upload("incoming/api-live/a.csv", b"id,text\n" + rows)
+    records: list[Any] = []
+    while not records or records[-1].get("status") not in {"SUCCEEDED", "FAILED"}:
+        status, body = get(pipeline, f"/jobs/{source.job_id}", pipeline.stack.api_token)
+        if status == 404 and not records:
+            continue  # its event is on the way
+        assert status == 200, body
+        records.append(body)
+        time.sleep(0.05)
+    assert records[-1]["status"] == "SUCCEEDED", records[-1]["error"]
+    processing = [record["chunks"] for record in records if record["status"] == "PROCESSING"]
+    assert {chunks["planned"] for chunks in processing} == {20}
+    assert any(0 < chunks["done"] < 20 for chunks in processing)
 
 
 @pytest.mark.parametrize(

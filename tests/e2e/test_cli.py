@@ -111,6 +111,12 @@ def test_flights_by_carrier_and_by_month(flights: tuple[dict[str, Any], dict[str
     } == {name: (row.n, row.d, row.dest) for name, row in carriers.iterrows()}
     months = frame.groupby("month").size()
     assert {row["month"]: row["flights"] for row in summary["aggregates"]["by_month"]} == months.to_dict()
+    arrival, departure = frame.groupby("carrier")["arr_delay"], frame.groupby("month")["dep_delay"]
+    for row in summary["aggregates"]["by_carrier"]:
+        assert row["arr_delay_mean"] == pytest.approx(arrival.mean()[row["carrier"]], rel=1e-12)
+    for row in summary["aggregates"]["by_month"]:
+        assert row["dep_delay_mean"] == pytest.approx(departure.mean()[row["month"]], rel=1e-12)
+        assert row["dep_delay_p90"] == pytest.approx(departure.quantile(0.9)[row["month"]], rel=0.01)
 
 
 def test_run_leaves_no_process_and_no_changed_file_behind(tmp_path: Path) -> None:

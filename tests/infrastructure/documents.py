@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ops import functions
+from ops.expanded import decided
 from ops.target import Names
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,12 +44,20 @@ def template(path: Path) -> dict[str, Any]:
     return document
 
 
-def resources(path: Path, kind: str | None = None) -> dict[str, dict[str, Any]]:
-    """The resources of a template, those inside loops included, by logical name."""
+def resources(path: Path, kind: str | None = None, *, with_key: bool = False) -> dict[str, dict[str, Any]]:
+    """The resources of a template, those inside loops included, by logical name. ``with_key``: as they are where the
+    stage has a customer's key.
+    """
     found: dict[str, dict[str, Any]] = {}
-    for name, resource in template(path)["Resources"].items():
+    for name, resource in decided(template(path)["Resources"], {"HasKey": with_key, "WatchesUploads": True}).items():
         found |= resource[2] if name.startswith("Fn::ForEach") else {name: resource}
     return {name: resource for name, resource in found.items() if kind in (None, resource["Type"])}
+
+
+def alarm_name(alarm: dict[str, Any]) -> str:
+    """As the template has it: with ``${Stage}``, or, in the loop over the functions, with ``${Name}``."""
+    name: str = alarm["Properties"]["AlarmName"]["Fn::Sub"]
+    return name
 
 
 def substitutions() -> dict[str, str]:
@@ -58,7 +67,7 @@ def substitutions() -> dict[str, str]:
 
 
 def resolve(value: Any) -> str:
-    """A ``!Sub``, a ``!Join`` or a ``!Ref`` of a parameter, worked out for stage ``test``."""
+    """A ``!Sub``, ``!Join``, ``!Ref`` of a parameter or ``!If`` (as if it held), worked out for stage ``test``."""
     known: dict[str, Any] = {
         "FunctionNames": functions.function_names(NAMES),
         "Stage": NAMES.stage,
@@ -68,11 +77,17 @@ def resolve(value: Any) -> str:
         "ResultsBucket": NAMES.bucket("results"),
         "InboxBucket": NAMES.bucket("inbox"),
         "MaxConcurrency": "100",
+        "JobAgeAlarmSeconds": "3600",
+        "RejectedPercentAlarm": "10",
+        "NoUploadAlarmHours": "24",
+        "DeadLetterQueue": NAMES.arn("sqs", f"{NAMES.prefix}-dead-letters"),
         "Workflow": NAMES.state_machine_arn,
         "NoticesTopic": NAMES.notices_topic_arn,
     }
     if isinstance(value, dict) and "Ref" in value:
         return str(known[value["Ref"]])
+    if isinstance(value, dict) and "Fn::If" in value:
+        return resolve(value["Fn::If"][1])
     if isinstance(value, dict) and "Fn::Join" in value:
         separator, listed_ = value["Fn::Join"]
         return str(separator).join(known[listed_["Ref"]])
@@ -101,9 +116,9 @@ def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(state["ItemProcessor"])
 
 
-def policies() -> dict[str, dict[str, Any]]:
+def policies(kms_key: str | None = None) -> dict[str, dict[str, Any]]:
     """Function → its policy, for stage ``test``."""
-    return {name: functions.policy(name, NAMES) for name in functions.template()["lambda_functions"]}
+    return {name: functions.policy(name, NAMES, kms_key) for name in functions.template()["lambda_functions"]}
 
 
 def listed(value: Any) -> list[Any]:

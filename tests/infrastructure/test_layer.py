@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import subprocess
@@ -9,41 +10,23 @@ import sys
 import zipfile
 from pathlib import Path
 
+import boto3
 import pytest
+from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager
+from chalice.utils import UI, OSUtils
 
-from ops import layer, wheels
+from ops import functions, layer, wheels
+from ops.target import Target
+from tests.infrastructure import documents
 from tests.infrastructure.documents import ROOT
 
 # Its own worker under xdist: it downloads 80 MB and is slow, others need not wait behind it.
 pytestmark = pytest.mark.xdist_group("layer")
 
-CHUNK = """
-import io, sys
-from pathlib import Path
-
-tree = Path(sys.argv[1])
-import pyarrow, pandas, numpy
-for module in (pyarrow, pandas, numpy):
-    assert tree in Path(module.__file__).parents, module.__file__
-import pyarrow.compute, pyarrow.csv, pyarrow.parquet
-
-table = pyarrow.csv.read_csv(io.BytesIO(b"country,amount\\nDE,1.5\\nUS,2.5\\nDE,4\\n"))
-assert pyarrow.compute.sum(table["amount"]).as_py() == 8
-grouped = table.group_by("country").aggregate([("amount", "sum")]).sort_by("country")
-assert grouped.to_pydict() == {"country": ["DE", "US"], "amount_sum": [5.5, 2.5]}
-frame = table.to_pandas()
-frame["doubled"] = frame["amount"] * 2
-body = io.BytesIO()
-pyarrow.parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), body, compression="zstd")
-assert pyarrow.parquet.read_table(body).num_rows == 3
-when = pyarrow.compute.strptime(pyarrow.array(["2026-11-24"]), "%Y-%m-%d", "s")
-assert pyarrow.compute.assume_timezone(when, "Europe/Berlin").type.tz == "Europe/Berlin"
-
-sys.path.insert(0, sys.argv[2])
-from chalicelib.engine import worker
-assert tree in Path(sys.modules["pyarrow.lib"].__file__).parents
-print("ok")
-"""
+RUNTIME_CARRIES = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six.py")
+"""What Lambda's Python has without our doing."""
+ELF_MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
+"""``e_machine``, the two bytes at offset 18 of every shared library."""
 
 
 def interpreter() -> tuple[str, str]:
@@ -53,30 +36,81 @@ def interpreter() -> tuple[str, str]:
     return (str(found[-1]), wheels.PYTHON) if found else (sys.executable, ".".join(platform.python_version_tuple()[:2]))
 
 
+MACHINE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+OTHER = {"x86_64": "arm64", "arm64": "x86_64"}[MACHINE]
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> layer.Archive:
-    machine = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
-    return layer.build(tmp_path_factory.mktemp("layer"), machine, interpreter()[1])
+    return layer.build(tmp_path_factory.mktemp("layer"), MACHINE, interpreter()[1])
 
 
-def test_the_layer_leaves_room_for_the_function(built: layer.Archive) -> None:
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The functions' archive, as Chalice makes it out of the build folder."""
+    target = Target("test", "us-east-1")
+    target.__dict__["names"] = documents.NAMES  # else an account would be asked who it is
+    environment = documents.NAMES.environment()
+    build = functions.render(target, environment, None, MACHINE, tmp_path_factory.mktemp("package") / "build")
+    osutils, ui = OSUtils(), UI()
+    packager = LambdaDeploymentPackager(osutils, DependencyBuilder(osutils), ui)
+    return Path(packager.create_deployment_package(str(build.folder), f"python{wheels.PYTHON}"))
+
+
+def machines(tree: Path) -> set[int]:
+    """What the shared libraries below ``tree`` are made for."""
+    found = set()
+    for path in tree.rglob("*.so*"):
+        with path.open("rb") as library:
+            head = library.read(20)
+        assert head.startswith(b"\x7fELF"), path
+        found.add(int.from_bytes(head[18:20], "little"))
+    return found
+
+
+def unzipped_bytes(archive: Path) -> int:
+    with zipfile.ZipFile(archive) as zipped:
+        return sum(entry.file_size for entry in zipped.infolist())
+
+
+def test_layer_and_function_together_fit(built: layer.Archive, package: Path) -> None:
     with zipfile.ZipFile(built.path) as archive:
-        unzipped = sum(entry.file_size for entry in archive.infolist())
         assert all(name.startswith("python/") for name in archive.namelist())
-    assert unzipped == built.unzipped_bytes
-    assert unzipped + layer.FUNCTION_ALLOWANCE_BYTES <= layer.LIMIT_BYTES
+    assert unzipped_bytes(built.path) == built.unzipped_bytes
+    assert unzipped_bytes(package) <= layer.FUNCTION_ALLOWANCE_BYTES
+    assert built.unzipped_bytes + unzipped_bytes(package) <= layer.LIMIT_BYTES
 
 
-def test_the_shipped_tree_alone_reads_computes_and_writes(built: layer.Archive, tmp_path: Path) -> None:
-    with zipfile.ZipFile(built.path) as archive:
-        archive.extractall(tmp_path)
+def test_the_other_architecture_gets_its_own_libraries_and_fits(tmp_path: Path) -> None:
     tree = tmp_path / "python"
-    # -I -S: neither this folder, nor the user's, nor any virtual environment's packages.
-    script = f"import sys; sys.path.insert(0, {str(tree)!r})\n{CHUNK}"
+    wheels.install(layer.LOCK, tree, OTHER)
+    layer.prune(tree)
+    assert machines(tree) == {ELF_MACHINES[OTHER]}
+    assert sum(path.stat().st_size for path in tree.rglob("*") if path.is_file()) < layer.LIMIT_BYTES
+
+
+def test_the_shipped_tree_alone_does_a_chunk(built: layer.Archive, package: Path, tmp_path: Path) -> None:
+    """As Lambda lays it out: the function in one folder, the layer in another, boto3 in the runtime's; nothing else."""
+    task, opt, runtime = tmp_path / "task", tmp_path / "opt", tmp_path / "runtime"
+    for archive, folder in ((package, task), (built.path, opt)):
+        with zipfile.ZipFile(archive) as zipped:
+            zipped.extractall(folder)
+    assert machines(opt) == {ELF_MACHINES[MACHINE]}
+    runtime.mkdir()
+    for name in RUNTIME_CARRIES:
+        (runtime / name).symlink_to(Path(boto3.__file__).parents[1] / name)
+    script, fakes = ROOT / "tests" / "infrastructure" / "shipped.py", ROOT / "tests" / "fakes.py"
     done = subprocess.run(
-        [interpreter()[0], "-I", "-S", "-c", script, str(tree), str(ROOT)], capture_output=True, text=True, check=False
+        # -I -S: neither this folder, nor the user's, nor any virtual environment's packages.
+        [interpreter()[0], "-I", "-S", "-B", str(script), str(fakes), str(task), str(opt / "python"), str(runtime)],
+        env=documents.NAMES.environment() | {"AWS_DEFAULT_REGION": "us-east-1", "AWS_LAMBDA_FUNCTION_NAME": "test"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.stdout == "ok\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {"read": 3, "valid": 2, "rejected": 1, "blank": 0}
 
 
 def test_the_same_wheels_give_the_same_archive(built: layer.Archive, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,15 +14,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.model import Status
-from ops import deployment, functions, leftovers, stacks, workflow
+from ops import deployment, functions, inspection, leftovers, rollback, stacks, workflow
 from ops.deployment import Options
+from ops.drift import Drift
 from ops.emulator import Emulator
-from ops.target import STAGE_TAG, Names, OperatorError, Target
+from ops.target import STAGE_TAG, OperatorError, Target
+from ops.workflow import Alarms
 from tests.infrastructure.documents import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lifecycle")]
@@ -58,6 +63,10 @@ def up(target: Target, options: Options | None = None) -> deployment.Deployed:
     return deployment.up(target, options or Options(), ignore)
 
 
+def plan(target: Target, options: Options | None = None) -> list[str]:
+    return [str(change) for change in deployment.plan(target, options or Options(), ignore)]
+
+
 def data_of(target: Target) -> list[str]:
     names = target.names
     return [f"bucket: {names.bucket('inbox')}", f"bucket: {names.bucket('results')}", f"table: {names.jobs_table}"]
@@ -87,7 +96,7 @@ def test_up_twice_changes_nothing(target: Target) -> None:
     assert up(target, Options(notify=["ops@example.com"], chunk_size_bytes=4_096, max_concurrency=3)).changes
     again = up(target)
     assert again.changes == ()
-    assert deployment.plan(target, Options(), ignore) == []
+    assert plan(target) == []
     assert deployment.find(target) == again
 
 
@@ -110,12 +119,38 @@ def test_what_was_chosen_stays_until_something_else_is_chosen(target: Target) ->
     assert json.loads(machine["definition"])["States"]["ProcessData"]["MaxConcurrency"] == 5
 
 
+def test_alarms_are_tuned_and_stay_so(target: Target) -> None:
+    up(target)
+    assert "no-upload" not in alarms_of(target)
+    up(target, Options(alarms=Alarms(rejected_percent=5, job_age_minutes=90, no_upload_hours=168)))
+    assert up(target).changes == ()
+    found = alarms_of(target)
+    assert found["rejected-percent"]["Threshold"] == 5
+    assert found["oldest-job"]["Threshold"] == 5_400
+    assert found["no-upload"]["EvaluationPeriods"] * found["no-upload"]["Period"] == 7 * 86_400
+    up(target, Options(alarms=Alarms(no_upload_hours=0)))
+    assert "no-upload" not in alarms_of(target)
+
+
+def alarms_of(target: Target) -> dict[str, Any]:
+    """The stage's alarms, by what comes after its prefix."""
+    prefix = f"{target.names.prefix}-"
+    pages = target.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+    return {alarm["AlarmName"].removeprefix(prefix): alarm for page in pages for alarm in page["MetricAlarms"]}
+
+
 def test_each_kind_of_change_reaches_its_part_only(target: Target) -> None:
     up(target)
     (change,) = up(target, Options(chunk_size_bytes=8_192)).changes
     assert change.startswith("functions: deployed")
     (change,) = up(target, Options(max_concurrency=7)).changes
     assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in change
+
+
+BROKEN_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "none"}]}
+"""IAM takes it for no policy."""
+
+ANYTHING = {"Sid": "Anything", "Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def changed_definition(folder: Path) -> Path:
@@ -125,27 +160,33 @@ def changed_definition(folder: Path) -> Path:
 
 
 def test_a_plan_tells_and_changes_nothing(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = deployment.plan(target, Options(), ignore)
-    assert any("Add InboxBucket (AWS::S3::Bucket)" in line for line in planned)
+    planned = plan(target)
+    for line in (
+        f"{target.names.foundation_stack}: Add InboxBucket (AWS::S3::Bucket)",
+        "functions: process-chunk: function (none) → created",
+        f"{target.names.workflow_stack}: Add Workflow (AWS::StepFunctions::StateMachine)",
+    ):
+        assert line in planned
     assert leftovers.find(target) == []
     up(target)
     before, stored = leftovers.find(target), artifacts_of(target)
     monkeypatch.setattr(workflow, "DEFINITION", changed_definition(tmp_path))
-    (planned_workflow,) = deployment.plan(target, Options(), ignore)
+    (planned_workflow,) = plan(target)
     assert "Modify Workflow (AWS::StepFunctions::StateMachine)" in planned_workflow
     assert artifacts_of(target) == stored  # not even the definition
     monkeypatch.undo()
-    planned = deployment.plan(target, Options(chunk_size_bytes=1), ignore)
-    assert planned == ["functions: code, configuration, environment or policies differ"]
+    planned = plan(target, Options(chunk_size_bytes=1))
+    assert "functions: process-chunk: environment SLUICE_CHUNK_SIZE_BYTES (none) → 1" in planned
+    assert {line.rpartition(": ")[2] for line in planned} == {"environment SLUICE_CHUNK_SIZE_BYTES (none) → 1"}
     assert environment_of(target, "process-chunk").get("SLUICE_CHUNK_SIZE_BYTES") is None
     assert leftovers.find(target) == before
 
 
 def test_down_keeps_the_data_and_nothing_else(target: Target) -> None:
     inbox = up(target).inbox_bucket
-    version = target.s3.put_object(Bucket=inbox, Key="incoming/orders/a.csv", Body=b"a\n1\n")["VersionId"]
+    version = target.s3.put_object(Bucket=inbox, Key="kept/a.csv", Body=b"a\n1\n")["VersionId"]
     assert deployment.down(target, ignore) == data_of(target)
-    kept = target.s3.get_object(Bucket=inbox, Key="incoming/orders/a.csv", VersionId=version)
+    kept = target.s3.get_object(Bucket=inbox, Key="kept/a.csv", VersionId=version)
     assert kept["Body"].read() == b"a\n1\n"
 
 
@@ -164,10 +205,22 @@ def test_the_next_deployment_adopts_the_kept_data(target: Target) -> None:
 def test_down_with_the_data_leaves_nothing(target: Target) -> None:
     inbox = up(target).inbox_bucket
     for body in (b"1", b"2"):
-        target.s3.put_object(Bucket=inbox, Key="incoming/orders/a.csv", Body=body)
-    target.s3.delete_object(Bucket=inbox, Key="incoming/orders/a.csv")  # two versions and a delete marker
+        target.s3.put_object(Bucket=inbox, Key="kept/a.csv", Body=body)
+    target.s3.delete_object(Bucket=inbox, Key="kept/a.csv")  # two versions and a delete marker
     assert deployment.down(target, ignore, delete_data=True) == []
     assert deployment.down(target, ignore, delete_data=True) == []  # and once more, with nothing there
+
+
+def test_a_log_that_came_late_goes_too_and_no_other_stages(target: Target) -> None:
+    logs, late = target.client("logs"), f"/aws/lambda/{target.names.function('on-upload')}"
+    neighbours = late.replace(target.names.prefix, f"{target.names.prefix}x")
+    for group in (late, neighbours):
+        logs.create_log_group(logGroupName=group)  # as the emulator does when an invocation ends after its stack
+    assert deployment.down(target, ignore) == []
+    assert [each["logGroupName"] for each in logs.describe_log_groups(logGroupNamePrefix=late[:-10])["logGroups"]] == [
+        neighbours
+    ]
+    logs.delete_log_group(logGroupName=neighbours)
 
 
 def test_the_inbox_tells_eventbridge_and_the_handlers(standing: Target) -> None:
@@ -303,28 +356,146 @@ def test_every_function_is_as_configured(standing: Target) -> None:
         assert {"Key": STAGE_TAG, "Value": deployed.stage} in tags
 
 
-def test_a_function_changed_by_hand_is_deployed_again(target: Target) -> None:
+def test_what_was_changed_by_hand_is_told_and_deployed_again(target: Target) -> None:
     up(target)
-    target.lambda_.delete_function(FunctionName=target.names.function("sweep"))
+    names, results = target.names, target.names.bucket("results")
+    target.lambda_.delete_function(FunctionName=names.function("sweep"))
+    target.lambda_.update_function_configuration(FunctionName=names.function("notify"), MemorySize=1024)
+    target.client("iam").put_role_policy(
+        RoleName=names.role("authorize"),
+        PolicyName=names.role("authorize"),
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [ANYTHING]}),
+    )
+    target.s3.put_bucket_versioning(Bucket=results, VersioningConfiguration={"Status": "Suspended"})
+    drifted = {each.name: each.drift for each in inspection.inspect(target, ignore).resources}
+    assert drifted["sweep"].state == "DELETED"
+    assert drifted["notify"] == Drift("MODIFIED", ("memory: 256 → 1024",))
+    assert f"policy Anything:  → {json.dumps(ANYTHING, sort_keys=True)}" in drifted["authorize"].differences
+    assert drifted["ResultsBucket"] == Drift("MODIFIED", ("/VersioningConfiguration/Status: Enabled → Suspended",))
+    assert drifted["InboxBucket"] == drifted["validate-data"] == Drift("IN_SYNC")
+    assert drifted["Dashboard"] == drifted["rest_api"] == Drift("NOT_CHECKED")  # not pretended to be in order
+    planned = plan(target)
+    assert "functions: sweep: function (none) → created" in planned
+    assert "functions: notify: memory 1024 → 256" in planned
     assert up(target).changes == ("functions: deployed 12",)
-    assert target.lambda_.get_function_configuration(FunctionName=target.names.function("sweep"))["State"] == "Active"
+    assert plan(target) == []
+
+
+def test_status_tells_what_it_could_not_find_out(standing: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = ClientError({"Error": {"Code": "InvalidAction", "Message": "unknown"}}, "DetectStackDrift")
+    monkeypatch.setattr(standing.cloudformation, "detect_stack_drift", Mock(side_effect=refused))
+    found = inspection.inspect(standing, ignore)
+    assert f"drift of {standing.names.workflow_stack} is not known: this endpoint has no drift detection" in found.notes
+    assert {each.drift.state for each in found.resources if each.part != "functions"} == {"NOT_CHECKED"}
+    assert {each.state for each in found.resources} == {"CREATE_COMPLETE", "Active", "AVAILABLE"}
+
+
+def test_every_resource_carries_the_stages_tag(standing: Target) -> None:
+    """CloudFormation hands the stack's tags to all that can carry some (test_templates.py), the emulator to fewer."""
+    up(standing)
+    expected = {"Key": STAGE_TAG, "Value": standing.stage}
+    not_handed_on = {"bucket", "dashboard"}
+    untagged = [
+        name
+        for kind, name in (line.split(": ", 1) for line in leftovers.find(standing))
+        if kind not in not_handed_on and expected not in tags_of(standing, kind, name)
+    ]
+    assert untagged == [f"{standing.names.prefix}-uploads"]  # the rule of the workflow's stack
+
+
+def tags_of(target: Target, kind: str, name: str) -> list[dict[str, str]]:
+    """Asked of the service itself: the index of tags lags behind on AWS, and has some kinds only in the emulator."""
+    client, names = target.client, target.names
+    tags: Any
+    match kind:
+        case "stack":
+            tags = target.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Tags"]
+        case "table":
+            table = names.arn("dynamodb", f"table/{name}")
+            tags = client("dynamodb").list_tags_of_resource(ResourceArn=table)["Tags"]
+        case "function":
+            tags = target.lambda_.list_tags(Resource=names.arn("lambda", f"function:{name}"))["Tags"]
+        case "rule":
+            tags = client("events").list_tags_for_resource(ResourceARN=names.arn("events", f"rule/{name}"))["Tags"]
+        case "topic":
+            tags = client("sns").list_tags_for_resource(ResourceArn=name)["Tags"]
+        case "queue":
+            tags = client("sqs").list_queue_tags(QueueUrl=name)["Tags"]
+        case "role":
+            tags = client("iam").list_role_tags(RoleName=name)["Tags"]
+        case "state machine":
+            tags = client("stepfunctions").list_tags_for_resource(resourceArn=names.state_machine_arn)["tags"]
+        case "alarm":
+            tags = client("cloudwatch").list_tags_for_resource(ResourceARN=names.arn("cloudwatch", f"alarm:{name}"))
+            tags = tags["Tags"]
+        case "log group":
+            tags = client("logs").list_tags_for_resource(resourceArn=names.arn("logs", f"log-group:{name}"))["tags"]
+        case "parameter":
+            tags = client("ssm").list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+        case "API":
+            tags = client("apigateway").get_rest_api(restApiId=name)["tags"]
+        case _:
+            raise AssertionError(f"how is a {kind} tagged?")
+    if isinstance(tags, dict):
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+    return [{key.capitalize(): value for key, value in tag.items()} for tag in tags]
+
+
+def test_what_has_the_tag_and_another_name_is_found_too(target: Target) -> None:
+    topic = target.client("sns").create_topic(Name="another-name", Tags=[{"Key": STAGE_TAG, "Value": target.stage}])
+    try:
+        assert leftovers.find(target) == [f"tagged: {topic['TopicArn']}"]
+    finally:
+        target.client("sns").delete_topic(TopicArn=topic["TopicArn"])
 
 
 def test_a_failed_deployment_says_why_and_the_next_goes_on(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     real = functions.policy
 
-    def broken(function: str, names: Names) -> dict[str, Any]:
+    def broken(function: str, *arguments: Any) -> dict[str, Any]:
         """IAM refuses it for the sweeper, after other functions were made."""
-        return {"Version": "2012-10-17", "Statement": "none"} if function == "sweep" else real(function, names)
+        return BROKEN_POLICY if function == "sweep" else real(function, *arguments)
 
     monkeypatch.setattr(functions, "policy", broken)
-    with pytest.raises(OperatorError, match="deployed in part"):
+    with pytest.raises(rollback.UpFailed, match="deployed in part") as caught:
         up(target)
+    assert caught.value.rolled_back == []  # there was nothing before
+    foundation, there, workflow_stack = caught.value.stands
+    assert foundation == f"{target.names.foundation_stack}: CREATE_COMPLETE"
+    assert re.fullmatch(r"functions: \d+ of 12, deployed in part", there)
+    assert workflow_stack == f"{target.names.workflow_stack}: none"
     made = [line for line in leftovers.find(target) if line.startswith("function:")]
     assert 0 < len(made) < 12
     monkeypatch.setattr(functions, "policy", real)
     assert up(target).changes
     assert len([line for line in leftovers.find(target) if line.startswith("API:")]) == 1
+
+
+def test_a_failed_change_goes_back_to_what_stood(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Options(chunk_size_bytes=8_192, notify=["ops@example.com"])
+    url = up(target, Options(chunk_size_bytes=4_096)).api_url
+    real_policy, real_stack = functions.policy, workflow.stack
+
+    def broken_policy(function: str, *arguments: Any) -> dict[str, Any]:
+        return BROKEN_POLICY if function == "sweep" else real_policy(function, *arguments)
+
+    def broken_stack(*arguments: Any) -> stacks.Stack:
+        stack = real_stack(*arguments)
+        return replace(stack, parameters={**stack.parameters, "DefinitionKey": "workflow/missing.json"})
+
+    for module, name, broken in ((functions, "policy", broken_policy), (workflow, "stack", broken_stack)):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, broken)
+            with pytest.raises(rollback.UpFailed) as caught:
+                up(target, wanted)
+        assert caught.value.rolled_back == ["foundation", "functions"]
+        assert "functions: 12 of 12, as last deployed" in caught.value.stands
+        assert environment_of(target, "process-chunk")["SLUICE_CHUNK_SIZE_BYTES"] == "4096"
+        assert status_of(f"{url}/jobs", deployment.api_token(target)) == 200
+        subscribed = target.client("sns").list_subscriptions_by_topic(TopicArn=target.names.notices_topic_arn)
+        assert "ops@example.com" not in {each["Endpoint"] for each in subscribed["Subscriptions"]}
+    assert plan(target) == []
+    assert up(target, wanted).changes
 
 
 def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +510,7 @@ def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytes
         up(target)
     assert "Workflow (AWS::StepFunctions::StateMachine) CREATE_FAILED" in str(caught.value)
     monkeypatch.setattr(workflow, "stack", real)
-    (planned,) = deployment.plan(target, Options(), ignore)
+    (planned,) = plan(target)
     assert "ROLLBACK_COMPLETE: will be deleted and created anew" in planned
     up(target)
     stack = stacks.describe(target, target.names.workflow_stack)
@@ -365,8 +536,11 @@ def test_the_command_line(target: Target, emulator: Emulator) -> None:
     assert status == 0
     assert replace(deployment.Deployed(**deployed), changes=()) == deployment.find(target)
     assert deploy("up")[1]["changes"] == []
+    assert deploy("plan")[1] == {"stage": target.stage, "changes": []}
     status, found, _ = deploy("status")
     assert status == 0
+    assert {each["drift"]["state"] for each in found["resources"]} == {"IN_SYNC", "NOT_CHECKED"}
+    assert found["jobs"] == []
     assert found["deployed"]["api_url"] == deployed["api_url"]
     assert f"bucket: {deployed['inbox_bucket']}" in found["existing"]
     status, nothing, error = deploy("down")

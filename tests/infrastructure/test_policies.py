@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import app
-from ops import functions
+from ops import dead_letters, functions
 from tests.infrastructure import documents
 
 CONFIGURED: dict[str, dict[str, Any]] = functions.template()["lambda_functions"]
@@ -85,6 +85,7 @@ def test_what_the_adapters_call_is_allowed_somewhere_and_nothing_else_is() -> No
     """The adapters name the IAM action of every call that they make (``aws_errors("s3:GetObject", …)``)."""
     allowed = {action for policy in POLICIES.values() for each in policy["Statement"] for action in each["Action"]}
     everyones = {"logs:CreateLogStream", "logs:PutLogEvents"} | WITHOUT_RESOURCES
+    everyones |= {"sqs:SendMessage"}  # by Lambda itself, on the function's behalf: see ops/dead_letters.py
     # A read that names a version asks for this one: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     assert allowed - everyones - {"s3:GetObjectVersion"} == actions_in_the_code()
 
@@ -99,14 +100,28 @@ def actions_in_the_code() -> set[str]:
     return actions
 
 
+SWITCHING = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
+"""What finishing a job takes whose outputs are decided (``publication.py``)."""
+
+
 @pytest.mark.parametrize(
     ("name", "actions"),
     [
         ("notify", {"dynamodb:GetItem", "sns:Publish"}),
-        ("record-failure", {"dynamodb:GetItem", "dynamodb:UpdateItem"}),
-        ("on-upload", {"dynamodb:GetItem", "dynamodb:UpdateItem"}),
+        ("record-failure", {"dynamodb:GetItem", "dynamodb:UpdateItem", *SWITCHING}),
+        ("on-upload", {"dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage"}),
         ("authorize", {"ssm:GetParameter"}),
-        ("api_handler", {"dynamodb:GetItem", "dynamodb:Query", "states:ListMapRuns", "states:DescribeMapRun"}),
+        (
+            "api_handler",
+            {
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+                "states:DescribeMapRun",
+                "states:ListMapRuns",
+                "states:StartExecution",
+            },
+        ),
     ],
 )
 def test_the_small_functions_may_do_little(name: str, actions: set[str]) -> None:
@@ -114,15 +129,40 @@ def test_the_small_functions_may_do_little(name: str, actions: set[str]) -> None
     assert own - {"logs:CreateLogStream", "logs:PutLogEvents"} - WITHOUT_RESOURCES == actions
 
 
+def test_the_handlers_whose_failed_events_are_kept_may_put_them_into_the_queue_and_nobody_else_may() -> None:
+    senders = {
+        (name, resource)
+        for name, policy in POLICIES.items()
+        for each in policy["Statement"]
+        if "sqs:SendMessage" in each["Action"]
+        for resource in each["Resource"]
+    }
+    assert senders == {(name, documents.NAMES.dead_letters_arn) for name in dead_letters.HANDLERS}
+
+
+def test_only_outputs_of_jobs_can_be_deleted_and_only_by_store_results() -> None:
+    deletable = {
+        (name, resource)
+        for name, policy in POLICIES.items()
+        for each in policy["Statement"]
+        if any("Delete" in action for action in each["Action"])
+        for resource in each["Resource"]
+    }
+    assert deletable == {("store-results", f"arn:aws:s3:::{documents.NAMES.bucket('results')}/jobs/*")}
+
+
 @pytest.mark.parametrize("name", sorted(set(POLICIES) - {"store-results"}))
-def test_only_store_results_writes_what_readers_see(name: str) -> None:
+def test_only_store_results_writes_outputs(name: str) -> None:
+    """Others write intermediate results; and those that end a job finish one that StoreResults had decided."""
     writable = [
         resource
         for each in POLICIES[name]["Statement"]
         if "s3:PutObject" in each["Action"]
         for resource in each["Resource"]
     ]
-    assert all(resource.endswith("/work/*") for resource in writable)
+    ends_jobs = name in ("record-failure", "on-execution-status", "sweep")
+    allowed = "/datasets/*/current.json" if ends_jobs else "/work/*"
+    assert all(resource.endswith(allowed) for resource in writable)
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))

@@ -183,7 +183,7 @@ def test_only_references_travel() -> None:
     job = {"job.$": "$", "execution.$": "$$.Execution.Id"}
     assert given == {
         "ValidateData": {"execution.$": "$$.Execution.Id", "event.$": "$$.Execution.Input"},
-        "ProcessChunk": {"task.$": "$.task"},
+        "ProcessChunk": {"task.$": "$.task", "job_id.$": "$.job_id", "dataset.$": "$.dataset"},
         "AggregateData": job,
         "StoreResults": job,
         "NotifySuccess": {"job_id.$": "$.job_id"},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from cfnlint.api import ManualArgs, lint_file
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+from chalice.app import S3EventConfig
 
+from app import SETTINGS, app
 from ops import functions
 from ops.stacks import TEMPLATE_LIMIT_BYTES
 from tests.infrastructure import documents
@@ -19,6 +21,15 @@ TEMPLATES = [documents.FOUNDATION, documents.WORKFLOW]
 def test_the_linter_finds_nothing(path: Path) -> None:
     findings = lint_file(path, config=ManualArgs(regions=["us-east-1", "eu-central-1"], include_checks=["I"]))
     assert [str(finding) for finding in findings] == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_everything_that_can_be_tagged_takes_the_stacks_tags(path: Path) -> None:
+    kinds = {resource["Type"] for resource in documents.resources(path).values()}
+    schemas = {kind: PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema for kind in kinds}
+    untaggable = {kind for kind, schema in schemas.items() if not schema.get("tagging", {}).get("taggable")}
+    parts_of_others = {"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"}
+    assert untaggable <= parts_of_others | {"AWS::SNS::Subscription"}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
@@ -90,22 +101,6 @@ def test_alarms_can_publish_to_the_topic() -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_every_alarm_tells_the_topic_and_stays_quiet_without_data() -> None:
-    alarms = documents.resources(documents.WORKFLOW, "AWS::CloudWatch::Alarm")
-    watched = {(alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"]) for alarm in alarms.values()}
-    assert watched == {
-        ("AWS/States", "ExecutionsFailed"),
-        ("AWS/States", "ExecutionsTimedOut"),
-        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-        ("AWS/Lambda", "Errors"),
-        ("AWS/Lambda", "Throttles"),
-    }
-    for alarm in alarms.values():
-        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "NoticesTopic"}]
-        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
-        assert alarm["Properties"]["AlarmDescription"]
-
-
 def test_the_rule_starts_the_workflow_for_every_upload_and_keeps_what_it_cannot_start() -> None:
     found = documents.resources(documents.WORKFLOW)
     rule = found["UploadRule"]["Properties"]
@@ -135,26 +130,6 @@ def test_every_log_group_has_a_retention() -> None:
     assert all(group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
-def test_the_dashboard_is_valid_json() -> None:
-    body = documents.resources(documents.WORKFLOW)["Dashboard"]["Properties"]["DashboardBody"]
-    widgets = json.loads(documents.resolve(body))["widgets"]
-    assert len(widgets) >= 6
-    assert all(widget["properties"]["title"] for widget in widgets)
-
-
-@pytest.mark.parametrize("metric", ["Errors", "Throttles", "Duration"])
-def test_the_dashboard_shows_every_function(metric: str) -> None:
-    body = documents.resources(documents.WORKFLOW)["Dashboard"]["Properties"]["DashboardBody"]
-    shown = [
-        series
-        for widget in json.loads(documents.resolve(body))["widgets"]
-        for series in widget["properties"]["metrics"]
-        if series[1] == metric
-    ]
-    expected = [["AWS/Lambda", metric, "FunctionName", name] for name in functions.function_names(documents.NAMES)]
-    assert shown == expected
-
-
 def test_names_in_the_templates_are_those_of_the_code() -> None:
     found = documents.resources(documents.FOUNDATION) | documents.resources(documents.WORKFLOW)
     names = documents.NAMES
@@ -166,3 +141,18 @@ def test_names_in_the_templates_are_those_of_the_code() -> None:
     topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
     assert names.notices_topic_arn.endswith(f":{topic}")
     assert f"{names.prefix}-validate-data" in functions.function_names(names)
+
+
+def test_a_result_never_triggers_a_job() -> None:
+    """Of all buckets the inbox alone tells of its objects, and only of those under prefixes that no function writes."""
+    buckets = documents.resources(documents.FOUNDATION, "AWS::S3::Bucket")
+    telling = [name for name, each in buckets.items() if "NotificationConfiguration" in each["Properties"]]
+    assert telling == ["InboxBucket"]
+    heard = {(source.bucket, source.prefix) for source in app.event_sources if isinstance(source, S3EventConfig)}
+    assert heard == {(SETTINGS.inbox_bucket, "incoming/"), (SETTINGS.inbox_bucket, "contracts/")}
+    rules = documents.resources(documents.WORKFLOW, "AWS::Events::Rule").values()
+    patterns = [rule["Properties"]["EventPattern"] for rule in rules]
+    objects = [each["detail"] for each in patterns if each["source"] == ["aws.s3"]]
+    assert objects == [{"bucket": {"name": [{"Ref": "InboxBucket"}]}, "object": {"key": [{"prefix": "incoming/"}]}}]
+    names = {documents.NAMES.bucket(purpose) for purpose in ("inbox", "results", "artifacts")}
+    assert len(names) == 3

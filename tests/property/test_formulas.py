@@ -15,8 +15,9 @@ from chalicelib.engine.checks.formulas import neutralise, restore, restore_colum
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 
-STARTS = ("=", "+", "-", "@", "\t", "\r")
-TEXTS = st.one_of(st.text(), st.text("'=+-@\t\r\n15.eE,", max_size=8))
+FULL_WIDTH = "\uff1d\uff0b\uff0d\uff20"
+STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *FULL_WIDTH)
+TEXTS = st.one_of(st.text(), st.text("'=+-@\t\r\n\x0015.eE," + FULL_WIDTH, max_size=8))
 
 # A text that is rejected for its number, beside cells that have to come through whole.
 THINGS = contract(
@@ -45,7 +46,23 @@ def test_a_signed_number_is_no_formula(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "formula", ["=1+1", "-1+1", "+1-1", "@SUM(1)", "\t=1", "\r=1", "-5,3", "+49 30", "-", "- 5", "-5\n"]
+    "formula",
+    [
+        "=1+1",
+        "-1+1",
+        "+1-1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "-5,3",
+        "+49 30",
+        "-",
+        "- 5",
+        "-5\n",
+        "\n=1",
+        "\0=1",
+        "\uff1d1+1",
+    ],
 )
 def test_a_formula_gets_an_apostrophe(formula: str) -> None:
     assert neutralise(formula) == "'" + formula

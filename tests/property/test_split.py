@@ -60,6 +60,8 @@ def run(tape: Tape, first: int, stop: int, grammar: Grammar, block_bytes: int) -
         shapes = [block.odd.get(at, Shape.REGULAR) for at in range(block.count)]
         found += [(int(start) + tape.base, shape) for start, shape in zip(block.starts[:-1], shapes, strict=True)]
         fresh += block.fresh[:-1].tolist()
+        assert block.breaks.tolist() == line_starts(tape.data, int(block.starts[0]), int(block.starts[-1]))
+        assert block.lines_before(block.count) == len(block.breaks)
         after = int(block.starts[-1])
     return found, fresh, after + tape.base
 

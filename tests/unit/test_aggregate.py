@@ -199,8 +199,8 @@ def test_a_block_larger_than_sums_take_at_once(monkeypatch):
 @pytest.mark.parametrize(
     "group_by, measure, code, names",
     [
-        (("nowhere",), Measure("n", "count", "*"), "unknown-column", ["by", "nowhere"]),
-        ((), Measure("n", "sum", "nowhere"), "unknown-column", ["by", "nowhere"]),
+        (("nowhere",), Measure("n", "count", "*"), "unknown-column", ["by", "nowhere", "none"]),
+        ((), Measure("n", "sum", "nowhere"), "unknown-column", ["by", "nowhere", "none"]),
         ((), Measure("total", "sum", "text"), "bad-measure", ["by", "total", "text", "string"]),
         ((), Measure("total", "mean", "day"), "bad-measure", ["by", "total", "day", "date32"]),
         ((), Measure("total", "quantile", "flag", 0.5), "bad-measure", ["by", "total", "flag", "bool"]),

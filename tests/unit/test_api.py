@@ -22,6 +22,7 @@ from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Chunks, Failure, Job, Status
 from chalicelib.ports import MapProgress
 from chalicelib.version import VERSION
+from tests import witness
 from tests.events import event
 from tests.fakes import MemoryPorts, execution_arn, source
 
@@ -390,3 +391,133 @@ def test_api_gateways_own_events(client: Client, name: str, status_code: int):
     answer = app.app(event(name), None)
     assert answer["statusCode"] == status_code
     assert answer["headers"]["Content-Type"] == "application/json"
+
+
+# Logs.
+
+
+@pytest.mark.parametrize(
+    "path, route, status_code, job_id",
+    [
+        ("/jobs", "/jobs", 200, None),
+        ("/jobs/orders-0a98506ec5f4f8734f10", "/jobs/{job_id}", 404, "orders-0a98506ec5f4f8734f10"),
+        ("/jobs/No%20job's%20id", "/jobs/{job_id}", 404, None),
+        ("/health", "/health", 200, None),
+    ],
+)
+def test_a_requests_lines_carry_its_keys(
+    token: FixedToken, path: str, route: str, status_code: int, job_id: str | None
+) -> None:
+    with witness.listening() as seen, Client(app.app) as client:
+        assert get(client, path, BEARER).status_code == status_code
+    lines = [line for line in seen.lines if line["function"] == "api"]
+    assert [line["message"] for line in lines] == ["started", "answered", "ended"]
+    assert (lines[1]["route"], lines[1]["status_code"]) == (route, status_code)
+    for line in lines:
+        assert {"cold_start", "request_id"} <= line.keys()
+        assert line.get("job_id") == job_id
+
+
+@pytest.mark.parametrize("given, told", [(TOKEN, []), ("another", ["API access refused"])])
+def test_the_authorizers_lines_carry_its_keys_and_no_token(token: FixedToken, given: str, told: list[str]) -> None:
+    with witness.listening() as seen:
+        api.authorize(AuthRequest("TOKEN", f"Bearer {given}", "arn:aws:execute-api:us-east-1:1:a/api/GET/jobs"))
+    assert [line["message"] for line in seen.lines] == ["started", *told, "ended"]
+    assert all(line["function"] == "authorize" and "cold_start" in line for line in seen.lines)
+    assert given not in seen.output.getvalue()
+
+
+def test_an_unexpected_fault_of_a_route_is_logged_and_answered(
+    token: FixedToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: Any) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(api, "list_jobs", fault)
+    with witness.listening() as seen, Client(app.app) as client:
+        assert get(client, "/jobs", BEARER).status_code == 500
+    (fault_line,) = [line for line in seen.lines if line["level"] == "ERROR"]  # Chalice's own, inside our keys
+    assert (fault_line["function"], fault_line["exception_name"]) == ("api", "KeyError")
+    assert [line["status_code"] for line in seen.lines if line["message"] == "answered"] == [500]
+
+
+# A failed job once more.
+
+
+def post(client: Client, path: str, headers: dict[str, str] | None = None) -> HTTPResponse:
+    return client.http.post(path, headers=BEARER if headers is None else headers)
+
+
+def failed(ports: MemoryPorts) -> Job:
+    job = add(ports, 1)
+    assert ports.jobs.fail(job.job_id, None, Failure("throttled", "too many"), "2026-03-01T13:00:00.000Z")
+    return ports.jobs.records[job.job_id]
+
+
+def test_a_failed_job_is_retried(client: Client, ports: MemoryPorts):
+    job = failed(ports)
+    for _ in range(2):  # asked twice, it is one attempt
+        answer = post(client, f"/jobs/{job.job_id}/retry")
+        assert answer.status_code == 202
+        assert answer.json_body == ports.jobs.records[job.job_id].to_json()
+        assert (answer.json_body["status"], answer.json_body["attempt"], answer.json_body["error"]) == (
+            "RECEIVED",
+            2,
+            None,
+        )
+    assert ports.executions.started == [job.source]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
+def test_a_retry_needs_no_body_and_no_type_of_one(client: Client, ports: MemoryPorts, content_type: str):
+    job = failed(ports)
+    assert post(client, f"/jobs/{job.job_id}/retry", {**BEARER, "Content-Type": content_type}).status_code == 202
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.FAILED])
+def test_what_has_not_failed_is_not_retried(client: Client, ports: MemoryPorts, status: Status):
+    job = add(ports, 1, status=status)
+    answer = post(client, f"/jobs/{job.job_id}/retry")
+    assert answer.status_code == 409
+    assert answer.json_body["code"] == "job-not-failed"
+    assert str(status) in answer.json_body["message"]
+    assert ports.executions.started == []
+
+
+@pytest.mark.parametrize("headers, status_code", [({}, 401), ({"Authorization": "Bearer x"}, 403)])
+def test_strangers_retry_nothing(client: Client, ports: MemoryPorts, headers: dict[str, str], status_code: int):
+    job = failed(ports)
+    assert post(client, f"/jobs/{job.job_id}/retry", headers).status_code == status_code
+    assert ports.jobs.records[job.job_id] == job
+
+
+def test_a_retry_of_nothing_and_with_anything_more_is_refused(client: Client, ports: MemoryPorts):
+    assert post(client, "/jobs/orders-0/retry").status_code == 404
+    assert post(client, f"/jobs/{failed(ports).job_id}/retry?force=1").status_code == 400
+    assert get(client, f"/jobs/{failed(ports).job_id}/retry").status_code == 405
+
+
+# What protects the API.
+
+
+def test_a_rotated_token_counts_after_two_minutes_at_the_most():
+    """API Gateway keeps the authorizer's answer, and the authorizer the parameter."""
+    from chalicelib.aws.secrets import CACHED_SECONDS
+
+    (authorizer,) = app.app.builtin_auth_handlers
+    assert authorizer.ttl_seconds == api.AUTHORIZATION_TTL_SECONDS
+    assert api.AUTHORIZATION_TTL_SECONDS + CACHED_SECONDS <= 120
+    assert "two\nminutes at the most" in DOCUMENTATION
+
+
+def test_the_token_is_compared_in_constant_time(client: Client, monkeypatch: pytest.MonkeyPatch):
+    compared = []
+
+    def compare_digest(given: bytes, expected: bytes) -> bool:
+        compared.append((given, expected))
+        return given == expected
+
+    monkeypatch.setattr("chalicelib.api.hmac.compare_digest", compare_digest)
+    assert get(client, "/jobs", {"Authorization": "Bearer x"}).status_code == 403
+    assert get(client, "/jobs").status_code == 200
+    assert compared == [(b"x", TOKEN.encode()), (TOKEN.encode(), TOKEN.encode())]

@@ -79,3 +79,18 @@ def test_a_range_of_a_version_is_kept_to(asked: str, status: int, part: bytes | 
     assert (answered, headers.get("Content-Range")) == (status, told)
     assert part is None or body == part
     assert ("x-amz-checksum-sha256" in headers) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("service", "found", "body", "resource"),
+    [
+        ("states", "*", b'{"mapRunArn": "arn:run"}', "arn:run"),
+        ("states", "*", b"{}", "*"),
+        ("states", "*", b"", "*"),
+        ("states", "arn:execution", b'{"executionArn": "arn:execution"}', "arn:execution"),
+        ("sqs", "*", b"Action=ListQueues", "*"),
+    ],
+)
+def test_a_map_run_is_the_resource_that_a_policy_is_asked_about(service: str, found: str, body: bytes, resource: str):
+    extract = emulator_server._naming_the_map_run(lambda *_: found)
+    assert extract(service, "POST", "/", {}, body, {}, "us-east-1", "000000000000") == resource

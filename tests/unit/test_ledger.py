@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 
-from chalicelib.engine import ledger
+from chalicelib.engine import ledger, worker
 from chalicelib.engine.checks.findings import Base
 from chalicelib.engine.ledger import Report
+from chalicelib.engine.plan import Task
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows
+from chalicelib.ports import Stored
+from chalicelib.stages import settling
 from tests import pipeline
 from tests.fakes import MemoryPorts
-from tests.pipeline import RESULTS, contract
+from tests.pipeline import Outcome
+from tests.property.test_chunks import THINGS, essence
 
 
 def report(index: int, start: int, end: int, first: int | None, after: int | None, read: int = 1) -> Report:
     rows = Rows(read=read, valid=read)
     outputs = {"data": [{"rows": read}]} if read else {}
-    return Report(index, 1, start, end, first, after, {}, lines=read, rows=rows, delivered=read, outputs=outputs)
+    size = (after or 0) - (first or 0)
+    return Report(
+        index, 1, start, end, first, after, {}, lines=read, rows=rows, size_bytes=size, delivered=read, outputs=outputs
+    )
 
 
 REPORTS = [
@@ -60,6 +68,11 @@ CORRUPTIONS: dict[str, Callable[[list[Report]], list[Report]]] = {
     "counts are negative": lambda reports: [replace(reports[0], rows=Rows(1, 2, -1, 0)), *reports[1:]],
     "rows come from nowhere": lambda reports: [*reports[:2], replace(reports[2], rows=Rows(1, 1)), reports[3]],
     "a valid row is not delivered": lambda reports: [replace(reports[0], delivered=0), *reports[1:]],
+    "bytes were passed over": lambda reports: [replace(reports[0], size_bytes=8), *reports[1:]],
+    "a rejected record is not written": lambda reports: [
+        replace(reports[0], rows=Rows(read=2, valid=1, rejected=1)),
+        *reports[1:],
+    ],
     "a delivered row is not written": lambda reports: [replace(reports[0], outputs={}), *reports[1:]],
 }
 
@@ -101,25 +114,135 @@ def test_where_no_report_tells_the_chunk_is_read() -> None:
     assert asked == [(1, 12)]
 
 
-@pytest.mark.parametrize("field", ["read", "valid", "rejected", "blank"])
-def test_a_job_whose_stored_report_was_changed_fails_and_publishes_nothing(field: str) -> None:
-    class Corrupting(MemoryPorts):
-        """Changes the report of the second chunk as it is written."""
+BODY = b'id,name,size\n1,a,1\nx,b,1\n\n2,"c\n5,q,1\n",1\n3,d,9\n3,e,1\n4,f,1.5\n'
+CHUNK_SIZE = 17
+"""Cuts ``BODY`` into four; the third guesses wrong."""
+REPORT_NAMES = [*(f"round-1/chunk-{index:05}/report.json" for index in range(4)), "round-2/chunk-00002/report.json"]
 
-    ports = Corrupting()
+
+def job(alter: Callable[[str, bytes], bytes] = lambda key, body: body) -> Outcome:
+    """``alter`` is given each partial result as it is written."""
+    ports = MemoryPorts()
     put = ports.objects.put
 
-    def corrupt(bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Any:
-        if key.endswith("chunk-00001/report.json"):
-            document = json.loads(body)
-            document["rows"][field] += 1
-            body = json.dumps(document).encode()
-        return put(bucket, key, body, content_type, if_match)
+    def altered(bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+        told = put(bucket, key, body, content_type, if_match)
+        if "/chunk-" in key:
+            put(bucket, key, alter(key, body), content_type)
+        return told
 
-    ports.objects.put = corrupt  # type: ignore[method-assign]
-    outcome = pipeline.run(b"id\n1\n2\n3\n4\n", contract({"name": "id", "type": "integer"}), chunk_size=5, ports=ports)
+    ports.objects.put = altered  # type: ignore[method-assign]
+    return pipeline.run(BODY, THINGS, chunk_size=CHUNK_SIZE, ports=ports)
+
+
+def assert_refused(outcome: Outcome) -> None:
     assert outcome.job.error is not None
     assert outcome.job.error.code == "ledger-unbalanced"
-    assert outcome.published == []
+    assert set(outcome.published) <= {"rejects.csv"}
     assert outcome.current == []
-    assert ports.objects.get_with_etag(RESULTS, "datasets/things/current.json") is None
+
+
+@cache
+def written() -> dict[str, bytes]:
+    """The partial results of a job that nothing happens to, by the end of their keys."""
+    seen: dict[str, bytes] = {}
+
+    def keep(key: str, body: bytes) -> bytes:
+        seen[key.split("/", 3)[3]] = body
+        return body
+
+    assert job(keep).job.error is None
+    return seen
+
+
+def test_the_job_under_test_has_a_repaired_chunk() -> None:
+    assert sorted(name for name in written() if name.endswith("report.json")) == REPORT_NAMES
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every member and item."""
+    members = document.items() if isinstance(document, dict) else enumerate(document)
+    for name, value in members:
+        yield (*path, name)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, name))
+
+
+def with_another(document: Any, path: tuple[Any, ...]) -> Any:
+    """A copy with something else at one place."""
+    name, *rest = path
+    copy = document.copy()
+    old = document[name]
+    copy[name] = with_another(old, tuple(rest)) if rest else old + 1 if isinstance(old, int) else "another"
+    return copy
+
+
+@pytest.mark.parametrize("name", REPORT_NAMES)
+def test_each_field_of_a_stored_report_is_held_to_what_the_worker_wrote(name: str) -> None:
+    task = Task("plan", int(name[6]), "process", int(name[14:19]), 0, 0)
+    document = json.loads(written()[name])
+    task = replace(task, start=document["start"], end=document["end"])
+    assert ledger.unsealed(written()[name], task).index == task.index
+    paths = list(places(document))
+    assert len(paths) > 30
+    for path in paths:
+        with pytest.raises(Terminal, match="ledger-unbalanced"):
+            ledger.unsealed(json.dumps(with_another(document, path)).encode(), task)
+    for other in (b"", b"{}", b"[]", b"null", written()[name][:-1]):
+        with pytest.raises(Terminal, match="ledger-unbalanced"):
+            ledger.unsealed(other, task)
+    with pytest.raises(Terminal, match="another task"):
+        ledger.unsealed(written()[name], replace(task, round=task.round + 1))
+
+
+PARTIALS = ("rejects", "aggregates", "profile", "keys-0.arrow", "keys-1.arrow")
+"""The Parquet files are copied by their ETags: see the adapters' tests."""
+
+
+@pytest.mark.parametrize("name", [*REPORT_NAMES, *(f"round-1/chunk-00001/{partial}" for partial in PARTIALS)])
+def test_a_job_with_a_changed_partial_result_fails_and_publishes_nothing(name: str) -> None:
+    assert name in written()
+    assert_refused(job(lambda key, body: body[:-2] + b"?" + body[-1:] if key.endswith(name) else body))
+
+
+NUMBERS = [
+    ("index",), ("round",), ("start",), ("end",), ("first_record",), ("next_record",), ("size_bytes",), ("delivered",),
+    ("findings",), ("rows", "read"), ("rows", "valid"), ("rows", "rejected"), ("rows", "blank"),
+]  # fmt: skip
+"""``lines`` is not among them: the numbers of lines rest on it, and nothing else does."""
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=".".join)
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_worker_that_miscounts_is_found_out(path: tuple[str, ...], by: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A false number in the report of each chunk in turn: refused, or the chunk is done again and nothing changes."""
+    right, refused = essence(job()), 0
+    run = worker.run
+    for liar in REPORT_NAMES:
+
+        def false(task: Task, *rest: Any, liar: str = liar) -> worker.Result:
+            result = run(task, *rest)
+            if liar == f"round-{task.round}/chunk-{task.index:05}/report.json":
+                *above, last = path
+                held = result.report[above[0]] if above else result.report
+                held[last] = (held[last] or 0) + by
+            return result
+
+        monkeypatch.setattr(worker, "run", false)
+        outcome = job()
+        if outcome.job.error is not None:
+            assert_refused(outcome)
+            refused += 1
+        else:
+            assert essence(outcome) == right
+            assert path[0] == "first_record" or liar.startswith("round-1/chunk-00002")
+    assert refused >= (0 if path[0] == "first_record" else 4)
+
+
+def test_a_round_that_settles_is_accepted_though_it_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "MAX_ROUNDS", 2)
+    assert job().job.error is None
+    monkeypatch.setattr(settling, "MAX_ROUNDS", 1)
+    error = job().job.error
+    assert error is not None
+    assert error.code == "not-settled"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +98,45 @@ def test_a_folder_that_cannot_be_written_is_usage(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "a.csv" in printed.err
+
+
+def test_a_draft_is_inferred_for_a_dataset_that_has_a_transform(capsys: pytest.CaptureFixture[str]) -> None:
+    """The transform wants the contract's types, and the contract is what is being asked for."""
+    assert local.main(["infer", str(ROOT / "samples" / "orders.csv")]) == 0
+    printed = capsys.readouterr()
+    draft = json.loads(printed.out)
+    assert printed.err == ""
+    assert [draft["name"], draft["path"]] == ["orders", "orders.csv"]
+    assert [field["name"] for field in draft["schema"]["fields"]][:2] == ["order_id", "customer_email"]
+
+
+def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"")
+    assert local.main(["infer", str(file)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "empty-file: the file has no bytes" in printed.err
+
+
+def test_what_a_transform_prints_stays_off_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where several chunks are transformed at a time: each thread's own redirection would undo another's."""
+
+    def transform(frame: Any) -> Any:
+        print("here")
+        time.sleep(0.01)
+        return frame
+
+    monkeypatch.setattr("chalicelib.engine.transform.find", lambda _: transform)
+    monkeypatch.setattr("ops.memory.keep", lambda: None)
+    file = tmp_path / "things.csv"
+    file.write_text("id\n" + "".join(f"{number}\n" for number in range(200)))
+    contract = tmp_path / "things.json"
+    contract.write_text('{"name": "things", "schema": {"fields": [{"name": "id", "type": "integer"}]}}')
+    arguments = [str(file), "--contract", str(contract), "--out", str(tmp_path / "out"), "--chunk-size", "64", "--json"]
+    assert local.main(["check", *arguments]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["rows"]["valid"] == 200
+    assert "here" in printed.err

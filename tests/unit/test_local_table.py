@@ -23,9 +23,9 @@ DONE = Job(
 )
 
 
-def shown(job: Job) -> str:
+def shown(*jobs: Job) -> str:
     stream = io.StringIO()
-    table.show([job], Console(file=stream, width=120))
+    table.show(jobs, Console(file=stream, width=120))
     return stream.getvalue()
 
 
@@ -36,6 +36,7 @@ def test_it_shows_counts_seconds_reasons_and_paths() -> None:
     assert "field 4" in text
     assert "field 5" not in text
     assert "and 2 more" in text
+    assert "and 32 more" in shown(DONE.with_(reasons_omitted=30))
 
 
 def test_a_failed_job_shows_code_and_message_and_takes_no_markup_from_them() -> None:
@@ -44,6 +45,15 @@ def test_a_failed_job_shows_code_and_message_and_takes_no_markup_from_them() -> 
     assert "header-mismatch" in text
     assert "[red]x[/red]" in text
     assert "incoming/orders/a.csv failed" in text
+
+
+def test_reasons_and_paths_stand_below_the_name_of_their_file() -> None:
+    other = DONE.with_(source=Source("inbox", "incoming/orders/b[1].csv", "1"), reasons=(), outputs={})
+    one, *below = shown(DONE, other).split("\na.csv ─")
+    assert below
+    assert "field 4" not in one
+    assert "field 4" in below[-1].split("\nb[1].csv ─")[0]
+    assert "\na.csv ─" not in shown(DONE)
 
 
 def test_seconds_are_none_until_the_job_has_ended() -> None:

@@ -95,6 +95,10 @@ def test_success_tells_what_came_of_the_file_where_it_is_and_what_to_do():
     )
 
 
+def test_reasons_that_the_record_does_not_hold_are_counted_too():
+    assert "  and 31 more: see the report\n" in notify.compose(SUCCEEDED.with_(reasons_omitted=30), RESULTS).text
+
+
 def test_a_clean_file_leaves_nothing_to_do():
     clean = SUCCEEDED.with_(rows=Rows(10, 10, 0, 0), reasons=())
     message = notify.compose(clean, RESULTS)
@@ -113,9 +117,10 @@ def test_failure_names_code_reason_and_next_step():
     assert message.subject == "Sluice: orders FAILED (invalid-contract)"
     assert "  invalid-contract: schema.fields[2].type: no such type\n" in message.text
     assert "Nothing of it was published." in message.text
+    job = message.document["job_id"]
     assert message.text.endswith(
         "What to do next: Correct what is named in s3://sluice-dev-inbox/contracts/orders.json."
-        " Upload the file again: that makes a new job.\n"
+        f" Then retry the job: POST /jobs/{job}/retry, or `deploy.py redrive {job}`.\n"
     )
 
 
@@ -187,13 +192,13 @@ def test_notify_publishes_the_job_and_counts_it(ports: MemoryPorts, capsys: pyte
         expected.attributes,
     )
     metrics = json.loads(capsys.readouterr().out)
-    counted = {name: metrics[name] for name in ("RowsRead", "RowsValid", "RowsRejected", "SourceSize", "SecondsToEnd")}
+    counted = {name: metrics[name] for name in ("RowsRead", "RowsValid", "RowsRejected", "SourceSize", "JobSeconds")}
     assert counted == {
         "RowsRead": [5000.0],
         "RowsValid": [3797.0],
         "RowsRejected": [1200.0],
         "SourceSize": [1000.0],
-        "SecondsToEnd": [12.5],
+        "JobSeconds": [12.5],
     }
     assert (metrics["JobsSucceeded"], metrics["JobsFailed"]) == ([1.0], [0.0])
     assert (metrics["dataset"], metrics["stage"], metrics["job_id"]) == ("orders", "dev", SUCCEEDED.job_id)

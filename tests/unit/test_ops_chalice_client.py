@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from chalice.awsclient import TypedAWSClient
 
-from ops.chalice_client import EmulatedStageClient, StageClient
+from ops.chalice_client import API_BURST, API_RATE_PER_SECOND, EmulatedStageClient, StageClient
 
 POLLS_UNTIL_READY = 3
 
@@ -128,3 +131,23 @@ def test_the_stub_is_as_strict_as_aws(strict: StrictLambda) -> None:
     strict.create_function("f")
     with pytest.raises(ClientError, match="ResourceConflictException"):
         strict.add_permission("f")
+
+
+@pytest.mark.parametrize("kind", [StageClient, EmulatedStageClient])
+def test_every_method_of_the_deployed_api_is_throttled(
+    kind: type[StageClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the stage's default for all methods: Chalice's document has no place for it."""
+    order: list[str] = []
+    client = kind(Session(), "test")
+    gateway = boto3.client("apigateway")
+    monkeypatch.setattr(client, "_client", lambda service: {"apigateway": gateway}[service])
+    monkeypatch.setattr(TypedAWSClient, "deploy_rest_api", lambda *_: order.append("deployed"))
+    values = {"rateLimit": str(API_RATE_PER_SECOND), "burstLimit": str(API_BURST)}
+    patches = [{"op": "replace", "path": f"/*/*/throttling/{name}", "value": value} for name, value in values.items()]
+    with Stubber(gateway) as stubber:
+        stubber.add_response("update_stage", {}, {"restApiId": "a1", "stageName": "api", "patchOperations": patches})
+        client.deploy_rest_api("a1", "api", True)
+        stubber.assert_no_pending_responses()
+    assert order == ["deployed"]
+    assert 0 < API_RATE_PER_SECOND <= API_BURST

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import chalice_runner, functions
+from ops import chalice_process, chalice_runner, functions, record
 from ops.target import Target
 
 MADE = {"name": "notify", "resource_type": "lambda_function", "lambda_arn": "arn:notify"}
@@ -58,8 +58,18 @@ def test_an_interrupted_deployment_is_recorded_for_the_next(
         (deployed / "test.json").write_text(json.dumps({"resources": [MADE]}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(functions, "_run", interrupted)
+    monkeypatch.setattr(chalice_process, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         functions.deploy(target, functions.Build(tmp_path, "f"), lambda _: None)
-    record = functions.load_record(target)
-    assert (record["fingerprint"], record["chalice"]["resources"]) == (None, [MADE])
+    recorded = record.load(target)
+    assert (recorded["fingerprint"], recorded["chalice"]["resources"]) == (None, [MADE])
+
+
+def test_a_function_that_stands_is_found_by_chalice_invoke_also_where_nothing_was_deployed(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {"fingerprint": "f", "chalice": {"resources": [MADE]}, "functions": {}}
+    target.s3.put_object(Bucket=target.names.bucket("artifacts"), Key=record.RECORD_KEY, Body=json.dumps(document))
+    monkeypatch.setattr(record, "drift", lambda *_: [])
+    assert not functions.deploy(target, functions.Build(tmp_path, "f"), lambda _: None).changed
+    assert json.loads((tmp_path / ".chalice" / "deployed" / "test.json").read_text())["resources"] == [MADE]

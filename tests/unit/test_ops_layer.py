@@ -6,7 +6,11 @@ import os
 import zipfile
 from pathlib import Path
 
+import pytest
+from moto import mock_aws
+
 from ops import layer
+from ops.target import Target
 
 
 def tree(folder: Path, *files: str) -> Path:
@@ -73,3 +77,32 @@ def test_the_recipe_names_the_layer() -> None:
     assert layer._name("x86_64") == layer._name("x86_64")
     assert layer._name("x86_64") != layer._name("arm64")
     assert len(layer._name("x86_64")) <= 256  # a version's description
+
+
+def test_a_layer_is_published_when_it_changed_and_only_then(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built: list[str] = []
+
+    def build(scratch: Path, architecture: str) -> layer.Archive:
+        built.append(architecture)
+        layer.pack(tree(scratch, "six.py"), scratch / "layer.zip")
+        return layer.Archive(scratch / "layer.zip", "d", 6)
+
+    monkeypatch.setattr(layer, "build", build)
+    told: list[str] = []
+    with mock_aws():
+        target = Target("test", "us-east-1", None, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
+        target.s3.create_bucket(Bucket=target.names.bucket("artifacts"))
+        first, published = layer.publish(target, "x86_64", told.append)
+        assert published
+        assert told[-1] == "uploaded 100 % of the dependency layer"
+        assert layer.publish(target, "x86_64", told.append) == (first, False)
+        arm, published = layer.publish(target, "arm64", told.append)
+        assert (published, built) == (True, ["x86_64", "arm64"])
+        lock = tmp_path / "changed.lock"
+        lock.write_text(layer.LOCK.read_text().replace("pandas==", "pandas==9"))
+        monkeypatch.setattr(layer, "LOCK", lock)
+        changed, published = layer.publish(target, "x86_64", told.append)
+        assert published
+        assert len({first, arm, changed}) == 3
+        assert layer.delete(target) == 3
+        assert list(layer.versions(target)) == []

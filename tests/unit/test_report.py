@@ -244,8 +244,9 @@ def test_a_ledger_as_the_ledger_makes_it():
                 continuations={},
                 lines=7,
                 rows=ROWS,
+                size_bytes=2038,
                 delivered=4,
-                outputs={"data": [{"rows": 4}]},
+                outputs={"data": [{"rows": 4}], "rejects": {}},
             )
         ],
         10,

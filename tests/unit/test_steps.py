@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -96,6 +97,15 @@ def test_beyond_tolerance_the_rejects_are_kept_and_nothing_becomes_current() -> 
     assert outcome.job.reasons[0].count == 1
 
 
+def test_reasons_beyond_those_on_the_record_are_counted() -> None:
+    fields = [{"name": f"f{place:02}", "type": "integer"} for place in range(13)]
+    body = (",".join(field["name"] for field in fields) + "\n" + ",".join("x" * 13) + "\n").encode()
+    outcome = run(body, contract(*fields))
+    assert [reason.field for reason in outcome.job.reasons] == [f"f{place:02}" for place in range(10)]
+    assert outcome.job.reasons_omitted == 3
+    assert len(outcome.document("summary.json")["findings"]["reasons"]) == 13
+
+
 def test_the_absolute_tolerance_is_named() -> None:
     strict = contract(ID, NAME, sluice={"tolerance": {"maxRejectedRows": 0}})
     assert error_of(run(b"id,name\nx,b\n", strict))[1] == "1 of 1 rows were rejected, at most 0 may be"
@@ -143,8 +153,27 @@ def test_what_is_not_the_dataset_is_refused(body: bytes, code: str, said: str) -
     assert outcome.published == []
 
 
-def test_an_upload_outside_any_dataset_is_refused() -> None:
-    assert error_of(run(b"id,name\n", None, key="incoming/a.csv"))[0] == "no-dataset"
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("incoming/a.csv", "not in a folder incoming/<dataset>/"),
+        ("incoming/not a dataset!/a.csv", 'the folder "not a dataset!" cannot be a dataset: letters'),
+        ("incoming//a.csv", 'the folder "" cannot be a dataset'),
+        ("incoming/things/../a.csv", '".."'),
+    ],
+)
+def test_an_upload_outside_any_dataset_is_refused(key: str, said: str) -> None:
+    code, message = error_of(run(b"id,name\n", None, key=key))
+    assert code == "no-dataset"
+    assert said in message
+
+
+def test_every_output_is_documented() -> None:
+    api = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+    names = run(b"id,name\n1,a\n").job.outputs
+    assert len(names) == 7
+    for name in names:
+        assert f"`{name}`" in api
 
 
 def test_an_invalid_contract_is_named_by_its_key() -> None:
@@ -158,7 +187,7 @@ def test_an_invalid_contract_is_named_by_its_key() -> None:
 def test_a_deleted_object_is_told() -> None:
     ports = MemoryPorts()
     source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
-    ports.objects.remove(INBOX, source.key)
+    ports.objects.delete(INBOX, source.key)
     with pytest.raises(Terminal, match="object-not-found"):
         steps.validate_data(
             ports, pipeline.settings(10), {"execution": "arn:1", "event": event_from_source(source)}

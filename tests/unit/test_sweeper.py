@@ -189,6 +189,6 @@ class TestLostEvents:
     def test_an_object_deleted_since_the_listing_is_gone(self, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch):
         self.put(ports, 60)
         listed = list(ports.objects.list(INBOX, "incoming/"))
-        ports.objects.remove(INBOX, "incoming/orders/a.csv")
+        ports.objects.delete(INBOX, "incoming/orders/a.csv")
         monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed))
         assert sweep(ports) == NOTHING

@@ -70,9 +70,23 @@ def test_a_failing_transform_names_dataset_chunk_records_and_no_value(package: P
     assert outcome.job.error is not None
     assert outcome.job.error.code == "transform-failed"
     assert outcome.job.error.message == (
-        "dataset things, chunk 0, records 1 to 4 of the chunk: ValueError in the transform"
+        "dataset things, chunk 0, records 1 to 4 of the chunk: ValueError in the transform (records 1 to 4 of the file)"
     )
     assert outcome.published == []
+
+
+@pytest.mark.parametrize("chunk_size", [1, 5, 9, 30, 1000])
+def test_a_failing_transform_is_told_the_records_of_the_file(package: Path, chunk_size: int) -> None:
+    """Also behind a chunk that guessed wrong how many records it has."""
+    (package / "things.py").write_text("def transform(df):\n    assert 5 not in df.id.tolist()\n    return df\n")
+    described = contract({"name": "id", "type": "integer"}, {"name": "size", "type": "string"})
+    body = b'id,size\n1,"\n2,fake\n3,fake\n",x\n2,"\n2,fake\n3,fake\n"\n4,d\n\n5,e\n'
+    error = pipeline.run(body, described, chunk_size=chunk_size).job.error
+    assert error is not None
+    assert error.code == "transform-failed"
+    first, last = error.message.rpartition("(records ")[2].removesuffix(" of the file)").split(" to ")
+    assert int(first) <= 5 == int(last)
+    assert chunk_size > 5 or int(first) == 5
 
 
 def test_a_failure_on_inferred_types_says_that_they_were_inferred(package: Path) -> None:
@@ -103,6 +117,28 @@ def test_chunks_whose_rows_came_out_with_other_types_are_done_again_alike(packag
     assert outcome.job.status is Status.SUCCEEDED
     assert outcome.job.chunks.repaired > 0
     assert str(outcome.table.schema.field("extra").type) == "double"
+
+
+@pytest.mark.parametrize("repaired, type_name", [("1.5", "double"), ("'a'", None)])
+def test_a_repaired_chunk_may_have_other_types_than_those_agreed_on_without_it(
+    package: Path, repaired: str, type_name: str | None
+) -> None:
+    """The second chunk guesses wrong; meanwhile the others agree on 64-bit integers, which cannot hold its values."""
+    (package / "things.py").write_text(
+        "import pandas as pd\n\ndef transform(df):\n"
+        "    if 2 in df.id.tolist():\n"
+        f"        return df.assign(extra={repaired})\n"
+        "    return df.assign(extra=pd.array([1] * len(df), dtype='int32' if 1 in df.id.tolist() else 'int64'))\n"
+    )
+    described = contract({"name": "id", "type": "integer"}, {"name": "size", "type": "string"})
+    body = b'id,size\n1,"aaaaa\n9,fake\n9,fake\n9,fake\n9,fake\n"\n2,b\n4,d\n5,e\n6,f\n7,g\n8,h\n'
+    outcome = pipeline.run(body, described, chunk_size=26)
+    if type_name is None:
+        assert outcome.job.error is not None
+        assert outcome.job.error.code == "transform-schema"
+    else:
+        assert str(outcome.table.schema.field("extra").type) == type_name
+        assert max(chunk["round"] for chunk in outcome.document("manifest.json")["ledger"]["chunks"]) == 3
 
 
 def test_types_that_do_not_go_together_fail_the_job(package: Path) -> None:
@@ -147,11 +183,6 @@ def test_the_log_tells_where_in_the_transform_but_no_value(package: Path, caplog
     assert "line 4, in transform" in caplog.text
     assert "ValueError" in caplog.text
     assert "secret 1" not in caplog.text
-
-
-def test_what_a_transform_prints_stays_off_standard_output(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(package, "    print('here')\n    return df").job.error is None
-    assert capsys.readouterr().out == ""
 
 
 def test_a_named_index_is_a_column(package: Path) -> None:

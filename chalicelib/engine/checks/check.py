@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib import errors
-from chalicelib.engine import arrays, types
-from chalicelib.engine.arrays import Mask
+from chalicelib.engine import arrays, coding, types
+from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.checks.references import KeySet, Reference
 from chalicelib.engine.contract import Contract, durations
 from chalicelib.engine.contract.binding import Binding
@@ -45,7 +45,7 @@ class Checked:
     """A block's rows, typed, with the findings so far."""
 
     table: pa.Table
-    """One column per field of the contract, in its order; a cell with a finding is null."""
+    """One column per field of the contract, in its order, coded or not; a cell with a finding is null."""
     notes: dict[int, list[Note]] = field(default_factory=dict)
     """Row → its findings: first those on its structure, then by field in the contract's order."""
 
@@ -94,7 +94,7 @@ class Checker:
                     notes.setdefault(row, []).append(note)
         for row, note in self._foreign(values, parsed):
             notes.setdefault(row, []).append(note)
-        return Checked(pa.Table.from_arrays(values, schema=self.schema), notes)
+        return Checked(pa.Table.from_arrays(values, names=self.schema.names), notes)
 
     def _foreign(self, values: list[pa.Array], parsed: Parsed) -> Iterator[tuple[int, Note]]:
         for reference in self._references:
@@ -120,8 +120,14 @@ class _FieldChecker:
         self._missing = _Missing(checked.missing_values)
         self._constraints = list(_constraints(checked))
 
-    def check(self, texts: pa.StringArray) -> tuple[pa.Array, list[tuple[int, Note]]]:
-        """The typed column and its findings as (row, note), by check and row."""
+    def check(self, column: ArrowArray) -> tuple[ArrowArray, list[tuple[int, Note]]]:
+        """The typed column, coded as the texts are, and its findings as (row, note), those of a row by check."""
+        if not coding.is_coded(column):
+            return self._check(column)
+        values, found = self._check(column.dictionary)
+        return coding.replaced(column, values), list(_of_rows(column, found))
+
+    def _check(self, texts: pa.StringArray) -> tuple[ArrowArray, list[tuple[int, Note]]]:
         found: list[tuple[int, Note]] = []
         missing = self._missing.mask(texts)
         given = texts if missing is None else arrays.with_only(texts, ~missing)
@@ -142,6 +148,17 @@ class _FieldChecker:
         template = errors.FINDINGS[code]
         for row, text in zip(rows.tolist(), _texts(texts, rows), strict=True):
             yield row, Note(code, self._field.name, template.format(cell=shown(text or ""), **values))
+
+
+def _of_rows(column: ArrowArray, found: Sequence[tuple[int, Note]]) -> Iterator[tuple[int, Note]]:
+    """What was found of a coded column's distinct texts, as findings of its rows."""
+    if not found:
+        return
+    notes: dict[int, list[Note]] = {}
+    for code, note in found:
+        notes.setdefault(code, []).append(note)
+    for row, code in coding.rows_with(column, notes):
+        yield from ((row, note) for note in notes[code])
 
 
 def shown(text: str) -> str:

@@ -1,8 +1,9 @@
 """Cells that a spreadsheet would run as a formula, neutralised in rejects.csv and restored when it is uploaded again.
 
-A spreadsheet takes a cell that starts with one of ``= + - @``, a tab or a CR for a formula (OWASP, "CSV Injection"),
-and quotes in the file do not keep it from that; an apostrophe before it does. So that no text is lost, a text that has
-apostrophes before a formula already gets one more: ``restore(neutralise(text)) == text`` for every text.
+A spreadsheet may take a cell that starts with one of ``= + - @``, also in their full-width forms, with a tab or a line
+break, perhaps behind NULs that it drops, for a formula (OWASP, "CSV Injection"; ASVS 5, 1.2.10), and quotes in the file
+do not keep it from that; an apostrophe before it does. So that no text is lost, a text that has apostrophes before a
+formula already gets one more: ``restore(neutralise(text)) == text`` for every text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from chalicelib.engine import arrays
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 
-_STARTS: Final = r"'*[=+\-@\t\r]"
+_STARTS: Final = "'*\\x00*[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]"
 _FORMULA: Final = re.compile(_STARTS)
 # A number is what it says, and a spreadsheet should go on to show it as one.
 _SIGNED_NUMBER: Final = re.compile(r"'*[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chalicelib import errors
-from chalicelib.engine import arrays, hashing
+from chalicelib.engine import arrays, coding, hashing
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.records.parse import Note
@@ -77,7 +77,7 @@ class Occurrences:
         """The key's occurrences in the rows of a typed table; a row whose primary key is null in all its fields, or
         whose unique key is null in any, takes no part.
         """
-        chosen = table.select(key.fields)
+        chosen = coding.decoded_table(table.select(key.fields))
         for each in key.nested:
             place = key.fields.index(each.name)
             values = nested.comparable(each, chosen.column(place).combine_chunks())

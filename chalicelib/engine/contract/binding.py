@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,13 @@ _ADVICE: Final = (
     ' header: "dialect": {"header": false, "commentRows": [1]}'
 )
 
+_NO_HEADER: Final = (
+    "the first record is no header: none of its cells is a field's name, and some are values (they are not shown here)."
+    ' A file without a header needs "dialect": {{"header": false}}; the first fields are: {fields}'
+)
+_VALUE: Final = re.compile(r"[-+]?[$€£]?\d[\d.,:/%TZ+ -]*|\S+@\S+\.\S+")
+"""A number, a date, a time, an e-mail address: no label of a column with a name."""
+
 EXTRA_ALLOWED: Final = ("subset", "partial")
 ABSENT_ALLOWED: Final = ("superset", "partial")
 
@@ -40,10 +48,15 @@ def bind(contract: Contract, labels: Sequence[str]) -> Binding:
     The columns that rejects.csv has before the file's own are ignored, so that a corrected one can be uploaded.
 
     Errors: ``Terminal("header-mismatch")``, whose message lists what is wrong with each label (Frictionless' codes
-    blank-label, duplicate-label, missing-label, extra-label, incorrect-label; the first hundred).
+    blank-label, duplicate-label, missing-label, extra-label, incorrect-label; the first hundred). Where there is no
+    header but a record of data in its place, none of its cells is shown: messages hold no cell's value.
     """
     skipped = _reserved(labels)
     labels = _named(contract, labels, skipped)
+    if _are_values(contract, labels[skipped:]):
+        raise Terminal(
+            "header-mismatch", _NO_HEADER.format(fields=", ".join(each.name for each in contract.fields[:20]))
+        )
     places = _by_order(contract, labels) if contract.fields_match == "exact" else _by_name(contract, labels)
     findings = _duplicates(contract, labels, skipped)
     if contract.fields_match == "exact":
@@ -130,6 +143,12 @@ def drift_of(contract: Contract, labels: Sequence[str], bound: Binding) -> Drift
         ),
         reordered=places != sorted(places),
     )
+
+
+def _are_values(contract: Contract, labels: Sequence[str]) -> bool:
+    names = {field.name for field in contract.fields}
+    stripped = [label.strip() for label in labels]
+    return names.isdisjoint(stripped) and any(_VALUE.fullmatch(label) for label in stripped)
 
 
 def _reserved(labels: Sequence[str]) -> int:

@@ -146,8 +146,10 @@ class _Table:
                 raise Terminal("bad-measure", f"{where} cannot be computed: {found}")
 
     def _find(self, block: Block, column: str) -> None:
-        if block.table.column_names.count(column) != 1:
-            raise Terminal("unknown-column", f'aggregate "{self.aggregate.name}" names the column "{column}"')
+        found = block.table.column_names.count(column)
+        if found != 1:
+            of_which = f'names the column "{column}", of which the rows have {found or "none"}'
+            raise Terminal("unknown-column", f'aggregate "{self.aggregate.name}" {of_which}')
 
     def add(self, block: Block) -> None:
         owners, keys = grouping.group([block.column(name) for name in self.aggregate.group_by], block.rows)

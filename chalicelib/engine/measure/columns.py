@@ -167,6 +167,9 @@ class Column:
 
     @property
     def nulls(self) -> int:
+        if pa.types.is_dictionary(self._given.type):
+            codes, distinct = self.encoded
+            return int(np.count_nonzero(codes == len(distinct)))
         return self.rows if pa.types.is_null(self.type) else int(self.array.null_count)
 
     @property
@@ -194,6 +197,23 @@ class Column:
                 codes = np.append(inner.encoded[0], len(again.dictionary))[codes]
                 distinct = again.dictionary
         return codes, distinct
+
+    def exceeds(self, limit: int) -> bool:
+        """Whether a few more rows than ``limit`` show already that the column has more distinct values. Where they do
+        not, it may have more all the same.
+        """
+        if pa.types.is_dictionary(self._given.type):
+            return False
+        glance = self.array.slice(0, limit + limit // 4)
+        return len(glance) > limit and len(glance.unique()) - (glance.null_count > 0) > limit
+
+    def at(self, rows: Ints) -> Any:
+        """The values of some rows."""
+        if not pa.types.is_dictionary(self._given.type):
+            return self.array.take(from_numpy(rows))
+        codes, distinct = self.encoded
+        taken = codes[rows]
+        return distinct.take(arrays.from_values(taken, pa.int64(), taken < len(distinct)))
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:

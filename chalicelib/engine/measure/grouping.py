@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chalicelib.engine.measure.columns import Column, from_numpy, view
+from chalicelib.engine.measure.columns import Column, view
 
 Ints = NDArray[np.int64]
 
@@ -37,8 +37,7 @@ def group(columns: Sequence[Column], rows: int) -> tuple[Ints, list[Any]]:
     # any row of a group tells its key
     example = np.zeros(count, np.int64)
     example[owners] = np.arange(rows)
-    rows_taken = from_numpy(example)
-    return owners, [column.array.take(rows_taken) for column in columns]
+    return owners, [column.at(example) for column in columns]
 
 
 def _dense(codes: Ints, space: int) -> tuple[Ints, int]:

@@ -132,7 +132,9 @@ def _keys(values: NDArray[Any], level: int) -> Ints:
         return shifted
     scaled = values * math.ldexp(1.0, -level) if abs(level) < 1000 else np.ldexp(values, -level)
     keys = np.floor(scaled).astype(np.int64)
-    keys[(values < 0) & (keys == 0)] = -1
+    negative = values < 0
+    if negative.any():
+        keys[negative & (keys == 0)] = -1
     return keys
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chalicelib.engine import arrays
 from chalicelib.engine.measure import exact, plain, sketches
 from chalicelib.engine.measure.columns import Column, concat, view
 from chalicelib.engine.measure.exact import Sums
@@ -64,7 +65,10 @@ class Measured:
         self._high = extremes(*_both(self._high, high), 1, True)
 
     def _measure_lengths(self, array: Any) -> None:
-        lengths = view(pc.call_function("utf8_length", [array]))
+        if arrays.text_bytes(array).max(initial=0) < 128:
+            lengths = np.diff(arrays.offsets(array))
+        else:
+            lengths = view(pc.call_function("utf8_length", [array]))
         self._widen(int(lengths.min()), int(lengths.max()))
 
     def _widen(self, shortest: int, longest: int) -> None:

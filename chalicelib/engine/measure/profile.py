@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeVar
 import pyarrow as pa
 
 from chalicelib.engine.measure import packing, plain
+from chalicelib.engine.measure import tally as tallies
 from chalicelib.engine.measure.columns import Block, Column, canonical, combined, concat, is_plain
 from chalicelib.engine.measure.exact import MAX_ROWS
 from chalicelib.engine.measure.measured import Measured
@@ -176,9 +177,12 @@ class _ColumnProfile:
         self._guarded(lambda: self._add(column))
 
     def _add(self, column: Column) -> None:
-        if self._tally is not None:
+        if self._tally is not None and not column.exceeds(tallies.LIMIT):
             self._tally.add(column)
             self._overflow()
+        elif self._tally is not None:
+            self._give_up(self._tally)
+            self._sink().add(column.present_column, None)
         else:
             self._sink().add(column.present_column, None)
 
@@ -218,8 +222,11 @@ class _ColumnProfile:
 
     def _overflow(self) -> None:
         if self._tally is not None and self._tally.overflows():
-            self._pour(self._tally)
-            self._tally = None
+            self._give_up(self._tally)
+
+    def _give_up(self, tally: Tally) -> None:
+        self._pour(tally)
+        self._tally = None
 
     def _pour(self, tally: Tally) -> None:
         values, counts = tally.settled()

@@ -45,6 +45,10 @@ def update_registers(registers: NDArray[np.uint8], hashes: Hashes, rows: Ints | 
     precision = _precision(registers)
     rest_bits = 64 - precision
     flat = registers.reshape(-1)
+    if rows is None:
+        # a hash that would not raise even the lowest register is let go before it costs more than a comparison
+        rest = hashes & np.uint64((1 << rest_bits) - 1)
+        hashes = hashes[rest < np.uint64(1 << (rest_bits - min(int(flat.min()), rest_bits)))]
     places = (hashes >> np.uint64(rest_bits)).astype(np.int64)
     if rows is not None:
         places += rows << np.int64(precision)

@@ -10,7 +10,6 @@ import numpy as np
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import speculate
-from chalicelib.engine.records.automaton import count_line_breaks
 from chalicelib.engine.records.split import Block, Offsets, Tape, blocks
 from chalicelib.engine.text.encodings import Offsets as Origins
 from chalicelib.model import JSON
@@ -86,6 +85,8 @@ class Records:
         """Records of the blocks gone by."""
         self.lines = 0
         """Line breaks of the blocks gone by."""
+        self.size_bytes = 0
+        """Of the blocks gone by."""
         self._fresh: list[Offsets] = []
         self._after = 0 if place.first is None else place.first
 
@@ -96,7 +97,8 @@ class Records:
         for block in blocks(self.tape, self._place.first, self._place.stop, plan.grammar, plan.block_size_bytes):
             yield block
             self.read += block.count
-            self.lines += count_line_breaks(self.tape.data, int(block.starts[0]), int(block.starts[-1]))
+            self.lines += len(block.breaks)
+            self.size_bytes += int(block.starts[-1] - block.starts[0])
             self._fresh.append(block.fresh[:-1])
             self._after = int(block.starts[-1])
 
@@ -118,4 +120,5 @@ class Records:
             "next_record": None if first is None else self._after + place.base,
             "continuations": told,
             "lines": self.lines,
+            "size_bytes": self.size_bytes,
         }

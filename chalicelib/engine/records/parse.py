@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from chalicelib import errors
-from chalicelib.engine import arrays
+from chalicelib.engine import arrays, coding
+from chalicelib.engine.arrays import ArrowArray
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import CR, LF, Shape
 from chalicelib.engine.records.split import Block, Offsets
@@ -48,8 +49,8 @@ class Note:
 class Parsed:
     """The cells of a block's records that are not blank, as text."""
 
-    columns: list[pa.StringArray]
-    """One per column of the file, each with one text per row; a cell that could not be read is null."""
+    columns: list[ArrowArray]
+    """One per column of the file, each with one text per row, coded or not; a cell that could not be read is null."""
     records: Offsets
     """Position in the block of each row, ascending."""
     blank: int
@@ -80,8 +81,10 @@ Origin = Callable[[int], int]
 """Position in a chunk's data → offset in the file."""
 
 
-def parse(data: bytes, origin: Origin, block: Block, layout: Layout) -> Parsed:
-    """The rows of ``block``, whose offsets point into ``data``."""
+def parse(
+    data: bytes, origin: Origin, block: Block, layout: Layout, coded: Collection[int] = frozenset()
+) -> Parsed:  # fmt: skip
+    """The rows of ``block``, whose offsets point into ``data``; ``coded``: the columns to read as codes."""
     starts = block.starts
     sizes = np.diff(starts)
     first_bytes = np.frombuffer(data, np.uint8)[starts[:-1]]
@@ -101,10 +104,10 @@ def parse(data: bytes, origin: Origin, block: Block, layout: Layout) -> Parsed:
         kept[list(apart)] = False
     records = np.flatnonzero(kept)
     left_out = apart | set(np.flatnonzero(blank).tolist()) if layout.dialect.comment_char else apart
-    table, ragged = _read(_joined(data, starts, sorted(left_out)), layout)
+    table, ragged = _read(_joined(data, starts, sorted(left_out)), layout, coded)
     columns = [column.combine_chunks() for column in table.columns]
     if layout.dialect.skip_initial_space:
-        columns = [pc.ascii_ltrim(column, characters=" ") for column in columns]
+        columns = [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
     if len(ragged):
         apart |= set(records[ragged].tolist())
         records = np.delete(records, ragged)
@@ -119,8 +122,11 @@ def parse(data: bytes, origin: Origin, block: Block, layout: Layout) -> Parsed:
 
 def cells(text: str, dialect: Dialect) -> list[str]:
     """The cells of one record, read leniently: a quote is special only at the start of a cell, text after a closing
-    quote is part of the cell, and a quote that is never closed ends with the record.
+    quote is part of the cell, a quote that is never closed ends with the record, and an escape character at the end is
+    itself.
     """
+    if dialect.escape_char is not None and dialect.escape_char in text:
+        return _escaped_cells(text, dialect)
     reader = csv.reader(
         [text],
         delimiter=dialect.delimiter,
@@ -131,6 +137,41 @@ def cells(text: str, dialect: Dialect) -> list[str]:
         quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
     )
     return next(reader, [""])
+
+
+def _escaped_cells(text: str, dialect: Dialect) -> list[str]:
+    """``cells`` of a text with escapes: the csv module knows none behind a closing quote, and makes a line feed of one
+    at the end.
+    """
+    found: list[str] = []
+    cell: list[str] = []
+    is_start, is_quoted = True, False
+    characters = iter(range(len(text)))
+    for at in characters:
+        char, following = text[at], text[at + 1 : at + 2]
+        if char == dialect.escape_char:
+            cell.append(following or char)
+            next(characters, None)
+        elif char == dialect.quote_char and is_quoted:
+            is_quoted = dialect.double_quote and following == char
+            if is_quoted:
+                cell.append(char)
+                next(characters)
+        elif is_quoted:
+            cell.append(char)
+        elif char == dialect.delimiter:
+            found.append("".join(cell))
+            cell.clear()
+            is_start = True
+            continue
+        elif char == dialect.quote_char and is_start:
+            is_quoted = True
+        elif is_start and char == " " and dialect.skip_initial_space:
+            continue
+        else:
+            cell.append(char)
+        is_start = False
+    return [*found, "".join(cell)]
 
 
 def record_bytes(data: bytes, start: int, end: int, dialect: Dialect) -> bytes:
@@ -193,7 +234,7 @@ def _joined(data: bytes, starts: Offsets, apart: Sequence[int]) -> pa.Buffer:
     return pa.py_buffer(b"".join(pieces))
 
 
-def _read(buffer: pa.Buffer, layout: Layout) -> tuple[pa.Table, list[int]]:
+def _read(buffer: pa.Buffer, layout: Layout, coded: Collection[int]) -> tuple[pa.Table, list[int]]:
     """The regular rows, and which rows (from 0, blank ones not counted) have another number of cells."""
     names = [str(position) for position in range(layout.width)]
     ragged: list[int] = []
@@ -202,7 +243,7 @@ def _read(buffer: pa.Buffer, layout: Layout) -> tuple[pa.Table, list[int]]:
         ragged.append(row.number - 1)
         return "skip"
 
-    if not buffer.size or (bytes(buffer[:1024]).strip(b"\r\n") == b"" and not bytes(buffer).strip(b"\r\n")):
+    if _is_blank(buffer):
         return pa.table({name: pa.nulls(0, pa.string()) for name in names}), ragged
     table = pacsv.read_csv(
         buffer,
@@ -218,7 +259,11 @@ def _read(buffer: pa.Buffer, layout: Layout) -> tuple[pa.Table, list[int]]:
             invalid_row_handler=skip,
         ),
         convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            column_types={
+                name: coding.CODED_TEXT if place in coded else pa.string() for place, name in enumerate(names)
+            },
+            strings_can_be_null=False,
+            check_utf8=False,
         ),
     )
     return table, ragged
@@ -250,7 +295,7 @@ def _with_apart(
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     take = arrays.from_values(order, pa.int64())
-    merged = [pa.concat_arrays([fast, late]).take(take) for fast, late in zip(parsed.columns, slow, strict=True)]
+    merged = [coding.joined(fast, late).take(take) for fast, late in zip(parsed.columns, slow, strict=True)]
     result = Parsed(merged, records[order], parsed.blank)
     regular = len(parsed.records)
     for number, found in enumerate(notes):

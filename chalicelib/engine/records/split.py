@@ -14,7 +14,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine.records.automaton import CR, LF, SPACE, Grammar, NeedMore, Shape, lines, scan_record
+from chalicelib.engine.records.automaton import (
+    CR,
+    LF,
+    SPACE,
+    Grammar,
+    NeedMore,
+    Shape,
+    line_starts,
+    lines,
+    scan_record,
+)
 
 Offsets = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -46,10 +56,16 @@ class Block:
     fresh: Offsets
     """``starts`` without the lines recovered out of an unclosed stretch: where two runs meet in one of these, they
     agree from there on."""
+    breaks: Offsets
+    """Offset after each physical line break of the block, whether it ends a record or is inside a cell."""
 
     @property
     def count(self) -> int:
         return len(self.starts) - 1
+
+    def lines_before(self, record: int) -> int:
+        """Line breaks of the block before its record (from 0)."""
+        return int(np.searchsorted(self.breaks, self.starts[record], "right"))
 
 
 class _Marks:
@@ -63,6 +79,8 @@ class _Marks:
         escaped = self._escaped() if _holds(data, base, end, grammar.escape) else None
         self.breaks = self._breaks(escaped, has_returns=_holds(data, base, end, CR))
         """Offset after each line break, relative to ``base``, like all offsets here."""
+        self.physical = self.breaks if escaped is None else self._breaks(None, has_returns=_holds(data, base, end, CR))
+        """Likewise, with those that are escaped."""
         self.quotes = self._positions(grammar.quote, escaped) if _holds(data, base, end, grammar.quote) else _NONE
         # With every quote well formed, an odd number of them before a place means that it is inside a cell.
         self._quotes_before = np.searchsorted(self.quotes, self.breaks)
@@ -166,8 +184,12 @@ def _holds(data: bytes, start: int, end: int, byte: int) -> bool:
     return byte >= 0 and data.find(bytes((byte,)), start, end) >= 0
 
 
-def _window(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> tuple[Offsets, dict[int, Shape]]:
-    """Ends of the whole records between ``base`` (a record start) and about ``end``, with the odd ones' shapes."""
+def _window(
+    data: bytes, base: int, end: int, grammar: Grammar, at_end: bool
+) -> tuple[Offsets, dict[int, Shape], Offsets]:
+    """Ends of the whole records between ``base`` (a record start) and about ``end``, with the odd ones' shapes, and the
+    ends of all physical lines up to there.
+    """
     marks = _Marks(data, base, end, grammar, at_end)
     pieces: list[Offsets] = []
     odd: dict[int, Shape] = {}
@@ -195,7 +217,17 @@ def _window(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) ->
         pieces.append(np.array([record_end - base], np.int64))
         count += 1
         start = record_end - base
-    return (np.concatenate(pieces) + base if pieces else np.empty(0, np.int64)), odd
+    ends = np.concatenate(pieces) + base if pieces else _NONE
+    return ends, odd, _lines_up_to(int(ends[-1]), marks.physical + base, data, base) if len(ends) else _NONE
+
+
+def _lines_up_to(end: int, known: Offsets, data: bytes, base: int) -> Offsets:
+    """The line ends up to ``end``; ``known``: those of the window, which the last record may reach beyond."""
+    within = known[: np.searchsorted(known, end, "right")]
+    last = int(within[-1]) if len(within) else base
+    if last == end:
+        return within
+    return np.concatenate((within, np.array(line_starts(data, last, end), np.int64)))
 
 
 def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int) -> Iterator[Block]:
@@ -206,7 +238,9 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
     position, window_bytes = start, block_bytes
     while position < min(stop, len(tape.data)) or (position < stop and not tape.at_end):
         end = min(position + window_bytes, len(tape.data))
-        ends, odd = _window(tape.data, position, end, grammar, tape.at_end) if end > position else (_NONE, {})
+        ends, odd, line_ends = (
+            _window(tape.data, position, end, grammar, tape.at_end) if end > position else (_NONE, {}, _NONE)
+        )
         if not len(ends):
             window_bytes *= 2
             if end == len(tape.data):
@@ -214,16 +248,17 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
             continue
         starts = np.concatenate((np.array([position], np.int64), ends))
         owned = int(np.searchsorted(starts[:-1], stop))
-        yield _recovered(tape.data, starts[: owned + 1], odd, grammar)
+        breaks = line_ends[: np.searchsorted(line_ends, starts[owned], "right")]
+        yield _recovered(tape.data, starts[: owned + 1], odd, breaks, grammar)
         position, window_bytes = int(starts[owned]), block_bytes
 
 
-def _recovered(data: bytes, starts: Offsets, odd: dict[int, Shape], grammar: Grammar) -> Block:
+def _recovered(data: bytes, starts: Offsets, odd: dict[int, Shape], breaks: Offsets, grammar: Grammar) -> Block:
     """The block with the lines of each unclosed stretch as records of their own."""
     odd = {at: shape for at, shape in odd.items() if at < len(starts) - 1}
     unclosed = [at for at in sorted(odd) if odd[at] is Shape.UNCLOSED_QUOTE]
     if not unclosed:
-        return Block(starts, odd, starts)
+        return Block(starts, odd, starts, breaks)
     pieces: list[Offsets] = []
     shapes: dict[int, Shape] = {}
     taken, shift = 0, 0
@@ -242,4 +277,4 @@ def _recovered(data: bytes, starts: Offsets, odd: dict[int, Shape], grammar: Gra
         shift += len(within) - 1
         taken = at + 1
     shapes |= {other + shift: odd[other] for other in odd if other >= taken}
-    return Block(np.concatenate((*pieces, starts[taken:])), shapes, starts)
+    return Block(np.concatenate((*pieces, starts[taken:])), shapes, starts, breaks)

@@ -1,13 +1,15 @@
 """Which texts are dates, times and datetimes in the default formats, and reading them. The rules: docs/types.md.
 
 XML Schema's lexical forms (https://www.w3.org/TR/xmlschema11-2/#dateTime) with the narrowings that docs/types.md lists.
-As with numbers, Arrow casts whole columns, and each ``fast`` reader's own checks keep out what Arrow reads beyond the
-rule: hours without minutes, offsets without a colon or past 14:00, and the year 0000.
+The usual forms have their digits at fixed places and are read by ``layouts``. Of the others (fractions, offsets) Arrow
+casts whole columns, and ``_fast_datetimes``' own checks keep out what Arrow reads beyond the rule: hours without
+minutes, offsets without a colon or past 14:00, and the year 0000.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +17,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.arrays import ArrowArray, Mask, Slow
+from chalicelib.engine.types.layouts import Layout, layout
 
 DATE: Final = pa.date32()
 TIME: Final = pa.time64("us")
 UTC: Final = pa.timestamp("us", tz="UTC")
 NAIVE: Final = pa.timestamp("us")
 
-DAY_US: Final = 86_400_000_000
+DAY_SECONDS: Final = 86_400
+SECOND_US: Final = 1_000_000
+DAY_US: Final = DAY_SECONDS * SECOND_US
 FIRST_DAY: Final = -719_162
 """0001-01-01, in days since 1970-01-01."""
 LAST_DAY: Final = 2_932_896
@@ -36,48 +41,56 @@ _TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _ZONE: Final = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 _NAIVE_TEXT: Final = rf"\A{_DATE}[T ]{_TIME}\z"
 _ZONED_TEXT: Final = rf"\A{_DATE}[T ]{_TIME}{_ZONE}\z"
+_DATE_LAYOUT: Final = Layout(layout("%Y-%m-%d"))
+_TIME_LAYOUT: Final = Layout(layout("%H:%M:%S"))
+_NAIVE_LAYOUT: Final = Layout((*_DATE_LAYOUT.signs, "T ", *_TIME_LAYOUT.signs))
+_DATETIME_LAYOUTS: Final = (_NAIVE_LAYOUT, Layout((*_NAIVE_LAYOUT.signs, "Z")))
 _SECONDS_WIDTH: Final = len("2000-01-01 00:00:00")
 
 
 def read_dates(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """date32 from ``YYYY-MM-DD``, years 0001 to 9999."""
-    return arrays.resolve(texts, _fast_dates, _slow_dates)
+    return read_layout(texts, _DATE_LAYOUT, DATE)
 
 
-def _fast_dates(texts: pa.StringArray) -> ArrowArray | None:
-    values = arrays.cast_or_none(texts, DATE)
-    if values is None or not _all_within(arrays.values_of(values, np.int32), arrays.valid(values), FIRST_DAY, LAST_DAY):
-        return None
-    return values
+def read_layout(texts: pa.StringArray, expected: Layout, arrow_type: pa.DataType) -> tuple[ArrowArray, Mask]:
+    """Values from texts of one layout alone: date32, or microseconds."""
+    moments = np.zeros(len(texts), np.int64)
+    rows, matrix = arrays.of_width(texts, expected.width)
+    good = rows.copy()
+    moments[rows], good[rows] = expected.read(matrix)
+    values = (moments // DAY_SECONDS).astype(np.int32) if arrow_type == DATE else moments * SECOND_US
+    return arrays.from_values(values, arrow_type, good), arrays.valid(texts) & ~good
 
 
-def _slow_dates(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
-    present = arrays.valid(texts)
-    values = pc.cast(arrays.with_only(texts, arrays.matches(texts, rf"\A{_DATE}\z")), DATE)
-    days = arrays.values_of(values, np.int32)
-    good = arrays.valid(values) & (days >= FIRST_DAY)
-    return arrays.from_values(days, DATE, good), present & ~good
+def _read_layouts(
+    texts: pa.StringArray, expected: Sequence[Layout], arrow_type: pa.DataType, others: Slow
+) -> tuple[ArrowArray, Mask]:
+    """Microseconds from texts of one of some layouts, each of another width; ``others`` reads all other texts."""
+    moments = np.zeros(len(texts), np.int64)
+    good = np.zeros(len(texts), np.bool_)
+    rest = arrays.valid(texts)
+    present = rest.copy()
+    for each in expected:
+        rows, matrix = arrays.of_width(texts, each.width)
+        if len(matrix):
+            seconds, good[rows] = each.read(matrix)
+            moments[rows] = seconds * SECOND_US
+            rest &= ~rows
+    if rest.any():
+        values, bad = others(cast("pa.StringArray", texts.filter(arrays.booleans(rest))))
+        moments[rest], good[rest] = arrays.values_of(values, np.int64), ~bad
+    return arrays.from_values(moments, arrow_type, good), present & ~good
 
 
 def read_times(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """time64[us] from ``hh:mm:ss`` with up to 6 fraction digits."""
-    return arrays.resolve(texts, _fast_times, _slow_times)
-
-
-def _fast_times(texts: pa.StringArray) -> ArrowArray | None:
-    clock = arrays.fixed_width(texts, len("00:00:00"))
-    if clock is None or len(clock) == 0:
-        return None
-    # Arrow casts no text to a time: it is read as a moment of the epoch's first day.
-    moments = np.empty((len(clock), _SECONDS_WIDTH), np.uint8)
-    moments[:, : len(_EPOCH)] = np.frombuffer(_EPOCH.encode(), np.uint8)
-    moments[:, len(_EPOCH) :] = clock
-    values = arrays.cast_or_none(arrays.from_rows(moments), NAIVE)
-    return None if values is None else spread(arrays.values_of(values, np.int64), TIME, texts)
+    return _read_layouts(texts, (_TIME_LAYOUT,), TIME, _slow_times)
 
 
 def _slow_times(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     good = arrays.matches(texts, rf"\A{_TIME}\z")
+    # Arrow casts no text to a time: it is read as a moment of the epoch's first day.
     moments = pc.replace_substring_regex(
         arrays.with_only(texts, good), pattern=r"\A", replacement=_EPOCH, max_replacements=1
     )
@@ -86,7 +99,11 @@ def _slow_times(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
 
 def read_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """timestamp[us, UTC] from ``YYYY-MM-DD(T| )hh:mm:ss(.f)?(Z|±hh:mm)?``; without an offset it is UTC."""
-    return arrays.resolve(texts, _fast_datetimes, _slow_datetimes)
+    return _read_layouts(texts, _DATETIME_LAYOUTS, UTC, _read_other_datetimes)
+
+
+def _read_other_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
+    return arrays.resolve(texts, _fast_datetimes, _slow_datetimes, "+-.:TZ 0123456789")
 
 
 def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
@@ -105,9 +122,7 @@ def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
     return arrays.retyped(values, UTC)
 
 
-def _zone(
-    text_bytes: NDArray[np.uint8], ends: NDArray[np.int32], widths: NDArray[np.int32]
-) -> pa.TimestampType[Any, Any] | None:
+def _zone(text_bytes: NDArray[np.uint8], ends: NDArray[np.int32], widths: NDArray[np.int32]) -> pa.TimestampType | None:
     """What the texts can be cast to as a whole: all end in ``Z``, or all in a sure offset, or none has a zone.
 
     None for a mixture, of which the cast would refuse a part, and where the cast might read too much.
@@ -143,16 +158,6 @@ def read_years(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """int32 from XSD's gYear without a zone: at least 4 digits, no zero before the fifth last, at most 9 digits."""
     good = arrays.matches(texts, r"\A-?(?:[1-9][0-9]{3,8}|0[0-9]{3})\z")
     return pc.cast(arrays.with_only(texts, good), pa.int32()), arrays.valid(texts) & ~good
-
-
-def spread(values: NDArray[Any], arrow_type: pa.DataType, texts: pa.StringArray) -> ArrowArray:
-    """The values of the non-null texts, in their places."""
-    if texts.null_count == 0:
-        return arrays.from_values(values, arrow_type)
-    present = arrays.valid(texts)
-    placed = np.zeros(len(texts), values.dtype)
-    placed[present] = values
-    return arrays.from_values(placed, arrow_type, present)
 
 
 def _all_within(values: NDArray[Any], present: Mask, least: int, most: int) -> bool:

@@ -1,0 +1,78 @@
+"""How a job becomes current, and how that is finished by another where StoreResults could not.
+
+The outputs of a job are decided by one write to its record: STORING, with the manifest among the outputs
+(``Job.is_decided``). Until then the job may fail, and nothing of it is current; from then on it can only succeed
+(``transitions.failed`` refuses), and whoever comes to end it does what is left: ``datasets/<dataset>/current.json`` is
+switched, then the record becomes SUCCEEDED. So no job is FAILED and current, whichever call was the last that worked.
+
+Imports nothing heavy: the functions that end a job carry no layer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from chalicelib.errors import Transient
+from chalicelib.model import JSON, Failure, Job, Status
+from chalicelib.ports import Objects, Ports
+
+_SWITCH_ATTEMPTS: Final = 5
+_JSON_TYPE: Final = "application/json"
+
+
+def end(ports: Ports, bucket: str, job_id: str, execution: str, error: Failure, at: str) -> Job | None:
+    """End a job whose execution cannot: FAILED with ``error``, or SUCCEEDED where its outputs are decided.
+
+    ``bucket``: the results bucket. None where nothing changed: it has ended, or belongs to another execution.
+    """
+    failed = ports.jobs.fail(job_id, execution, error, at)
+    if failed is not None:
+        return failed
+    job = ports.jobs.get(job_id)
+    if job is None or job.execution != execution or not job.is_decided:
+        return None
+    return finish(ports, bucket, job)
+
+
+def finish(ports: Ports, bucket: str, job: Job) -> Job:
+    """Make a decided job current, and SUCCEEDED. Doing it again changes nothing."""
+    assert job.is_decided
+    assert job.execution is not None
+    manifest = json.loads(ports.objects.get(bucket, f"jobs/{job.job_id}/manifest.json"))
+    _switch(ports.objects, bucket, job, manifest)
+    return ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=manifest["finished_at"])
+
+
+def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
+    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``).
+
+    Jobs end in any order; in the place of a later upload an earlier one is not put.
+    """
+    key, mode = f"datasets/{job.dataset}/current.json", manifest["mode"]
+    entry = {
+        "job_id": job.job_id,
+        "manifest": f"jobs/{job.job_id}/manifest.json",
+        "data": f"jobs/{job.job_id}/data/",
+        "rows": manifest["ledger"]["delivered"],
+        "received_at": job.received_at,
+        "finished_at": manifest["finished_at"],
+    }
+    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
+        found = objects.get_with_etag(bucket, key)
+        current = json.loads(found[0])["jobs"] if found else []
+        if any(each["job_id"] == job.job_id for each in current):
+            return
+        if mode == "append":
+            jobs = [*current, entry]
+        elif any(each["received_at"] > entry["received_at"] for each in current):
+            return
+        else:
+            jobs = [entry]
+        body = json.dumps({"dataset": job.dataset, "mode": mode, "jobs": jobs}, indent=2).encode()
+        try:
+            objects.put(bucket, key, body, _JSON_TYPE, if_match=found[1] if found else "")
+            return
+        except Transient as error:
+            if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
+                raise

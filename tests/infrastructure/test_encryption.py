@@ -1,0 +1,182 @@
+"""Encryption at rest with the customer's own key: who may use it, and a stage that lives with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from ops import deployment, encryption
+from ops.deployment import Options
+from ops.emulator import Emulator
+from ops.target import OperatorError, Target
+from tests.infrastructure import documents, jobs
+
+KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234"
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with mock_aws():
+        yield Target("test", "us-east-1", None, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
+
+
+def ignore(_: str) -> None:
+    return None
+
+
+def a_key(statements: list[dict[str, Any]], usage: str = "ENCRYPT_DECRYPT", spec: str = "SYMMETRIC_DEFAULT") -> str:
+    kms = boto3.client("kms", region_name="us-east-1")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    arn: str = kms.create_key(Policy=policy, KeyUsage=usage, KeySpec=spec)["KeyMetadata"]["Arn"]
+    return arn
+
+
+def lacking(target: Target, statements: list[dict[str, Any]]) -> list[str]:
+    """The Sids of the statements that the operator is told to add."""
+    with pytest.raises(OperatorError) as caught:
+        encryption.check(target, a_key(statements))
+    return [statement["Sid"] for statement in json.loads(str(caught.value).split("statements:\n")[1])]
+
+
+def test_a_key_whose_policy_lets_everyone_in_is_taken_by_any_of_its_names(target: Target) -> None:
+    arn = a_key(encryption.key_policy_statements(target.names))
+    boto3.client("kms", region_name="us-east-1").create_alias(AliasName="alias/sluice", TargetKeyId=arn)
+    for name in (arn, arn.rpartition("/")[2], "alias/sluice"):
+        assert encryption.check(target, name) == arn
+
+
+@pytest.mark.parametrize("missing", ["RolesByTheirPolicies", "SluiceAlarms", "SluiceDeadLetters", "SluiceLogs"])
+def test_a_key_that_shuts_one_out_is_refused(target: Target, missing: str) -> None:
+    held = [each for each in encryption.key_policy_statements(target.names) if each["Sid"] != missing]
+    assert lacking(target, held) == [missing]
+
+
+def test_the_policy_that_keys_have_at_first_is_refused_with_what_it_lacks(target: Target) -> None:
+    root = {"AWS": f"arn:aws:iam::{target.names.account}:root"}
+    held = [{"Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"}]
+    assert lacking(target, held) == ["SluiceAlarms", "SluiceDeadLetters", "SluiceLogs"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Effect": "Deny"},
+        {"Action": "kms:Decrypt"},
+        {"Principal": "*", "Condition": {"StringEquals": {"kms:CallerAccount": "999999999999"}}},
+        {"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}},
+    ],
+    ids=["denied", "decrypts only", "anyone of another account", "another account"],
+)
+def test_a_statement_that_does_not_let_in_is_not_counted(target: Target, changed: dict[str, Any]) -> None:
+    held = encryption.key_policy_statements(target.names)
+    assert lacking(target, [held[0], held[1] | changed, *held[2:]]) == ["SluiceAlarms"]
+
+
+@pytest.mark.parametrize("action", ["kms:*", "*", ["kms:Decrypt", "kms:GenerateDataKey"]], ids=str)
+def test_a_wider_statement_lets_in_too(target: Target, action: Any) -> None:
+    held = encryption.key_policy_statements(target.names)
+    assert encryption.check(target, a_key([held[0], held[1] | {"Action": action}, *held[2:]]))
+
+
+def test_a_key_for_signing_is_refused(target: Target) -> None:
+    arn = a_key(encryption.key_policy_statements(target.names), "SIGN_VERIFY", "RSA_2048")
+    with pytest.raises(OperatorError, match="SIGN_VERIFY"):
+        encryption.check(target, arn)
+
+
+def test_no_such_key_is_told(target: Target) -> None:
+    with pytest.raises(OperatorError, match="cannot be looked at"):
+        encryption.check(target, "alias/missing")
+
+
+def test_everything_at_rest_takes_the_key() -> None:
+    found = documents.resources(documents.FOUNDATION, with_key=True)
+    key = {"Ref": "KmsKey"}
+    for name in ("InboxBucket", "ResultsBucket", "ArtifactsBucket"):
+        (rule,) = found[name]["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule == {
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+            "BucketKeyEnabled": True,
+        }
+    table = found["JobsTable"]["Properties"]["SSESpecification"]
+    assert table == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
+    assert found["NoticesTopic"]["Properties"]["KmsMasterKeyId"] == key
+    assert found["DeadLetterQueue"]["Properties"]["KmsMasterKeyId"] == key
+    assert "SqsManagedSseEnabled" not in found["DeadLetterQueue"]["Properties"]
+    groups = documents.resources(documents.FOUNDATION, "AWS::Logs::LogGroup", with_key=True)
+    groups |= documents.resources(documents.WORKFLOW, "AWS::Logs::LogGroup", with_key=True)
+    assert [group["Properties"]["KmsKeyId"] for group in groups.values()] == [key, key]
+
+
+def test_the_workflow_may_read_its_encrypted_plan_and_no_more() -> None:
+    def statements(*, with_key: bool) -> list[dict[str, Any]]:
+        role = documents.resources(documents.WORKFLOW, with_key=with_key)["WorkflowRole"]["Properties"]
+        found: list[dict[str, Any]] = role["Policies"][0]["PolicyDocument"]["Statement"]
+        return found
+
+    (added,) = [each for each in statements(with_key=True) if each not in statements(with_key=False)]
+    assert (added["Action"], added["Resource"]) == ("kms:Decrypt", {"Ref": "KmsKey"})
+    via = added["Condition"]["StringEquals"]["kms:ViaService"]
+    assert documents.resolve(via) == "s3.eu-central-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("function", "reads_by_way_of", "writes_by_way_of"),
+    [
+        ("process-chunk", ["s3"], ["s3"]),
+        ("notify", ["dynamodb", "sns"], ["sns"]),
+        ("authorize", ["ssm"], []),
+        ("on-upload", ["dynamodb", "sqs"], ["sqs"]),
+    ],
+)
+def test_a_function_may_use_the_key_for_what_it_does(
+    function: str, reads_by_way_of: list[str], writes_by_way_of: list[str]
+) -> None:
+    added = [
+        statement
+        for statement in documents.policies(KEY)[function]["Statement"]
+        if statement not in documents.policies()[function]["Statement"]
+    ]
+    assert {tuple(statement["Resource"]) for statement in added} == {(KEY,)}
+    via = {
+        action: [service.split(".")[0] for service in statement["Condition"]["StringEquals"]["kms:ViaService"]]
+        for statement in added
+        for action in statement["Action"]
+    }
+    assert via.get("kms:Decrypt", []) == reads_by_way_of
+    assert via.get("kms:GenerateDataKey", []) == writes_by_way_of
+
+
+def encrypt(target: Target, bucket: str, key: str) -> None:
+    """As the foundation's template says; of a bucket's properties the emulator's CloudFormation leaves this one out."""
+    rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    target.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+@pytest.mark.e2e
+def test_a_stage_lives_with_the_customers_key() -> None:
+    with Emulator() as emulator:
+        target, other = emulator.target("keyed"), emulator.target("other")
+        kms = target.client("kms")
+        policy = {"Version": "2012-10-17", "Statement": encryption.key_policy_statements(target.names)}
+        keys = [kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"] for _ in range(2)]
+        deployed = deployment.up(target, Options(kms_key=keys[0]), ignore)
+        assert deployment.plan(target, Options(), ignore) == []  # it stays chosen
+        assert deployment.plan(target, Options(kms_key=keys[0]), ignore) == []
+        for bucket in (deployed.inbox_bucket, deployed.results_bucket):
+            encrypt(target, bucket, keys[0])
+        jobs.process(target, "trades/a.csv", b"a,b\n1,2\n")
+        stored = target.s3.head_object(Bucket=deployed.inbox_bucket, Key="incoming/trades/a.csv")
+        assert (stored["ServerSideEncryption"], stored["SSEKMSKeyId"]) == ("aws:kms", keys[0])
+        with pytest.raises(OperatorError, match="could no longer read it"):
+            deployment.up(target, Options(kms_key=keys[1]), ignore)
+        deployment.down(target, ignore)
+        deployment.up(target, Options(), ignore)
+        jobs.process(target, "trades/b.csv", b"a,b\n1,2\n")  # the kept data's key is found again
+        assert deployment.plan(target, Options(), ignore) == []
+        assert deployment.plan(other, Options(), ignore)

@@ -1,0 +1,95 @@
+"""Having failed events kept, while Lambda does not yet see what a role may; and messages of every shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops import dead_letters
+from ops.target import Names
+
+NAMES = Names("test", "111122223333", "eu-central-1")
+INBOX = NAMES.bucket("inbox")
+
+
+class NotYetAllowed(Exception):
+    """What Lambda answers while the role's permission to send is not to be seen."""
+
+
+class Lambda:
+    class exceptions:
+        InvalidParameterValueException = NotYetAllowed
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.kept: dict[str, Any] = {}
+
+    def put_function_event_invoke_config(self, FunctionName: str, DestinationConfig: Any) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise NotYetAllowed
+        self.kept[FunctionName] = DestinationConfig["OnFailure"]["Destination"]
+
+
+class Stage:
+    """As much of a ``Target`` as is asked for."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.lambda_ = Lambda(refusals)
+        self.names = NAMES
+
+
+def target(refusals: int = 0) -> Any:
+    return Stage(refusals)
+
+
+def test_a_permission_that_is_not_seen_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("ops.dead_letters.time.sleep", slept.append)
+    stage = target(refusals=3)
+    dead_letters.catch(stage)
+    assert set(stage.lambda_.kept) == {NAMES.function(name) for name in dead_letters.HANDLERS}
+    assert set(stage.lambda_.kept.values()) == {NAMES.dead_letters_arn}
+    assert len(slept) == 3
+
+
+def test_a_permission_that_never_comes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ops.dead_letters.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ops.dead_letters.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    with pytest.raises(NotYetAllowed):
+        dead_letters.catch(target(refusals=10_000))
+    assert now[0] >= dead_letters.PERMISSION_SECONDS
+
+
+def upload(bucket: str = INBOX, key: str = "incoming/orders/a.csv") -> dict[str, Any]:
+    return {"detail": {"bucket": {"name": bucket}, "object": {"key": key, "version-id": "v1"}}}
+
+
+def failed(function: str) -> dict[str, Any]:
+    arn = NAMES.arn("lambda", f"function:{function}:$LATEST")
+    return {"requestContext": {"functionArn": arn, "condition": "RetriesExhausted"}, "requestPayload": {}}
+
+
+@pytest.mark.parametrize(
+    "document, kind, about",
+    [
+        (upload(), "upload", f"s3://{INBOX}/incoming/orders/a.csv"),
+        (upload(bucket="another"), "unknown", ""),
+        (failed(NAMES.function("on-contract")), "invocation", NAMES.function("on-contract")),
+        (failed(NAMES.function("store-results")), "unknown", ""),
+        (failed("sluice-prod-on-contract"), "unknown", ""),
+        ({"requestContext": "odd"}, "unknown", ""),
+        ({"requestContext": {"functionArn": "odd"}}, "unknown", ""),
+        ({"detail": []}, "unknown", ""),
+        ({}, "unknown", ""),
+    ],
+)
+def test_what_a_message_is_about(document: dict[str, Any], kind: str, about: str) -> None:
+    assert dead_letters._read(target(), document)[:2] == (kind, about)
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "1", "null"])
+def test_a_message_that_is_no_document_is_an_empty_one(body: str) -> None:
+    assert dead_letters._parsed(body) == {}

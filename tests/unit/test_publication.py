@@ -1,0 +1,113 @@
+"""Between the manifest and SUCCEEDED: a job that is decided is finished by whoever comes to end it, and never fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib import failure, publication, steps, sweeper, triggers
+from chalicelib.errors import Transient
+from chalicelib.model import Failure, Job, Status, event_from_source, timestamp
+from tests import pipeline
+from tests.events import event
+from tests.fakes import NOON, MemoryObjects, MemoryPorts
+
+SETTINGS = pipeline.settings(1 << 20)
+CONTRACT = pipeline.contract({"name": "id", "type": "integer"})
+
+
+class Unswitchable(MemoryObjects):
+    """``current.json`` cannot be written, as long as ``broken``."""
+
+    broken = True
+
+    def put(self, bucket: str, key: str, *args: Any, **options: Any) -> Any:
+        if self.broken and key.endswith("current.json"):
+            raise Transient("aws-unavailable", "s3:PutObject got no answer")
+        return super().put(bucket, key, *args, **options)
+
+
+@pytest.fixture
+def ports() -> MemoryPorts:
+    """A job whose StoreResults failed at the switch, and so did RecordFailure; now S3 works again."""
+    objects = Unswitchable()
+    ports = MemoryPorts(objects=objects)
+    with pytest.raises(Transient):
+        pipeline.run(b"id\n1\n2\n", CONTRACT, ports=ports)
+    assert job_of(ports).is_decided
+    objects.broken = False
+    return ports
+
+
+def job_of(ports: MemoryPorts) -> Job:
+    (job,) = ports.jobs.records.values()
+    return job
+
+
+def by_record_failure(ports: MemoryPorts, job: Job) -> None:
+    caught = {"Error": "Transient", "Cause": json.dumps({"errorMessage": "aws-unavailable: no answer"})}
+    payload = {"execution": job.execution, "event": event_from_source(job.source), "failure": caught}
+    failure.record_failure(ports, SETTINGS, payload)
+
+
+def by_status_change(ports: MemoryPorts, job: Job) -> None:
+    document = event("execution-failed")
+    document["detail"] |= {"executionArn": job.execution, "input": json.dumps(event_from_source(job.source))}
+    triggers.execution_status_changed(ports, SETTINGS, document)
+
+
+def by_the_sweeper(ports: MemoryPorts, job: Job) -> None:
+    assert job.execution is not None
+    ports.executions.statuses[job.execution] = "FAILED"
+    sweeper.sweep(ports, SETTINGS, event("schedule") | {"time": timestamp(NOON.replace(hour=14))})
+
+
+def by_another_attempt(ports: MemoryPorts, job: Job) -> None:
+    payload = {"job": {"job_id": job.job_id, "dataset": job.dataset, "timeline": []}, "execution": job.execution}
+    steps.store_results(ports, SETTINGS, payload)
+
+
+ENDS = [by_record_failure, by_status_change, by_the_sweeper, by_another_attempt]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_decided_job_is_made_current_and_succeeds(
+    ports: MemoryPorts, end: Callable[[MemoryPorts, Job], None]
+) -> None:
+    end(ports, job_of(ports))
+    outcome = pipeline.Outcome(job_of(ports), ports)
+    assert (outcome.job.status, outcome.job.error) == (Status.SUCCEEDED, None)
+    assert outcome.current == [outcome.job.job_id]
+    assert outcome.job.finished_at == outcome.document("manifest.json")["finished_at"]
+    assert {notice.attributes["status"] for notice in ports.notices.sent} <= {"SUCCEEDED"}
+
+
+def test_doing_it_again_changes_nothing(ports: MemoryPorts) -> None:
+    first, job = publication.finish(ports, pipeline.RESULTS, job_of(ports)), job_of(ports)
+    before = ports.objects.get(pipeline.RESULTS, "datasets/things/current.json")
+    assert publication.end(ports, pipeline.RESULTS, job.job_id, str(job.execution), Failure("late", ""), "") is None
+    assert job_of(ports) == first
+    assert ports.objects.get(pipeline.RESULTS, "datasets/things/current.json") == before
+
+
+def test_another_execution_finishes_nothing(ports: MemoryPorts) -> None:
+    job = job_of(ports)
+    assert publication.end(ports, pipeline.RESULTS, job.job_id, "another", Failure("aborted", ""), "") is None
+    assert job_of(ports) == job
+
+
+def test_an_undecided_job_fails_and_a_worker_that_runs_on_publishes_nothing() -> None:
+    """Stopped from outside, an execution's worker may go on for a while: the record is what it meets first."""
+    ports = MemoryPorts()
+
+    def abort(ports: MemoryPorts) -> None:
+        job = job_of(ports)
+        publication.end(ports, pipeline.RESULTS, job.job_id, str(job.execution), Failure("aborted", "stopped"), "")
+
+    outcome = pipeline.run(b"id\n1\n", CONTRACT, ports=ports, before_chunks=abort)
+    assert outcome.job.error == Failure("aborted", "stopped")
+    assert outcome.current == []
+    assert outcome.published == []

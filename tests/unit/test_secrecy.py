@@ -1,0 +1,119 @@
+"""No cell's value leaves in a message, in the job's record or in the API's answers; and a bomb is not unpacked."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from chalicelib import api, notify
+from chalicelib.engine import transform as transforms
+from chalicelib.model import Status
+from tests import pipeline
+from tests.pipeline import INBOX, RESULTS, Outcome, contract
+
+CELL = "S3cr3t-Zelle"
+ID: Any = {"name": "id", "type": "integer", "constraints": {"required": True}}
+NAME: Any = {"name": "name", "type": "string", "constraints": {"maxLength": 3}}
+STRICT = {"tolerance": {"maxRejectedRows": 0}}
+HEADER = b"id,name\n"
+ROW = f"{CELL},{CELL}\n".encode()
+
+
+def said(outcome: Outcome) -> str:
+    """All that is told about the job: its record, what the API answers, and the message."""
+    message = notify.compose(outcome.job, RESULTS)
+    answers = [api.get_job(outcome.ports, outcome.job.job_id, {}), api.list_jobs(outcome.ports, {})]
+    return "\n".join(
+        [message.subject, message.text, *map(json.dumps, [message.document, message.attributes, *answers])]
+    )
+
+
+CASES: dict[str, tuple[bytes, Any]] = {
+    "type and constraint": (HEADER + ROW, contract(ID, NAME, sluice=STRICT)),
+    "tolerated": (HEADER + ROW, contract(ID, NAME)),
+    "inferred": (HEADER + ROW * 3, None),
+    "repeated key": (HEADER + f"1,{CELL}\n1,{CELL}\n".encode(), contract(ID, {"name": "name", "type": "string"},
+        schema={"primaryKey": ["name"]}, sluice=STRICT)),
+    "stray quotes": (HEADER + f'1,"{CELL}"x\n2,"{CELL}'.encode(), contract(ID, NAME, sluice=STRICT)),
+    "cells too many and too few": (HEADER + f"{CELL}\n1,{CELL},{CELL}\n".encode(), contract(ID, NAME, sluice=STRICT)),
+    "bytes that are no characters": (HEADER + b"1," + CELL.encode() + b"\xff\n", contract(ID, NAME, sluice=STRICT)),
+    "NULs": (HEADER + b"1," + CELL.encode() + b"\0\n", contract(ID, NAME, sluice=STRICT)),
+    "another encoding": (HEADER + ROW, contract(ID, NAME, encoding="utf-16")),
+    "no header": (f"17,{CELL}\n18,b\n".encode(), contract(ID, NAME)),
+    "no header, by date": (f"{CELL},2026-03-01\n".encode(), contract(ID, NAME)),
+    "no header, by address": (f"{CELL},a@example.com\n".encode(), contract(ID, NAME)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_cell_is_told(case: str) -> None:
+    outcome = pipeline.run(*CASES[case])
+    assert outcome.job.status.is_final
+    assert CELL not in said(outcome)
+    assert outcome.job.error is not None or case in ("tolerated", "inferred")
+
+
+def _raises(frame: Any) -> Any:
+    raise ValueError(f"cannot convert {frame['name'].iloc[0]}")
+
+
+def _types_differ(frame: Any) -> Any:
+    return frame.assign(name=[{"x": CELL} if number % 2 else 1.5 for number in range(len(frame))])
+
+
+@pytest.mark.parametrize("transform", [_raises, _types_differ])
+def test_no_cell_is_told_by_a_transform(transform: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms, "find", lambda _: transform)
+    outcome = pipeline.run(HEADER + f"1,{CELL}\n2,b\n".encode(), contract(ID, {"name": "name", "type": "string"}))
+    assert outcome.job.error is not None
+    assert outcome.job.error.code.startswith("transform-")
+    assert CELL not in said(outcome)
+
+
+def test_a_header_that_is_one_is_told_by_its_labels() -> None:
+    """Labels are no cells: whoever has to rename them must read them."""
+    outcome = pipeline.run(b"number,title\n1,a\n", contract(ID, NAME))
+    assert outcome.job.error is not None
+    assert '"number"' in outcome.job.error.message
+    assert '"title"' in outcome.job.error.message
+
+
+# Bombs.
+
+ZEROS = b"0,0\n" * (20 * 1024 * 1024)
+"""80 MiB of records: more than is unpacked whatever the ratio."""
+
+
+def _zip(body: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", body)
+    return sink.getvalue()
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda body: gzip.compress(body, 6),
+    "zip": _zip,
+    "bzip2": lambda body: bz2.compress(body[: 2**20], 1) * (len(body) // 2**20),
+    "xz": lambda body: lzma.compress(body, preset=0),
+    "zstd": lambda body: pa.compress(body, codec="zstd", asbytes=True),
+}
+
+
+@pytest.mark.parametrize("packed", PACKERS)
+def test_a_bomb_ends_its_job_and_leaves_nothing(packed: str) -> None:
+    outcome = pipeline.run(PACKERS[packed](b"id,name\n" + ZEROS), contract(ID, NAME))
+    assert outcome.job.status is Status.FAILED
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "expansion-limit"
+    assert list(outcome.ports.objects.list(RESULTS, "")) == []
+    assert [stored.key for stored in outcome.ports.objects.list(INBOX, "incoming/")] == [outcome.job.source.key]
