@@ -73,14 +73,19 @@ def differences(answer: Answer, truth_folder: Path) -> list[str]:
         rejects = {name: set(stored[name].tolist()) for name in stored.files if len(stored[name])}
     return [
         *_reject_differences(answer.rejects, rejects),
-        *_group_differences(answer.groups, {(_key(a), _key(b)): (count, total) for a, b, count, total in truth["groups"]}),
+        *_group_differences(
+            answer.groups, {(_key(a), _key(b)): (count, total) for a, b, count, total in truth["groups"]}
+        ),
         *_data_differences(answer.data, truth),
     ]
 
 
 def _reject_differences(found: dict[str, set[int]], true: dict[str, set[int]]) -> Iterator[str]:
     for name in sorted({*found, *true}):
-        missed, invented = true.get(name, set()) - found.get(name, set()), found.get(name, set()) - true.get(name, set())
+        missed, invented = (
+            true.get(name, set()) - found.get(name, set()),
+            found.get(name, set()) - true.get(name, set()),
+        )
         if missed:
             yield f"{name}: {len(missed)} bad cells let through, the first in record {min(missed)}"
         if invented:
@@ -127,7 +132,11 @@ def _measured(files: list[Path], name: str) -> tuple[int, float]:
 
 def _files(folder: Path, name: str, suffix: str) -> list[Path]:
     """``name.suffix``, or all parts in the folder ``name``."""
-    return [folder / f"{name}.{suffix}"] if (folder / f"{name}.{suffix}").exists() else sorted((folder / name).rglob(f"*.{suffix}"))
+    return (
+        [folder / f"{name}.{suffix}"]
+        if (folder / f"{name}.{suffix}").exists()
+        else sorted((folder / name).rglob(f"*.{suffix}"))
+    )
 
 
 def _key(value: Any) -> str:

@@ -54,9 +54,7 @@ def run(races: Iterable[Race], cores: Sequence[int], only: Sequence[str] = ()) -
 def _race(race: Race, cores: Sequence[int], competitors: Sequence[Competitor]) -> dict[str, Any]:
     place = data.folder(race.shape, race.rows)
     size_mb = data.megabytes(place)
-    invited = [
-        each for each in competitors if size_mb <= each.largest_mb and (race.slow_rounds or not each.slow)
-    ]
+    invited = [each for each in competitors if size_mb <= each.largest_mb and (race.slow_rounds or not each.slow)]
     data.warm(place)
     parquet = data.WORK / "valid.parquet"
     wrong: dict[str, str] = {}

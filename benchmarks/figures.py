@@ -26,7 +26,7 @@ OUT: Final = data.WORK / "out"
 
 
 def memory(quick: bool) -> dict[str, Any]:
-    """Peaks of ``check`` on one core and on two, of a small and a large file; and of one 128 MiB chunk of 200 columns."""
+    """Peaks of ``check`` on one core and on two, of a small and a large file; and of a 128 MiB chunk of 200 columns."""
     sizes = (200_000, 1_000_000) if quick else (2_000_000, 10_000_000)
     peaks: list[dict[str, Any]] = []
     for rows in sizes:
@@ -35,9 +35,7 @@ def memory(quick: bool) -> dict[str, Any]:
             run = _check(place, cores)
             peaks.append({"size_mb": data.megabytes(place), "cores": cores, "peak_mb": run.peak_mb})
     place = data.folder("wide", 9_000 if quick else None)
-    chunk = measure.run(
-        [sys.executable, "-m", "benchmarks.chunk", str(place), str(CHUNK_BYTES)], 1, data.WORK
-    )
+    chunk = measure.run([sys.executable, "-m", "benchmarks.chunk", str(place), str(CHUNK_BYTES)], 1, data.WORK)
     size_mb = min(data.megabytes(place), CHUNK_BYTES / 1e6)
     return {"check": peaks, "chunk": {"columns": 200, "size_mb": size_mb, "peak_mb": chunk.peak_mb}}
 
@@ -53,8 +51,8 @@ def dirty(quick: bool) -> list[dict[str, Any]]:
 def scaling(quick: bool) -> dict[str, Any]:
     """Seconds by size of the file, and by number of chunks of one file.
 
-    ``fixed_seconds`` is what a file of ten rows takes; ``per_mb`` is all of a file's seconds by its size, ``slope_per_mb``
-    what is left of them without the fixed ones.
+    ``fixed_seconds`` is what a file of ten rows takes; ``per_mb`` is all of a file's seconds by its size,
+    ``slope_per_mb`` what is left of them without the fixed ones.
     """
     rounds = 1 if quick else 3
     rows = SCALE_ROWS[:2] if quick else SCALE_ROWS
@@ -62,7 +60,11 @@ def scaling(quick: bool) -> dict[str, Any]:
     by_size = _interleaved({count: (place, ()) for count, place in places.items()}, rounds)
     fixed = statistics.median(run.wall_seconds for run in by_size.pop(TEN_ROWS))
     sizes = [
-        {"size_mb": data.megabytes(places[count]), **_seconds(found), **_per_mb(found, data.megabytes(places[count]), fixed)}
+        {
+            "size_mb": data.megabytes(places[count]),
+            **_seconds(found),
+            **_per_mb(found, data.megabytes(places[count]), fixed),
+        }
         for count, found in by_size.items()
     ]
     place = places[rows[0] if quick else SCALE_ROWS[2]]
@@ -84,9 +86,7 @@ def _per_mb(runs: Sequence[Run], size_mb: float, fixed: float) -> dict[str, floa
     return {"per_mb": wall / size_mb, "slope_per_mb": (wall - fixed) / size_mb}
 
 
-def _interleaved(
-    what: Mapping[Any, tuple[Path, Sequence[str]]], rounds: int, cores: int = 1
-) -> dict[Any, list[Run]]:
+def _interleaved(what: Mapping[Any, tuple[Path, Sequence[str]]], rounds: int, cores: int = 1) -> dict[Any, list[Run]]:
     for place, _ in what.values():
         data.warm(place)
     runs: dict[Any, list[Run]] = defaultdict(list)

@@ -1,9 +1,9 @@
-"""Writes what is raced: a file, its contract, and the truth about it; the same bytes for the same shape, rows and share.
+"""Writes what is raced: a file, its contract, the truth about it; always the same bytes for a shape, its rows and share.
 
     python -m benchmarks.generate SHAPE FOLDER [--rows N] [--bad SHARE]
 
 ``data.csv`` and ``contract.json`` are for everyone. ``truth.json`` and ``rejects.npz`` are for the judge: they are
-computed from the numbers that the cells were made of, before there was any text, so no reader of CSV had a part in them.
+computed from the numbers that the cells were made of, before there was any text: no reader of CSV had a part in them.
 Everything is made in numpy and Arrow, a column at a time, so ten million rows take seconds.
 """
 
@@ -80,11 +80,14 @@ class Truth:
             "rows": {"read": self.read, "valid": self.read - self.rejected, "rejected": self.rejected},
             "columns": self.columns,
             "groups": [
-                [*pair, int(count), total] for pair, count, total in zip(pairs, *self.groups.tolist()) if count
+                [*pair, int(count), total]
+                for pair, count, total in zip(pairs, *self.groups.tolist(), strict=True)
+                if count
             ],
         }
         (folder / "truth.json").write_text(json.dumps(document, indent=1))
-        np.savez(folder / "rejects.npz", **{name: np.concatenate(found) for name, found in self.rejects.items()})
+        rejects: dict[str, Any] = {name: np.concatenate(found) for name, found in self.rejects.items()}
+        np.savez(folder / "rejects.npz", **rejects)
 
 
 def write(shape: Shape, folder: Path, rows: int, bad: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,10 @@ def _race(race: Mapping[str, Any]) -> str:
         for each in COMPETITORS
         if each.name in found and each.name != FLOOR
     ]
-    parts = [f"### {race['shape']}: {ABOUT[race['shape']]}, {rows:,} rows, {race['size_mb']:.0f} MB", _table(head, lines)]
+    parts = [
+        f"### {race['shape']}: {ABOUT[race['shape']]}, {rows:,} rows, {race['size_mb']:.0f} MB",
+        _table(head, lines),
+    ]
     parts += [sentence for count in cores if (sentence := _verdict(race, count))]
     if FLOOR in found:
         parts.append(_floor(race))
@@ -105,15 +108,18 @@ def _floor(race: Mapping[str, Any]) -> str:
     if ours is None:
         return sentence
     cpu = ours["cpu_seconds"]["median"]
-    return f"{sentence} Sluice's whole process on one core: {cpu:.2f}, {cpu / work:.2f} × ({cpu / whole:.2f} ×) the floor."
+    return (
+        f"{sentence} Sluice's whole process on one core: {cpu:.2f}, {cpu / work:.2f} × ({cpu / whole:.2f} ×) the floor."
+    )
 
 
 def _json_rows(race: Mapping[str, Any]) -> str:
     printed = race["competitors"]["json_rows"]["1"]["printed"]
     ours = race["competitors"][SLUICE]["1"]["cpu_seconds"]["median"]
     return (
-        f"Rows as JSON to Lambda: {printed['invocations']:,.0f} invocations, {printed['cpu_seconds']:.1f} CPU seconds in the "
-        f"workers alone (its line above holds the making of the JSON too): {printed['cpu_seconds'] / ours:.1f} × Sluice's."
+        f"Rows as JSON to Lambda: {printed['invocations']:,.0f} invocations, {printed['cpu_seconds']:.1f} CPU seconds in "
+        f"the workers alone (its line above holds the making of the JSON too): {printed['cpu_seconds'] / ours:.1f} × "
+        "Sluice's whole process."
     )
 
 
@@ -124,7 +130,8 @@ def _memory(found: Mapping[str, Any]) -> str:
         [
             "### Memory",
             _table(["`check`, MB", "cores", "peak MB"], lines),
-            f"One chunk of {chunk['size_mb']:.0f} MB with {chunk['columns']} columns in its worker: peak {chunk['peak_mb']:.0f} MB.",
+            f"One chunk of {chunk['size_mb']:.0f} MB with {chunk['columns']} columns in its worker: "
+            f"peak {chunk['peak_mb']:.0f} MB.",
         ]
     )
 
@@ -162,7 +169,9 @@ def _scaling(found: Mapping[str, Any]) -> str:
             _table(["MB", "seconds, 1 core", "CPU s", "ms per MB", "ms per MB without the start"], sizes),
             f"A file of ten rows takes {found['fixed_seconds']:.2f} s. The straight line through the sizes: "
             f"{fit['start_seconds']:.2f} s and {fit['seconds_per_mb'] * 1e3:.2f} ms per MB.",
-            _table([f"chunks of one file, {found['chunked_mb']:.0f} MB", "seconds, 1 core", "CPU s", "× one chunk"], chunks),
+            _table(
+                [f"chunks of one file, {found['chunked_mb']:.0f} MB", "seconds, 1 core", "CPU s", "× one chunk"], chunks
+            ),
         ]
     )
 
@@ -183,7 +192,13 @@ def _pipeline(found: Mapping[str, Any]) -> str:
     )
 
 
-_FIGURES: Final = {"memory": _memory, "dirty": _dirty, "start": _start, "scaling": _scaling, "pipeline": _pipeline}
+_FIGURES: Final[Mapping[str, Callable[[Any], str]]] = {
+    "memory": _memory,
+    "dirty": _dirty,
+    "start": _start,
+    "scaling": _scaling,
+    "pipeline": _pipeline,
+}
 
 
 def _times(each: Mapping[str, float]) -> list[str]:

@@ -18,9 +18,10 @@ COUNTRIES: Final = ["AT", "BR", "CH", "DE", "ES", "FR", "GB", "IN", "JP", "US"]
 STATUSES: Final = ["cancelled", "delivered", "paid", "pending", "shipped"]
 DISCOUNTS: Final = ["", "0", "0.05", "0.1", "0.15", "0.25"]
 QUANTITIES: Final = [str(number) for number in range(1, 21)]
-NAMES: Final = (
-    "ada ben chen dora emil fatima gita hugo ines jonas kaoru lena marek nour olga pedro quinn rosa sven".split()
-)
+NAMES: Final = [
+    *("ada", "ben", "chen", "dora", "emil", "fatima", "gita", "hugo", "ines", "jonas"),
+    *("kaoru", "lena", "marek", "nour", "olga", "pedro", "quinn", "rosa", "sven"),
+]
 NOTES: Final = [
     *("", "", ""),
     "leave at the door",
@@ -191,7 +192,11 @@ _quantity = Column(
 )
 _unit_price = Column("unit_price", "number", _price, REQUIRED | {"minimum": 0}, ["n/a", "-1.00"])
 _discount = Column(
-    "discount", "number", _words(DISCOUNTS, [float(text or 0) for text in DISCOUNTS]), {"minimum": 0, "maximum": 1}, ["15"]
+    "discount",
+    "number",
+    _words(DISCOUNTS, [float(text or 0) for text in DISCOUNTS]),
+    {"minimum": 0, "maximum": 1},
+    ["15"],
 )
 _ordered_at = Column("ordered_at", "datetime", _moment, REQUIRED, ["2024-31-01T10:00:00Z"])
 _ORDER = [_order_id, _customer, _country, _status, _quantity, _unit_price, _discount, _ordered_at]
@@ -217,9 +222,7 @@ def _wide() -> list[Column]:
 SHAPES: Final = {
     shape.name: shape
     for shape in (
-        Shape(
-            "orders", [*_ORDER, Column("note", "string", _words(NOTES))], ("country", "status"), 2_000_000, 500_000
-        ),
+        Shape("orders", [*_ORDER, Column("note", "string", _words(NOTES))], ("country", "status"), 2_000_000, 500_000),
         Shape("wide", _wide(), ("country", "status"), 88_000, 20_000),
         Shape(
             "narrow",

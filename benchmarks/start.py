@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import chalice
-import chalice.app
 
 from benchmarks import data, measure
 from ops import wheels
@@ -26,7 +25,7 @@ IMPORTS: Final = {
 }
 """Function → what it imports itself, and the adapters (with boto3) that its first call brings in."""
 
-RUNTIME: Final = (chalice, chalice.app)
+RUNTIME: Final = ("__init__.py", "app.py")
 """What Chalice puts of itself into a package."""
 
 
@@ -38,9 +37,7 @@ def start(quick: bool) -> dict[str, Any]:
         for name, (own, adapters) in IMPORTS.items():
             found[name]["own"].append(_import_seconds(own))
             found[name]["with_clients"].append(_import_seconds(f"{own}; import {adapters}"))
-    functions = {
-        name: {key: statistics.median(values) for key, values in each.items()} for name, each in found.items()
-    }
+    functions = {name: {key: statistics.median(values) for key, values in each.items()} for name, each in found.items()}
     return {"functions": functions, "package": package()}
 
 
@@ -54,14 +51,16 @@ def _import_seconds(statement: str) -> float:
 
 
 def package() -> dict[str, float]:
-    """MB of the package of the functions without the layer: the project's code, ``requirements.lock`` and Chalice's runtime."""
+    """MB of the package of the functions without the layer: the project's code, what ``requirements.lock`` names, and
+    Chalice's runtime."""
     with tempfile.TemporaryDirectory() as folder:
         vendor, archive = Path(folder) / "vendor", Path(folder) / "package.zip"
         wheels.install(data.ROOT / "requirements.lock", vendor, "x86_64")
         files = {path: path.relative_to(vendor) for path in vendor.rglob("*")}
         files |= {path: path.relative_to(data.ROOT) for path in (data.ROOT / "chalicelib").rglob("*")}
         files[data.ROOT / "app.py"] = Path("app.py")
-        files |= {Path(module.__file__): Path(*module.__name__.split(".")).with_suffix(".py") for module in RUNTIME}
+        runtime = Path(chalice.__file__).parent
+        files |= {runtime / name: Path("chalice") / name for name in RUNTIME}
         shipped = {path: name for path, name in files.items() if path.is_file() and "__pycache__" not in name.parts}
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
             for path, name in shipped.items():

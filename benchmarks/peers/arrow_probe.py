@@ -153,7 +153,9 @@ def _unread(field: Field, text: pa.Array) -> Any:
     for start in range(0, len(text), SLICE_ROWS):
         some = text.slice(start, SLICE_ROWS)
         if _cast(field, some) is None:
-            flags[start : start + SLICE_ROWS] = ~_flags(pc.fill_null(pc.match_substring_regex(some, TEXTS[field.type]), True))
+            flags[start : start + SLICE_ROWS] = ~_flags(
+                pc.fill_null(pc.match_substring_regex(some, TEXTS[field.type]), True)
+            )
     return flags
 
 

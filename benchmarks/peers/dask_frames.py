@@ -22,7 +22,9 @@ def checked(texts: pd.DataFrame, given: Task) -> tuple[pd.DataFrame, pd.DataFram
 
 
 @delayed
-def delivered(parts: tuple[pd.DataFrame, pd.DataFrame], number: int, given: Task) -> tuple[int, pd.Series, pd.DataFrame]:
+def delivered(
+    parts: tuple[pd.DataFrame, pd.DataFrame], number: int, given: Task
+) -> tuple[int, pd.Series, pd.DataFrame]:
     typed, flags = parts
     valid = rules.with_amount(typed[~flags.any(axis=1)])
     valid.to_parquet(given.path(f"data/part-{number:05}.parquet"), compression="snappy", index=False)

@@ -6,12 +6,12 @@ import os
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # it would call home
 
-import great_expectations as gx  # noqa: E402
-import pandas as pd  # noqa: E402
-from great_expectations import expectations as gxe  # noqa: E402
+import great_expectations as gx
+import pandas as pd
+from great_expectations import expectations as gxe
 
-from benchmarks.peers import pandas_rules as rules  # noqa: E402
-from benchmarks.peers.task import Field, Task, task  # noqa: E402
+from benchmarks.peers import pandas_rules as rules
+from benchmarks.peers.task import Field, Task, task
 
 
 def expectations(field: Field) -> list[gxe.Expectation]:
@@ -20,9 +20,7 @@ def expectations(field: Field) -> list[gxe.Expectation]:
     if field.required:
         found.append(gxe.ExpectColumnValuesToNotBeNull(column=column))
     if field.minimum is not None or field.maximum is not None:
-        found.append(
-            gxe.ExpectColumnValuesToBeBetween(column=column, min_value=field.minimum, max_value=field.maximum)
-        )
+        found.append(gxe.ExpectColumnValuesToBeBetween(column=column, min_value=field.minimum, max_value=field.maximum))
     if field.enum is not None:
         found.append(gxe.ExpectColumnValuesToBeInSet(column=column, value_set=field.enum))
     if field.pattern is not None:

@@ -1,8 +1,8 @@
 """Rows as JSON to Lambda: what a worker does behind Distributed Map's own CSV reader, here without the network.
 
 Step Functions hands each invocation a batch of at most 256 KiB: an array of objects, one a row, every cell a string
-(https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html). The worker reads the JSON, checks with
-pandas and writes its part. Making the batches is the service's work and is not counted: what is printed, as JSON, is
+(https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html). The worker reads the JSON, checks
+with pandas and writes its part. Making the batches is the service's work and is not counted: what is printed, as JSON, is
 the number of invocations and the CPU seconds of the handler alone.
 """
 

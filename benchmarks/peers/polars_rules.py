@@ -42,12 +42,8 @@ def valid(frame: pl.LazyFrame, task: Task) -> pl.LazyFrame:
 
 
 def rejects(frame: pl.LazyFrame, task: Task) -> pl.LazyFrame:
-    names = [
-        pl.when(pl.col(f"!{field.name}")).then(pl.lit(field.name)) for field in task.fields if field.can_fail
-    ]
-    return frame.filter(pl.col("bad")).select(
-        "record", fields=pl.concat_str(names, separator=";", ignore_nulls=True)
-    )
+    names = [pl.when(pl.col(f"!{field.name}")).then(pl.lit(field.name)) for field in task.fields if field.can_fail]
+    return frame.filter(pl.col("bad")).select("record", fields=pl.concat_str(names, separator=";", ignore_nulls=True))
 
 
 def groups(frame: pl.LazyFrame, task: Task) -> pl.LazyFrame:
@@ -76,7 +72,7 @@ def _wrong(field: Field) -> pl.Expr:
     if field.max_length is not None:
         rules.append(text.str.len_chars() > field.max_length)
     if field.type == "string":
-        return _any(rules + [text == ""] if field.required else [(text != "") & _any(rules)])
+        return _any([*rules, text == ""] if field.required else [(text != "") & _any(rules)])
     unread = value.is_null() if field.required else value.is_null() & (text != "")
     return _any([unread, *rules]).fill_null(False)
 

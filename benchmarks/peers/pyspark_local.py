@@ -38,7 +38,7 @@ def session() -> SparkSession:
 
 
 def read(spark: SparkSession, given: Task) -> DataFrame:
-    """Every cell as text. Line feeds in quotes cost Spark its partitions, so they are asked for where there are quotes."""
+    """Every cell as text. Line feeds in quotes cost Spark its partitions: it hears of them where there are quotes."""
     schema = ", ".join(f"`{name}` string" for name in given.names)
     options = {"header": True, "quote": '"', "escape": '"', "multiLine": given.has_quotes, "mode": "PERMISSIVE"}
     return spark.read.csv(given.file, schema=schema, **options)
@@ -88,7 +88,8 @@ def main() -> None:
     rejects = checked.where("fields <> ''").select("record", "fields").collect()
     before = _rows_before(texts)
     numbered = [
-        (before[number >> PARTITION_BITS] + (number & (1 << PARTITION_BITS) - 1) + 1, names) for number, names in rejects
+        (before[number >> PARTITION_BITS] + (number & (1 << PARTITION_BITS) - 1) + 1, names)
+        for number, names in rejects
     ]
     _save(Path(given.path("rejects.csv")), ["record", "fields"], numbered)
     spark.stop()
