@@ -11,9 +11,9 @@ import shutil
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from benchmarks import data, measure
 from benchmarks.answers import differences
@@ -30,20 +30,24 @@ class Race:
     rows: int | None
     rounds: int
     slow_rounds: int
-    """0: those who take long stay at home."""
+    """Of those who take long."""
+    with_slow: bool = True
+
+    def of_rounds(self, rounds: int) -> Self:
+        return replace(self, rounds=rounds, slow_rounds=min(rounds, self.slow_rounds))
 
 
 def whole() -> list[Race]:
     return [
         Race("orders", None, 5, 2),
         Race("orders", 10_000_000, 3, 2),
-        *(Race(shape, None, 3, 0) for shape in ("wide", "narrow", "text", "quoted")),
+        *(Race(shape, None, 3, 0, with_slow=False) for shape in ("wide", "narrow", "text", "quoted")),
     ]
 
 
 def quick() -> list[Race]:
     rows = {"orders": 200_000, "wide": 9_000, "narrow": 1_500_000, "text": 20_000, "quoted": 150_000}
-    return [Race(shape, count, 1, 0) for shape, count in rows.items()]
+    return [Race(shape, count, 1, 0, with_slow=False) for shape, count in rows.items()]
 
 
 def run(races: Iterable[Race], cores: Sequence[int], only: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -54,14 +58,14 @@ def run(races: Iterable[Race], cores: Sequence[int], only: Sequence[str] = ()) -
 def _race(race: Race, cores: Sequence[int], competitors: Sequence[Competitor]) -> dict[str, Any]:
     place = data.folder(race.shape, race.rows)
     size_mb = data.megabytes(place)
-    invited = [each for each in competitors if size_mb <= each.largest_mb and (race.slow_rounds or not each.slow)]
+    invited = [each for each in competitors if size_mb <= each.largest_mb and (race.with_slow or not each.slow)]
     data.warm(place)
     parquet = data.WORK / "valid.parquet"
     wrong: dict[str, str] = {}
-    for each in invited:
-        if each.name != FLOOR and (why := _verify(each, place, parquet)):
+    for each in (each for each in invited if each.name != FLOOR):
+        if why := _verify(each, place, parquet):
             wrong[each.name] = why
-            print(f"  {each.name} is not raced: {why}", flush=True)
+        print(f"{race.shape}, {size_mb:.0f} MB: {each.name}: {why or 'right'}", flush=True)
     right = [each for each in invited if each.name not in wrong]
     runs: dict[tuple[str, int], list[Run]] = defaultdict(list)
     for number in range(race.rounds):

@@ -44,7 +44,7 @@ class Competitor:
 
 
 def check(place: Path, out: Path, *options: str) -> list[str]:
-    """``local.py check`` on a file of ``data.folder``. Every shape's dataset is ``orders``: its transform derives ``amount``."""
+    """``local.py check`` on a file of ``data.folder``. The dataset is ``orders``: its transform derives ``amount``."""
     files = [str(place / "data.csv"), "--contract", str(place / "contract.json"), "--out", str(out)]
     return [sys.executable, str(ROOT / "local.py"), "check", *files, "--dataset", "orders", "--json", *options]
 

@@ -1,4 +1,4 @@
-"""Writes what is raced: a file, its contract, the truth about it; always the same bytes for a shape, its rows and share.
+"""Writes what is raced: a file, its contract, the truth about it; always the same bytes for a shape, rows and share.
 
     python -m benchmarks.generate SHAPE FOLDER [--rows N] [--bad SHARE]
 

@@ -45,7 +45,7 @@ def in_order(races: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _race(race: Mapping[str, Any]) -> str:
     rows, found = race["rows"]["read"], race["competitors"]
     cores = sorted({count for each in found.values() for count in each})
-    head = ["", *(cell for count in cores for cell in (_cores(count), "MB/s", "to Sluice", "CPU s", "MB"))]
+    head = ["", *(cell for count in cores for cell in (_cores(count), "MB/s", "× Sluice", "CPU s", "peak MB"))]
     lines = [
         [each.title, *(cell for count in cores for cell in _entry(each.name, count, race))]
         for each in COMPETITORS
@@ -117,7 +117,7 @@ def _json_rows(race: Mapping[str, Any]) -> str:
     printed = race["competitors"]["json_rows"]["1"]["printed"]
     ours = race["competitors"][SLUICE]["1"]["cpu_seconds"]["median"]
     return (
-        f"Rows as JSON to Lambda: {printed['invocations']:,.0f} invocations, {printed['cpu_seconds']:.1f} CPU seconds in "
+        f"Rows as JSON to Lambda: {printed['invocations']:,.0f} invocations, {printed['cpu_seconds']:.1f} CPU s in "
         f"the workers alone (its line above holds the making of the JSON too): {printed['cpu_seconds'] / ours:.1f} × "
         "Sluice's whole process."
     )

@@ -2,7 +2,7 @@
 
 Step Functions hands each invocation a batch of at most 256 KiB: an array of objects, one a row, every cell a string
 (https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html). The worker reads the JSON, checks
-with pandas and writes its part. Making the batches is the service's work and is not counted: what is printed, as JSON, is
+with pandas and writes its part. Making the batches is the service's work and not counted: what is printed, as JSON, is
 the number of invocations and the CPU seconds of the handler alone.
 """
 

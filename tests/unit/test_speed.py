@@ -1,8 +1,7 @@
 """A guard against a large loss of speed: the chunk worker against the floor, in one process, never against a clock.
 
 The floor (``benchmarks/peers/floor.py``) parses the same file to text and writes the same Parquet, and checks nothing.
-Both are CPU time, taken in turn, the best of several: a busy machine slows both. ``benchmarks/`` measures what this only
-guards.
+Both are CPU time, in turn, the best of several: a busy machine slows both. ``benchmarks/`` measures what this guards.
 """
 
 from __future__ import annotations
