@@ -1,6 +1,6 @@
 """Everything that is measured, in one command; what it finds goes to ``results.json`` and from there to ``README.md``.
 
-    python -m benchmarks [SECTION…] [--quick] [--shapes S…] [--largest-mb N] [--only COMPETITOR…] [--cores N…] [--rounds N]
+    python -m benchmarks [SECTION…] [--quick] [--shapes S…] [--largest-mb N] [--only NAME…] [--cores N…] [--rounds N]
 
 Sections: race, memory, dirty, start, scaling, pipeline; all of them if none is named. Those not run keep their figures.
 ``--quick`` takes small files and one round: it shows that everything works, and its figures are printed, not kept.

@@ -53,7 +53,7 @@ class Column:
 
 @dataclass
 class Block:
-    first: int
+    rows: int
     valid: pa.RecordBatch
     rejects: list[tuple[int, str]]
     groups: dict[tuple[Any, Any], tuple[int, float]]
@@ -172,7 +172,7 @@ def _some(flags: Any) -> Any:
 
 
 def process(data: bytes, given: Task) -> Block:
-    """``first`` is filled in by the caller, who knows what went before."""
+    """Rejects have the row's number in the block, from 0."""
     table = read(data, given)
     columns = {field.name: check(field, table.column(field.name).chunk(0)) for field in given.fields}
     wrong = {name: column.wrong for name, column in columns.items() if column.wrong is not None}
@@ -232,7 +232,7 @@ class Output:
             )
         self._writer.write_batch(block.valid)
         self._csv.writerows((self._read + 1 + row, fields) for row, fields in block.rejects)
-        self._read += block.first
+        self._read += block.rows
         for keys, (count, total) in block.groups.items():
             before = self._groups.get(keys, (0, 0.0))
             self._groups[keys] = before[0] + count, before[1] + total
