@@ -43,8 +43,8 @@ def wrong(field: Field) -> str:
         rules.append(f"{value} IS NULL")
     elif field.type != "string":
         rules.append(f"({value} IS NULL AND {text} IS NOT NULL)")
-    if field.type == "integer":  # try_cast would round
-        rules.append(f"NOT regexp_full_match({text}, '[+-]?[0-9]+')")
+    if field.type == "integer":  # which try_cast would round; quicker than a regular expression
+        rules.append(f"contains({text}, '.')")
     if field.minimum is not None:
         rules.append(f"{value} < {field.minimum}")
     if field.maximum is not None:
