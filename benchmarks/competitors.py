@@ -14,6 +14,7 @@ from benchmarks.data import ROOT, WORK
 PEERS_PYTHON: Final = WORK / "peers" / "bin" / "python"
 SPARK_PYTHON: Final = WORK / "spark" / "bin" / "python"
 SLUICE: Final = "sluice"
+PROBE: Final = "arrow_probe"
 FLOOR: Final = "floor"
 
 
@@ -63,6 +64,6 @@ COMPETITORS: Final[Sequence[Competitor]] = (
     Competitor("great_expectations_pandas", "great expectations", slow=True, largest_mb=300),
     Competitor("pyspark_local", "pyspark 4.3, local", slow=True, python=SPARK_PYTHON),
     Competitor("json_rows", "rows as JSON to Lambda", slow=True, largest_mb=300),
-    Competitor("arrow_probe", "*hand-written pyarrow probe*", peer=False),
+    Competitor(PROBE, "*hand-written pyarrow probe*", peer=False),
     Competitor(FLOOR, "*floor: parse to text, write*", peer=False),
 )

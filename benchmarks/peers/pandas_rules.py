@@ -11,9 +11,10 @@ from benchmarks.peers.task import Field, Task
 
 TEXT = pd.ArrowDtype(pa.string())
 TYPES = {"integer": "int64[pyarrow]", "number": "float64[pyarrow]", "datetime": "timestamp[s, tz=UTC][pyarrow]"}
-NUMERALS = {
+TEXTS = {
     "integer": r"[+-]?[0-9]{1,18}",
     "number": r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?",
+    "datetime": r"[0-9]{4}-(?:0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z",
 }
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -40,9 +41,11 @@ def to_type(text: pd.Series, field: Field) -> pd.Series:
     try:
         return text.astype(TYPES[field.type])
     except pa.ArrowInvalid:
-        if field.type == "datetime":
-            return pd.to_datetime(text, format=MOMENT, errors="coerce", utc=True).astype(TYPES["datetime"])
-        return text.where(text.str.fullmatch(NUMERALS[field.type])).astype(TYPES[field.type])
+        readable = text.where(text.str.fullmatch(TEXTS[field.type]))
+    try:
+        return readable.astype(TYPES[field.type])
+    except pa.ArrowInvalid:  # a 31 February; one by one is slow
+        return pd.to_datetime(readable, format=MOMENT, errors="coerce", utc=True).astype(TYPES[field.type])
 
 
 def wrong(text: pd.Series, value: pd.Series, field: Field) -> pd.Series:
