@@ -16,7 +16,7 @@ ARGS    ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-e2e test-faults test-uploads test-pythons lint format lock samples clean
+.PHONY: help install demo serve test test-unit test-e2e test-faults test-uploads test-pythons lint format lock samples bench bench-quick clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -82,6 +82,21 @@ lock: $(STAMP) ## pin the hashes of what is deployed (after changing requirement
 
 samples: $(STAMP) ## write samples/orders.csv anew (always the same bytes)
 	$(BIN)/python samples/make_orders.py
+
+PEERS   := .sluice/benchmarks
+
+bench: $(STAMP) $(PEERS)/peers/.installed $(PEERS)/spark/.installed ## race against other tools, measure everything, write benchmarks/README.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(STAMP) $(PEERS)/peers/.installed ## the same with small files and one round, on the screen only
+	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+$(PEERS)/peers/.installed: benchmarks/requirements.txt
+$(PEERS)/spark/.installed: benchmarks/requirements-spark.txt
+$(PEERS)/%/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 clean: ## remove what the commands above made, downloads of .venv excepted
 	rm -rf .build .sluice out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,97 +1,155 @@
-"""Writes a benchmark's input: orders of an invented shop, the same bytes for the same number of rows.
+"""Writes what is raced: a file, its contract, the truth about it; always the same bytes for a shape, rows and share.
 
-    python -m benchmarks.generate ROWS PATH [--bad SHARE]
+    python -m benchmarks.generate SHAPE FOLDER [--rows N] [--bad SHARE]
 
-Everything is made in numpy, a column at a time, so ten million rows take seconds.
+``data.csv`` and ``contract.json`` are for everyone. ``truth.json`` and ``rejects.npz`` are for the judge: they are
+computed from the numbers that the cells were made of, before there was any text: no reader of CSV had a part in them.
+Everything is made in numpy and Arrow, a column at a time, so ten million rows take seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
+
+from benchmarks.shapes import SHAPES, Cells, Shape
 
 SEED: Final = 20_261_101
-PIECE_ROWS: Final = 500_000
-COUNTRIES: Final = ["AT", "BR", "CH", "DE", "ES", "FR", "GB", "IN", "JP", "US"]
-STATUSES: Final = ["cancelled", "delivered", "paid", "pending", "shipped"]
-NAMES: Final = (
-    ["ada", "ben", "chen", "dora", "emil", "fatima", "gita", "hugo", "ines", "jonas", "kaoru", "lena", "marek", "nour", "olga", "pedro", "quinn", "rosa", "sven"]
-)
-NOTES: Final = [
-    "",
-    "",
-    "leave at the door",
-    "gift wrap if you please",
-    "ring twice at the second floor",
-    "no invoice inside the box",
-    "call before delivery",
-    "leave it with the neighbour",
-]
-FAULTS: Final = {
-    "order_id": "A-1007",
-    "customer_email": "ada.example.com",
-    "country": "UK",
-    "status": "SHIPPED",
-    "quantity": "0",
-    "unit_price": "n/a",
-    "discount": "15",
-    "ordered_at": "2024-31-01T10:00:00Z",
-}
+BAD: Final = 0.001
+SECOND_FAULT: Final = 0.125
+"""Share of the bad rows that are broken in a second place too."""
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def piece(first: int, rows: int, bad: float) -> pa.Table:
-    rng = np.random.default_rng((SEED, first))
+@dataclass
+class Truth:
+    """What every right answer says."""
 
-    def pick(words: Sequence[str]) -> pa.Array:
-        return pa.array(words).take(pa.array(rng.integers(0, len(words), rows)))
+    shape: Shape
+    read: int = 0
+    rejects: dict[str, list[np.ndarray[Any, Any]]] = field(default_factory=dict)
+    """Of each field, the records (from 1) whose cell is broken."""
+    rejected: int = 0
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of the valid rows: how many cells are empty, and the sum of the values (``Cells.values``)."""
+    groups: np.ndarray[Any, Any] | None = None
+    """Count and sum of ``amount``, of each pair of keys."""
 
-    email = pc.binary_join_element_wise(
-        pick(NAMES), ".", pa.array(rng.integers(0, 400_000, rows)).cast(pa.string()), "@example.com", ""
-    )
-    cents = np.minimum(rng.lognormal(8, 0.8, rows), 999_999).astype(np.int64)
-    price = pc.binary_join_element_wise(
-        pa.array(cents // 100).cast(pa.string()), pc.utf8_lpad(pa.array(cents % 100).cast(pa.string()), 2, "0"), "."
-    )
-    second = 1_704_067_200 + np.cumsum(rng.integers(0, 6, rows)) + first * 3
-    columns = {
-        "order_id": pa.array(np.arange(first, first + rows) + 1_000_001).cast(pa.string()),
-        "customer_email": email,
-        "country": pick(COUNTRIES),
-        "status": pick(STATUSES),
-        "quantity": pa.array(1 + rng.integers(0, 20, rows)).cast(pa.string()),
-        "unit_price": price,
-        "discount": pick(["", "0", "0.05", "0.1", "0.15", "0.25"]),
-        "ordered_at": pc.strftime(pa.array(second, pa.timestamp("s")), format="%Y-%m-%dT%H:%M:%SZ"),
-        "note": pick(NOTES),
-    }
-    broken = rng.random(rows) < bad
-    which = rng.integers(0, len(FAULTS), rows)
-    for number, (name, text) in enumerate(FAULTS.items()):
-        columns[name] = pc.if_else(pa.array(broken & (which == number)), text, columns[name])
-    return pa.table(columns)
+    def add(self, cells: dict[str, Cells], broken: dict[str, Flags]) -> None:
+        rows = len(cells[self.shape.keys[0]].texts)
+        bad = np.logical_or.reduce(list(broken.values()))
+        for name, where in broken.items():
+            self.rejects.setdefault(name, []).append(self.read + 1 + np.flatnonzero(where))
+        self.read += rows
+        self.rejected += int(bad.sum())
+        good = ~bad
+        amount = cells["quantity"].values * cells["unit_price"].values * (1 - cells["discount"].values)
+        for name, column in cells.items():
+            self._add(name, column.values[good], int(column.empty[good].sum()))
+        self._add("amount", amount[good], 0)
+        self._group(cells, amount, good)
+
+    def _add(self, name: str, values: np.ndarray[Any, Any], empty: int) -> None:
+        column = self.columns.setdefault(name, {"sum": 0, "empty": 0})
+        column["sum"] += values.sum().item()
+        column["empty"] += empty
+
+    def _group(self, cells: dict[str, Cells], amount: np.ndarray[Any, Any], good: Flags) -> None:
+        first, second = (cells[key].codes for key in self.shape.keys)
+        assert first is not None and second is not None  # noqa: PT018
+        sizes = [len(column.words) for key in self.shape.keys for column in self.shape.columns if column.name == key]
+        code = (first * sizes[1] + second)[good]
+        size = sizes[0] * sizes[1]
+        found = np.stack([np.bincount(code, minlength=size), np.bincount(code, amount[good], size)])
+        self.groups = found if self.groups is None else self.groups + found
+
+    def write(self, folder: Path) -> None:
+        words = {column.name: column.words for column in self.shape.columns}
+        pairs = [(one, two) for one in words[self.shape.keys[0]] for two in words[self.shape.keys[1]]]
+        assert self.groups is not None
+        document = {
+            "shape": self.shape.name,
+            "rows": {"read": self.read, "valid": self.read - self.rejected, "rejected": self.rejected},
+            "columns": self.columns,
+            "groups": [
+                [*pair, int(count), total]
+                for pair, count, total in zip(pairs, *self.groups.tolist(), strict=True)
+                if count
+            ],
+        }
+        (folder / "truth.json").write_text(json.dumps(document, indent=1))
+        rejects: dict[str, Any] = {name: np.concatenate(found) for name, found in self.rejects.items()}
+        np.savez(folder / "rejects.npz", **rejects)
 
 
-def write(path: Path, rows: int, bad: float) -> None:
-    with open(path, "wb") as sink:
-        for first in range(0, rows, PIECE_ROWS):
-            pacsv.write_csv(
-                piece(first, min(PIECE_ROWS, rows - first), bad),
-                sink,
-                pacsv.WriteOptions(include_header=first == 0, quoting_style="none", quoting_header="none"),
-            )
+def write(shape: Shape, folder: Path, rows: int, bad: float) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = Truth(shape)
+    header = pa.array([column.name for column in shape.columns])
+    with open(folder / "data.csv", "wb") as sink:
+        sink.write(b",".join(str(name).encode() for name in _quoted(header, shape.quote)) + b"\n")
+        for first in range(0, rows, shape.piece_rows):
+            rng = np.random.default_rng((SEED, first))
+            count = min(shape.piece_rows, rows - first)
+            cells = {column.name: column.make(rng, first, count) for column in shape.columns}
+            texts, broken = _break(shape, cells, rng, count, bad)
+            truth.add(cells, broken)
+            sink.write(_lines([_quoted(column, shape.quote) for column in texts.values()]))
+    (folder / "contract.json").write_text(json.dumps(shape.contract(), indent=2))
+    truth.write(folder)
+
+
+def _break(
+    shape: Shape, cells: dict[str, Cells], rng: np.random.Generator, rows: int, bad: float
+) -> tuple[dict[str, pa.Array], dict[str, Flags]]:
+    """The cells with a fault put into a share of the rows, and of each field that can be broken, where it is."""
+    faults = [(column.name, fault) for column in shape.columns for fault in column.faults]
+    first, second = rng.random(rows) < bad, rng.random(rows) < SECOND_FAULT
+    texts = {name: column.texts for name, column in cells.items()}
+    broken = {name: np.zeros(rows, np.bool_) for name, _ in faults}
+    for chosen in (first, first & second):
+        which = rng.integers(0, len(faults), rows)
+        for number, (name, fault) in enumerate(faults):
+            where = chosen & (which == number)
+            broken[name] |= where
+            texts[name] = pc.if_else(pa.array(where), fault, texts[name])
+    return texts, broken
+
+
+def _quoted(texts: pa.Array, quote: str) -> pa.Array:
+    if quote == "none":
+        return texts
+    quoted = pc.binary_join_element_wise("", pc.replace_substring(texts, '"', '""'), "", '"')
+    if quote == "all":
+        return quoted
+    return pc.if_else(pc.match_substring_regex(texts, '[",\r\n]'), quoted, texts)
+
+
+def _lines(columns: list[pa.Array]) -> memoryview:
+    *others, last = columns
+    lines = pc.binary_join_element_wise(*others, pc.binary_join_element_wise(last, "", "\n"), ",")
+    _, _, data = lines.buffers()
+    return memoryview(data)[: pc.sum(pc.binary_length(lines)).as_py()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write a file to race with, its contract, and the truth about it.")
+    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--bad", type=float, default=BAD)
+    given = parser.parse_args()
+    shape = SHAPES[given.shape]
+    write(shape, given.folder, given.rows or shape.rows, given.bad)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("rows", type=int)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--bad", type=float, default=0.001)
-    given = parser.parse_args()
-    write(given.path, given.rows, given.bad)
+    main()

@@ -1,0 +1,99 @@
+"""Starts one command and prints, as JSON, what it took.
+
+    python -I -S benchmarks/launch.py FOLDER CORES TIMEOUT_SECONDS COMMAND…
+
+A process of its own, and a small one: Linux carries the memory of whoever forks over into the child's peak, also across
+``exec``, so a launcher that had Arrow loaded would be what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+SAMPLE_SECONDS = 0.05
+PAGE_KB = os.sysconf("SC_PAGESIZE") // 1024
+
+
+class Watch:
+    """A thread that adds up the memory of a process and its children, and ends what takes too long."""
+
+    def __init__(self, pid: int, timeout_seconds: float) -> None:
+        self._pid, self._deadline = pid, time.monotonic() + timeout_seconds
+        self._peak_kb = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+
+    def end(self) -> int:
+        self._done.set()
+        self._thread.join()
+        return self._peak_kb
+
+    def _look(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            tree = list(_tree(self._pid))
+            if len(tree) > 1:
+                self._peak_kb = max(self._peak_kb, sum(map(_resident_kb, tree)))
+            if time.monotonic() > self._deadline:
+                for pid in reversed(tree):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                return
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        children = [int(child) for task in tasks for child in _read(f"/proc/{pid}/task/{task}/children").split()]
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return
+    for child in children:
+        yield from _tree(child)
+
+
+def _resident_kb(pid: int) -> int:
+    try:
+        return int(_read(f"/proc/{pid}/statm").split()[1]) * PAGE_KB
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def main() -> None:
+    folder, cores, timeout_seconds, *command = sys.argv[1:]
+    mine = os.sched_getaffinity(0)
+    # Set before the start and inherited, so that not even the child's first instruction runs elsewhere.
+    os.sched_setaffinity(0, sorted(mine)[-int(cores) :])
+    started = time.perf_counter()
+    with open(f"{folder}/stdout", "w") as out, open(f"{folder}/stderr", "w") as err:
+        child = subprocess.Popen(command, stdout=out, stderr=err)
+    os.sched_setaffinity(0, mine)
+    watch = Watch(child.pid, float(timeout_seconds))
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
+    took = {
+        "exit_status": child.returncode,
+        "wall_seconds": wall,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_mb": max(usage.ru_maxrss, watch.end()) * 1024 / 1e6,
+    }
+    print(json.dumps(took))
+
+
+if __name__ == "__main__":
+    main()
