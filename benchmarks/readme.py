@@ -102,8 +102,8 @@ def _floor(race: Mapping[str, Any]) -> str:
     runs = race["competitors"][FLOOR]["1"]["runs"]
     work, whole = printed["parse"] + printed["write"], sum(printed.values())
     sentence = (
-        f"The floor, in CPU seconds of one thread, the best of {runs}: parsing to text {printed['parse']:.2f} + "
-        f"writing the same Parquet {printed['write']:.2f} = {work:.2f}; with the imports {whole:.2f}."
+        f"The floor, in CPU seconds of one thread, best of {runs}: parsing to text {printed['parse']:.2f} + writing "
+        f"the same Parquet {printed['write']:.2f} = {work:.2f}; with the imports {whole:.2f}."
     )
     ours = race["competitors"].get(SLUICE, {}).get("1")
     if ours is None:
