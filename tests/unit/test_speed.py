@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from benchmarks import chunk, generate
 from benchmarks.peers import floor
 from benchmarks.shapes import SHAPES
@@ -17,7 +19,9 @@ from chalicelib import steps
 
 ROWS: Final = 86_000
 """8 MB."""
-ROUNDS: Final = 7
+ROUNDS: Final = 20
+"""At most: a neighbour that has the caches to itself for a while is waited for. Most runs end after
+the second, the first that is warm."""
 BOUND: Final = 4.5
 """Measured: 3.1 to 3.3, whether the other cores are idle or busy; an engine of half the speed comes to 6.3."""
 
@@ -26,15 +30,18 @@ def test_a_chunk_takes_no_more_than_a_few_times_the_floor(tmp_path: Path):
     shape = SHAPES["orders"]
     generate.write(shape, tmp_path, ROWS, generate.BAD)
     ports, settings, (task,) = chunk.plan(tmp_path, tmp_path / "ports", 32 * 1024 * 1024)
+    names = [column.name for column in shape.columns]
     workers, parses, writes = [], [], []
     for _ in range(ROUNDS):
         started = time.process_time()
         steps.process_chunk(ports, settings, {"task": task})
         workers.append(time.process_time() - started)
-        parses.append(floor.parse(str(tmp_path / "data.csv"), [column.name for column in shape.columns]))
+        parses.append(floor.parse(str(tmp_path / "data.csv"), names))
         writes.append(floor.write(str(_delivered(tmp_path / "ports")), str(tmp_path / "data.parquet")))
-    worker, lowest = min(workers), min(parses) + min(writes)
-    assert worker / lowest < BOUND, f"{worker:.3f} s for a chunk, {lowest:.3f} s for the floor"
+        worker, lowest = min(workers), min(parses) + min(writes)
+        if worker < BOUND * lowest:
+            return
+    pytest.fail(f"{worker:.3f} s for a chunk, {lowest:.3f} s for the floor: more than {BOUND} times as much")
 
 
 def _delivered(folder: Path) -> Path:
