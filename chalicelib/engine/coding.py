@@ -47,14 +47,17 @@ class Coding:
         else:
             chosen, coded = sorted(self.columns), list(columns)
         if rows >= GLANCE_ROWS:
-            self.columns = frozenset(
-                place for place in chosen if len(coded[place].dictionary) * ROWS_PER_VALUE <= rows
-            )  # fmt: skip
+            self.columns = frozenset(place for place in chosen if _stays_worth(coded[place]))
         return coded
 
 
 def _is_worth(sample: ArrowArray) -> bool:
     return not sample.null_count and len(sample.unique()) * ROWS_PER_VALUE <= len(sample)
+
+
+def _stays_worth(column: ArrowArray) -> bool:
+    # A block of which no record is regular comes plain, and tells nothing.
+    return not is_coded(column) or len(column.dictionary) * ROWS_PER_VALUE <= len(column)
 
 
 def is_coded(column: ArrowArray) -> bool:
@@ -94,7 +97,8 @@ def joined(column: ArrowArray, more: ArrowArray) -> ArrowArray:
         return pa.concat_arrays([column, more])
     known = len(column.dictionary)
     codes = np.concatenate((codes_of(column), np.arange(known, known + len(more), dtype=np.int32)))
-    return coded(codes, pa.concat_arrays([column.dictionary, more]))
+    present = np.append(arrays.valid(column), np.ones(len(more), np.bool_)) if column.null_count else None
+    return coded(codes, pa.concat_arrays([column.dictionary, more]), present)
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
@@ -109,7 +113,11 @@ def has_few_values(column: pa.ChunkedArray) -> bool:
 
 def decoded(column: ArrowArray) -> ArrowArray:
     """The column with its values as they are; an array or a chunked one."""
-    return column.cast(column.type.value_type) if is_coded(column) else column
+    if not is_coded(column):
+        return column
+    if column.null_count == len(column):  # there may be no value that Arrow could look up, not even for a null
+        return pa.nulls(len(column), column.type.value_type)
+    return column.cast(column.type.value_type)
 
 
 def decoded_table(table: pa.Table) -> pa.Table:
@@ -141,6 +149,8 @@ def _memory(column: pa.ChunkedArray) -> tuple[object, ...]:
 
 def rows_with(column: ArrowArray, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows that have one of the codes, ascending, and the place among ``codes`` of each one's."""
+    if not len(codes):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     places = np.full(len(column.dictionary), -1, np.int64)
     places[codes] = np.arange(len(codes))
     of_rows = places[codes_of(column)]
