@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from chalicelib import errors
 from chalicelib.engine.checks.formulas import is_rejects, neutralise, own_labels, restore
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records.parse import cells
+from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.text.encodings import readable
 from chalicelib.model import JSON
 

@@ -12,7 +12,7 @@ from chalicelib.engine.contract import Contract, binding
 from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Grammar
-from chalicelib.engine.records.parse import Layout
+from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.text.dialect import UTF8_BOM, Sniffed
 from chalicelib.engine.text.encodings import UTF8, Original
 from chalicelib.engine.text.header import read_header

@@ -17,7 +17,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.checks.formulas import neutralise
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.plan import Plan
-from chalicelib.engine.records.parse import cells
+from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.rejects import render
 from chalicelib.engine.rejects.drafts import Draft, Gaps, Numbers
 from chalicelib.engine.rejects.escape import csv_cells, json_texts

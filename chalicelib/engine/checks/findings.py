@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from chalicelib import errors
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
-from chalicelib.engine.records.parse import Note
+from chalicelib.engine.records.lenient import Note
 from chalicelib.engine.records.split import Offsets
 
 EXAMPLES: Final = 5

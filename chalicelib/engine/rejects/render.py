@@ -15,7 +15,8 @@ from chalicelib.engine.checks.findings import GAP, Findings, Reasons
 from chalicelib.engine.checks.formulas import is_rejects, own_labels
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.plan import Plan
-from chalicelib.engine.records.parse import read_texts, record_bytes
+from chalicelib.engine.records.lenient import record_bytes
+from chalicelib.engine.records.parse import read_texts
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.rejects import single
 from chalicelib.engine.rejects.drafts import Draft

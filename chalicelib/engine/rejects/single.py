@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from chalicelib.engine.checks.formulas import neutralise, restore
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records.parse import cells
+from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.text.encodings import Original, readable
 from chalicelib.model import JSON
 

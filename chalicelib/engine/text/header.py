@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, count_line_breaks, lines, scan_record
-from chalicelib.engine.records.parse import cells, record_bytes
+from chalicelib.engine.records.lenient import cells, record_bytes
 from chalicelib.engine.text.encodings import Original
 from chalicelib.errors import Terminal
 
