@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.engine import ledger, report
 from chalicelib.engine.measure.profile import Profile
-from chalicelib.engine.report import markup, page
+from chalicelib.engine.report import markup
 from chalicelib.model import Failure, Job, Rows, Source, Status
 
 EVIL = "<script>alert('x')</script>\"&\u202e"
@@ -309,4 +309,4 @@ def test_sizes(count, expected):
     "seconds, expected", [(0.25, "250 ms"), (61, "61.0 s"), (200, "3 min 20 s"), (7300, "2 h 1 min")]
 )
 def test_durations(seconds, expected):
-    assert page._duration(seconds) == expected
+    assert markup.duration(seconds) == expected

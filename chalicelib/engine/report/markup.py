@@ -8,9 +8,11 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 NOTHING = '<span class="soft">–</span>'
+KINDS: Final = ("valid", "rejected", "blank")
+"""What becomes of a record, in the order of the charts."""
 
 
 def text(value: Any) -> str:
@@ -167,3 +169,18 @@ def _svg(width: int, height: int, label: str, content: str, stretch: bool = Fals
         f'<svg role="img" aria-label="{text(label)}" {extent} height="{height}" viewBox="0 0 {width} {height}">'
         f"{content}</svg>"
     )
+
+
+def section(name: str, title: str, content: str, css: str = "") -> str:
+    extra = f' class="{css}"' if css else ""
+    head = f'<h2 id="{name}-title">{title}</h2>'
+    return f'<section id="{name}"{extra} aria-labelledby="{name}-title">\n{head}\n{content}\n</section>'
+
+
+def duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from chalicelib.engine.report.columns import columns
+from chalicelib.engine.report.course import ledger, timeline
 from chalicelib.engine.report.markup import (
+    KINDS,
     NOTHING,
     aligned,
     bar,
     digits,
+    duration,
     number,
     percent,
     row,
+    section,
     shown,
     size,
     stacked,
@@ -30,8 +34,6 @@ JSON = dict[str, Any]
 
 AGGREGATE_ROWS: Final = 50
 """Rows of an aggregate that are shown; the others are counted and stand in summary.json."""
-CHUNK_ROWS: Final = 50
-KINDS: Final = ("valid", "rejected", "blank")
 _STATUS: Final = {"SUCCEEDED": ("good", "Succeeded"), "FAILED": ("bad", "Failed")}
 
 
@@ -51,8 +53,8 @@ def render(document: JSON) -> str:
         _drift(summary.get("drift") or {}),
         columns(summary.get("profile") or []),
         _aggregates(summary.get("aggregates") or {}),
-        _ledger(document.get("ledger")),
-        _timeline(document.get("timeline") or []),
+        ledger(document.get("ledger")),
+        timeline(document.get("timeline") or []),
         _contract(document.get("contract"), summary),
         _outputs(job.get("outputs") or {}),
     ]
@@ -81,7 +83,7 @@ def _head(job: JSON) -> str:
         facts.append(f"received {_moment(job['received_at'])}")
     spent = _seconds(job.get("started_at"), job.get("finished_at"))
     if spent is not None:
-        facts.append(f"processed in {_duration(spent)}")
+        facts.append(f"processed in {duration(spent)}")
     return (
         f'<header>\n<p class="eyebrow">Data quality report · {text(job["dataset"])}</p>\n'
         f'<div class="top"><h1>{text(_file(job))}</h1><span class="pill {css}">{text(word)}</span></div>\n'
@@ -89,18 +91,12 @@ def _head(job: JSON) -> str:
     )
 
 
-def _section(name: str, title: str, content: str, css: str = "") -> str:
-    extra = f' class="{css}"' if css else ""
-    head = f'<h2 id="{name}-title">{title}</h2>'
-    return f'<section id="{name}"{extra} aria-labelledby="{name}-title">\n{head}\n{content}\n</section>'
-
-
 def _failure(error: JSON | None) -> str:
     if not error:
         return ""
     nothing = '<p class="soft small">Nothing of this job was published: the dataset’s current data is unchanged.</p>'
     code = f"<p><code>{text(error['code'])}</code></p>"
-    return _section("failure", "Why it failed", f"{code}<p>{text(error['message'])}</p>{nothing}", "failure")
+    return section("failure", "Why it failed", f"{code}<p>{text(error['message'])}</p>{nothing}", "failure")
 
 
 def _rows(job: JSON, summary: JSON) -> str:
@@ -109,7 +105,7 @@ def _rows(job: JSON, summary: JSON) -> str:
     if not read:
         if job.get("error"):
             return ""
-        return _section("rows", "Rows", '<p class="soft">The file has a header and no records.</p>')
+        return section("rows", "Rows", '<p class="soft">The file has a header and no records.</p>')
     cells = [f'<div class="plain"><dt>read</dt><dd>{number(read)}</dd></div>']
     for kind in KINDS:
         count = rows.get(kind, 0)
@@ -121,14 +117,14 @@ def _rows(job: JSON, summary: JSON) -> str:
         made = f"The transform made {number(delivered)} rows of the {number(rows.get('valid', 0))} valid ones."
         after = f'<p class="soft small">{made}</p>'
     chart = stacked([(kind, rows.get(kind, 0)) for kind in KINDS], 1000, 14)
-    return _section("rows", "Rows", f'<dl class="counts">{"".join(cells)}</dl>{chart}{after}')
+    return section("rows", "Rows", f'<dl class="counts">{"".join(cells)}</dl>{chart}{after}')
 
 
 def _findings(findings: JSON | None, job_reasons: list[JSON]) -> str:
     reasons = (findings or {}).get("reasons") or job_reasons
     if not reasons:
         clean = '<p class="soft">Every record passed every check.</p>'
-        return _section("findings", "Findings", clean) if findings else ""
+        return section("findings", "Findings", clean) if findings else ""
     most = max(reason["count"] for reason in reasons)
     total = (findings or {}).get("total", sum(reason["count"] for reason in reasons))
     intro = f"{number(total)} finding{'' if total == 1 else 's'}"
@@ -138,7 +134,7 @@ def _findings(findings: JSON | None, job_reasons: list[JSON]) -> str:
     rest = f'<p class="soft small">{number(hidden)} further findings have other reasons.</p>' if hidden > 0 else ""
     rows = [_reason(reason, most) for reason in reasons]
     heads = [("Field", ""), ("Check", ""), ("Count", "n"), ("", "bars-head"), ("For example", "")]
-    return _section(
+    return section(
         "findings", "Findings", f'<p class="soft">{intro}.</p>{table("Findings by reason", heads, rows)}{rest}'
     )
 
@@ -182,7 +178,7 @@ def _drift(drift: JSON) -> str:
     if not facts:
         return ""
     listed = "".join(f"<div><dt>{title}</dt><dd>{fact}</dd></div>" for title, fact in facts)
-    return _section("drift", "Drift from the contract", f'<dl class="facts">{listed}</dl>')
+    return section("drift", "Drift from the contract", f'<dl class="facts">{listed}</dl>')
 
 
 def _aggregates(aggregates: JSON) -> str:
@@ -198,7 +194,7 @@ def _aggregates(aggregates: JSON) -> str:
                 f'<p class="soft small">The first {AGGREGATE_ROWS} of {number(len(rows))} rows; '
                 f"the other {number(len(rows) - AGGREGATE_ROWS)} are in summary.json.</p>"
             )
-    return _section("aggregates", "Aggregates", "\n".join(parts)) if parts else ""
+    return section("aggregates", "Aggregates", "\n".join(parts)) if parts else ""
 
 
 def _aggregate(name: str, rows: list[JSON], names: list[str]) -> str:
@@ -222,60 +218,6 @@ def _aggregate(name: str, rows: list[JSON], names: list[str]) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _ledger(ledger: JSON | None) -> str:
-    chunks = (ledger or {}).get("chunks") or []
-    if not ledger or not chunks:
-        return ""
-    total = ledger["rows"]
-    parts = " + ".join(f"{number(total[kind])} {kind}" for kind in KINDS)
-    balances = total["read"] == sum(total[kind] for kind in KINDS)
-    verdict = "Every record read is accounted for" if balances else "The counts do not balance"
-    where = f"in {number(len(chunks))} chunk{'' if len(chunks) == 1 else 's'} over all {size(ledger['size_bytes'])}"
-    intro = f'<p class="soft">{verdict}: {number(total["read"])} read {"=" if balances else "≠"} {parts}, {where}.</p>'
-    heads = [("Chunk", ""), ("Bytes", "n"), ("Read", "n"), *((kind.capitalize(), "n") for kind in KINDS), ("", "")]
-    lines = [_chunk(chunk) for chunk in chunks[:CHUNK_ROWS]]
-    rest = ""
-    if len(chunks) > CHUNK_ROWS:
-        rest = f'<p class="soft small">The other {number(len(chunks) - CHUNK_ROWS)} chunks are in manifest.json.</p>'
-    return _section("ledger", "Ledger", f"{intro}{table('Rows per chunk', heads, lines, 'dense')}{rest}")
-
-
-def _chunk(chunk: JSON) -> str:
-    start, end = chunk["range"]
-    again = '<span class="kind">processed again</span>' if chunk.get("round", 1) > 1 else ""
-    chart = stacked([(kind, chunk[kind]) for kind in KINDS], 160, 8)
-    counts = ((number(chunk[kind]), "n") for kind in ("read", *KINDS))
-    return row(
-        f"{number(chunk['index'] + 1)}{again}",
-        (f"{number(start)} – {number(end)}", "n"),
-        *counts,
-        (f'<div class="share">{chart}</div>', ""),
-    )
-
-
-def _timeline(stages: list[JSON]) -> str:
-    timed = [stage for stage in stages if stage.get("start") and stage.get("end")]
-    if not timed:
-        return ""
-    starts = [datetime.fromisoformat(stage["start"]) for stage in timed]
-    ends = [datetime.fromisoformat(stage["end"]) for stage in timed]
-    first = min(starts)
-    whole = max((max(ends) - first).total_seconds(), 1e-9)
-    lines = []
-    for stage, start, end in zip(timed, starts, ends, strict=True):
-        left, span = (start - first).total_seconds(), (end - start).total_seconds()
-        x, wide = 600 * left / whole, max(600 * span / whole, 3)
-        chart = (
-            '<svg aria-hidden="true" width="100%" height="10" viewBox="0 0 600 10" preserveAspectRatio="none">'
-            '<rect class="f-track" width="600" height="10"/>'
-            f'<rect class="f-gold" x="{min(x, 597):.1f}" width="{wide:.1f}" height="10"/></svg>'
-        )
-        lines.append(row(text(stage["stage"]), (_duration(span), "n"), (f'<div class="span">{chart}</div>', "wide")))
-    intro = f'<p class="soft">{_duration(whole)} from the first stage to the last.</p>'
-    heads = [("Stage", ""), ("Time", "n"), ("", "")]
-    return _section("timeline", "Timeline", f"{intro}{table('Time per stage', heads, lines)}")
 
 
 def _contract(contract: JSON | None, summary: JSON) -> str:
@@ -303,7 +245,7 @@ def _contract(contract: JSON | None, summary: JSON) -> str:
     if contract:
         source = text(json.dumps(contract, indent=2, ensure_ascii=False))
         described = f"<details><summary>The contract as it was applied</summary><pre>{source}</pre></details>"
-    return _section("contract", "Contract and dialect", f'<dl class="facts">{listed}</dl>{described}')
+    return section("contract", "Contract and dialect", f'<dl class="facts">{listed}</dl>{described}')
 
 
 def _character(character: str) -> str:
@@ -315,7 +257,7 @@ def _outputs(outputs: dict[str, str]) -> str:
     if not outputs:
         return ""
     rows = [row(text(name), (f"<code>{text(uri)}</code>", "value")) for name, uri in outputs.items()]
-    return _section("outputs", "Outputs", table("Outputs", [("Output", ""), ("Where", "")], rows))
+    return section("outputs", "Outputs", table("Outputs", [("Output", ""), ("Where", "")], rows))
 
 
 def _moment(iso: str) -> str:
@@ -327,12 +269,3 @@ def _seconds(start: str | None, end: str | None) -> float | None:
     if not start or not end:
         return None
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
