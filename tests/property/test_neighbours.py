@@ -22,6 +22,7 @@ from chalicelib.engine.contract.binding import bind
 from chalicelib.engine.contract.fields import TYPES
 from chalicelib.engine.records.parse import Parsed
 from tests import pipeline
+from tests.examples import share
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
 
@@ -155,6 +156,7 @@ def test_every_type_is_here() -> None:
     assert {given.get("type", name) for name, given in FIELDS.items()} == set(TYPES)
 
 
+@share(1 / 4)
 @given(ROWS, st.data())
 def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.DataObject) -> None:
     """Columns are dirty as drawn, or without their bad texts, so that whole columns are readable too."""
@@ -173,6 +175,7 @@ def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.Dat
         assert findings(whole, record) == expected, row
 
 
+@share(1 / 4)
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=40), st.data())
 def test_a_value_depends_on_the_cell_alone(texts: list[str], data: st.DataObject) -> None:
     """Each field has its good ones among the texts; those that have fewer begin again."""
