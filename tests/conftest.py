@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 
 # deadline: the first example of a test pays for imports; what is slow is measured by the benchmarks, not here.
@@ -47,6 +51,14 @@ def _place(item: pytest.Item) -> int:
 
 class NetworkUsed(AssertionError):
     """A test tried to reach another machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_read_once() -> Iterator[None]:
+    """botocore reads a service's model, up to 2 MB of JSON, for each session; each mock and each stage has one."""
+    read = cache(JSONFileLoader().load_file)
+    with mock.patch.object(JSONFileLoader, "load_file", lambda self, path: read(path)):
+        yield
 
 
 @pytest.fixture(autouse=True)
