@@ -1,5 +1,6 @@
-"""``ministack``, with four answers made those of AWS; ``python ops/emulator_server.py`` takes the place of
-``python -m ministack``. (ministack 1.5.33; what is mended here should go when a later one answers so itself.)
+"""``ministack``, with four answers made those of AWS and two manners made those of a laptop; ``python
+ops/emulator_server.py`` takes the place of ``python -m ministack``. (ministack 1.5.33; what is mended here should go
+when a later one answers so itself.)
 
 * An "Object Created" event in a bucket with versioning lacks the ``version-id``, which S3's own notification of the
   same upload has: the two would name two jobs.
@@ -7,12 +8,18 @@
   name, by which a workflow retries and catches.
 * A ranged read of one version is answered with the whole object: a chunk's worker would be sent all of the file.
 * Whether a role may describe a Map run is asked of the resource ``*``: a policy that names Map runs would refuse it.
+* A function that was created or changed is ready after half a second, for each of a dozen functions in turn: nothing
+  becomes ready in that time, so it is a fiftieth.
+* Every invocation at the same time starts a process of its own, which costs a second of CPU and 200 MB. A function has
+  as many processes as the machine has cores; more invocations wait for one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
@@ -20,6 +27,9 @@ from typing import Any, Final
 _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
 Answer = tuple[int, dict[str, str], bytes]
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
+_READY_SECONDS: Final = 0.01
+_WORKERS: Final = max(2, os.cpu_count() or 1)
+"""Processes of one function. Not one: a job's chunks are processed beside each other."""
 _RAISED: Final = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:: |$)")
 """The last line of a traceback that begins with a class: ``package.module.Class: message``."""
 
@@ -32,7 +42,9 @@ def mend() -> None:
     s3._fire_s3_event = _knowing_the_version(s3._fire_s3_event)
     eventbridge._dispatch_event = _telling_the_version(eventbridge._dispatch_event)
     s3._get_object = _keeping_to_the_range(s3._get_object)
-    lambda_svc._execute_function_warm = _naming_the_class(lambda_svc._execute_function_warm)
+    lambda_svc._execute_function_warm = _waiting_for_a_worker(_naming_the_class(lambda_svc._execute_function_warm))
+    assert lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > _READY_SECONDS
+    lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = _READY_SECONDS
     iam_actions.extract_resource_arn = _naming_the_map_run(iam_actions.extract_resource_arn)
 
 
@@ -87,6 +99,18 @@ def _naming_the_class(execute: Callable[..., dict[str, Any]]) -> Callable[..., d
             if name is not None:
                 answer = {**answer, "body": {**body, "errorType": name}}
         return answer
+
+    return execute_function_warm
+
+
+def _waiting_for_a_worker(execute: Callable[..., dict[str, Any]], workers: int = _WORKERS) -> Callable[..., Any]:
+    """No function of Sluice calls another one and waits for it, so whoever has a worker gives it back."""
+    places: dict[str, threading.BoundedSemaphore] = {}
+
+    def execute_function_warm(function: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        arn = (function.get("config") or function).get("FunctionArn", "")
+        with places.setdefault(arn, threading.BoundedSemaphore(workers)):
+            return execute(function, *args, **kwargs)
 
     return execute_function_warm
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 
 # deadline: the first example of a test pays for imports; what is slow is measured by the benchmarks, not here.
@@ -30,8 +35,30 @@ os.environ.update(
 )
 
 
+LONGEST_FIRST: Final = ("infrastructure", "e2e", "faults", "adapters", "property", "differential")
+"""Folders by what one of their modules takes: a long one that begins last keeps every other worker waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    tests = Path(__file__).parent
+    folder = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 class NetworkUsed(AssertionError):
     """A test tried to reach another machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_read_once() -> Iterator[None]:
+    """botocore reads a service's model, up to 2 MB of JSON, for each session; each mock and each stage has one."""
+    read = cache(JSONFileLoader().load_file)
+    with mock.patch.object(JSONFileLoader, "load_file", lambda self, path: read(path)):
+        yield
 
 
 @pytest.fixture(autouse=True)

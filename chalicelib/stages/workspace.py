@@ -37,6 +37,9 @@ _PARALLEL_REQUESTS: Final = 16
 
 def parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """``function`` of each item, in order, several at a time."""
+    items = list(items)
+    if len(items) < 2:  # the most frequent job is of one chunk: no thread for it
+        return [function(item) for item in items]
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads:
         return list(threads.map(function, items))
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
@@ -15,7 +14,7 @@ from chalicelib.aws.multipart import PART_SIZE_BYTES
 from chalicelib.aws.objects import S3Objects
 from chalicelib.ports import Jobs, Objects
 from ops.disk import DiskJobs, DiskObjects
-from tests.adapters.support import Faulty, table_definition
+from tests.adapters.support import Faulty, client, empty_table
 
 
 @pytest.fixture
@@ -24,21 +23,26 @@ def aws() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def aws_throughout() -> Iterator[None]:
+    """One AWS for all examples of a module's tests, each of which begins with an empty table (``empty_table``)."""
+    with mock_aws():
+        yield
+
+
 @pytest.fixture
 def s3(aws: None) -> Faulty:
     """S3 with the buckets ``inbox`` (versioned) and ``plain`` (not)."""
-    client = boto3.client("s3")
+    found = client("s3")
     for bucket in ("inbox", "plain"):
-        client.create_bucket(Bucket=bucket)
-    client.put_bucket_versioning(Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
-    return Faulty(client)
+        found.create_bucket(Bucket=bucket)
+    found.put_bucket_versioning(Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
+    return Faulty(found)
 
 
 @pytest.fixture
 def dynamodb(aws: None) -> Faulty:
-    client = boto3.client("dynamodb")
-    client.create_table(TableName="jobs", **table_definition())
-    return Faulty(client)
+    return Faulty(empty_table())
 
 
 @pytest.fixture(params=["s3-versioned", "s3-plain", "disk"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import yaml
 from botocore.exceptions import ClientError, ConnectionClosedError
 
@@ -79,6 +81,24 @@ def _with(fault: Any, real: Callable[[], Any]) -> Any:
     return real() if fault == "retried" else response
 
 
+@cache
+def client(service: str) -> Any:
+    """A client that all tests of this process share: making one takes longer than most of them. moto answers it while a
+    mock is on, whenever it was made.
+    """
+    return boto3.client(service)  # type: ignore[call-overload]
+
+
+def empty_table() -> Any:
+    """A client of DynamoDB, where the table ``jobs`` holds nothing (whatever was there before)."""
+    found = client("dynamodb")
+    if "jobs" in found.list_tables()["TableNames"]:
+        found.delete_table(TableName="jobs")
+    found.create_table(TableName="jobs", **table_definition())
+    return found
+
+
+@cache
 def table_definition() -> dict[str, Any]:
     """The jobs table as infrastructure/foundation.yaml declares it: the tests run on the real keys and indexes."""
 

@@ -11,13 +11,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import boto3
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from moto import mock_aws
 
 from chalicelib import failure, retry, sweeper, triggers
 from chalicelib.aws.jobs import DynamoJobs
@@ -26,8 +25,10 @@ from chalicelib.model import Job, Rows, Status, event_from_source
 from chalicelib.ports import Jobs
 from ops.disk import DiskJobs
 from tests import pipeline
-from tests.adapters.support import table_definition
+from tests.adapters.support import empty_table
 from tests.fakes import MemoryExecutions, MemoryPorts, execution_arn
+
+pytestmark = pytest.mark.usefixtures("aws_throughout")
 
 SETTINGS = pipeline.settings(1 << 20)
 AT = "2026-03-01T13:00:00.000Z"
@@ -249,14 +250,9 @@ class OnDisk(Interleavings):
 class OnDynamoDB(Interleavings):
     """Cut between a method's reading of the item and its writing, too."""
 
-    _table: ClassVar[dict[str, Any]] = table_definition()
-
     def __init__(self) -> None:
         super().__init__()
-        self._mock = mock_aws()
-        self._mock.start()
-        client: Any = boto3.client("dynamodb")
-        client.create_table(TableName="jobs", **self._table)
+        client = empty_table()
         self._jobs = DynamoJobs("jobs", client)
         cut: Any = Cut(client)
         self.ports.jobs = DynamoJobs("jobs", cut)
@@ -264,13 +260,12 @@ class OnDynamoDB(Interleavings):
     def jobs(self) -> Jobs:
         return self._jobs
 
-    def teardown(self) -> None:
-        super().teardown()
-        self._mock.stop()
-
 
 TestOnDisk = OnDisk.TestCase
-TestOnDisk.settings = settings(stateful_step_count=50, max_examples=10 * settings().max_examples)
+# What goes wrong here needs three or four to come in one order: many runs, be they short.
+TestOnDisk.settings = settings(stateful_step_count=50, max_examples=max(150, 3 * settings().max_examples))
+
+
 TestOnDynamoDB = OnDynamoDB.TestCase
 # moto takes some milliseconds for a call, and an example makes hundreds.
 TestOnDynamoDB.settings = settings(stateful_step_count=30, max_examples=max(5, settings().max_examples // 3))

@@ -9,22 +9,23 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from moto import mock_aws
 
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Rows, Status
 from chalicelib.ports import Jobs
 from ops.disk import DiskJobs
-from tests.adapters.support import Faulty, source, table_definition
+from tests.adapters.support import Faulty, empty_table, source
+from tests.examples import share
+
+pytestmark = pytest.mark.usefixtures("aws_throughout")
 
 SOURCE = source()
 AT = "2026-11-24T10:00:00Z"
@@ -170,16 +171,10 @@ class DiskRecord(JobRecord):
 class DynamoRecord(JobRecord):
     """DynamoDB over a bad network."""
 
-    _table: ClassVar[dict[str, Any]] = table_definition()
-
     def __init__(self) -> None:
         super().__init__()
-        self._mock = mock_aws()
-        self._mock.start()
-        client = boto3.client("dynamodb")
-        client.create_table(TableName="jobs", **self._table)
-        self.network = Faulty(client)
-        self.real = client
+        self.real = empty_table()
+        self.network = Faulty(self.real)
         self.jobs = DynamoJobs("jobs", self.network)  # type: ignore[arg-type]
 
     @rule(operation=operations, fault=st.sampled_from(FAULTS), what=st.sampled_from(["get_item", "update_item"]))
@@ -214,11 +209,10 @@ class DynamoRecord(JobRecord):
         with pytest.raises(ClientError, match="ConditionalCheckFailedException"):
             self.real.update_item(**request)
 
-    def teardown(self) -> None:
-        self._mock.stop()
-
 
 TestDiskRecord = DiskRecord.TestCase
 TestDiskRecord.settings = settings(stateful_step_count=15)
+
+
 TestDynamoRecord = DynamoRecord.TestCase
-TestDynamoRecord.settings = settings(stateful_step_count=15)
+TestDynamoRecord.settings = settings(share(1 / 2), stateful_step_count=15)

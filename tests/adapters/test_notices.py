@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ from chalicelib.aws.notices import (
     sns_subject,
 )
 from chalicelib.errors import Terminal, Transient
-from tests.adapters.support import Faulty, client_error
+from tests.adapters.support import Faulty, client, client_error
 
 TEXT = "Données reçues : 3\nrejetées : 1\n"
 DOCUMENT = {"job_id": "orders-1", "status": "SUCCEEDED", "rows": {"read": 3}, "note": "“é”"}
@@ -27,12 +26,12 @@ DOCUMENT = {"job_id": "orders-1", "status": "SUCCEEDED", "rows": {"read": 3}, "n
 
 @pytest.fixture
 def sns(aws: None) -> Faulty:
-    return Faulty(boto3.client("sns"))
+    return Faulty(client("sns"))
 
 
 def test_machines_get_the_document_and_the_attributes(sns: Any) -> None:
     topic = sns.create_topic(Name="notices")["TopicArn"]
-    sqs = boto3.client("sqs")
+    sqs = client("sqs")
     queue = sqs.create_queue(QueueName="machines")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 
 from chalicelib.aws.secrets import CACHED_SECONDS, ApiToken
 from chalicelib.errors import Terminal, Transient
-from tests.adapters.support import Faulty, client_error
+from tests.adapters.support import Faulty, client, client_error
 
 NAME = "/sluice/dev/api-token"
 
 
 @pytest.fixture
 def ssm(aws: None) -> Faulty:
-    return Faulty(boto3.client("ssm"))
+    return Faulty(client("ssm"))
 
 
 def test_a_rotated_token_is_seen_within_a_minute(ssm: Any) -> None:

@@ -23,8 +23,14 @@ from tests.infrastructure.documents import ROOT
 
 pytestmark = pytest.mark.e2e
 
-EARLIER = os.environ.get("SLUICE_UPGRADE_FROM", "HEAD^")
-"""The commit that deploys first."""
+MOST_COMMITS = 20
+"""How many earlier commits are looked at for one that is whole."""
+IMPORT_ALL = """
+import importlib, pkgutil, app, deploy, chalicelib, ops
+for package in (chalicelib, ops):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+"""
 CONTRACT = {
     "name": "trades",
     "schema": {"fields": [{"name": "a", "type": "integer"}, {"name": "b", "type": "integer"}]},
@@ -37,18 +43,50 @@ def ignore(_: str) -> None:
 
 
 def earlier_code(folder: Path) -> Path:
-    """The tree of the commit before this one; of this one in a checkout without history; and a copy of this very tree
-    where there is no checkout. Each is another folder than the one that then goes on, as another machine's would be.
+    """The tree of the newest commit before this one that is whole: all of its modules can be imported.
+
+    A commit that forgot a file could never be deployed, so nobody's stage comes from it, and that it cannot be deployed
+    here says nothing of the present code. Without an earlier commit (a shallow checkout, a folder that is none) it is
+    this very tree. Each is another folder than the one that then goes on, as another machine's would be.
     """
-    for commit in (EARLIER, "HEAD"):
-        done = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
-        if done.returncode == 0:
-            with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-                archive.extractall(folder, filter="data")
-            return folder
+    commits = earlier_commits()
+    for commit in commits:
+        tree = folder / commit
+        unpack(commit, tree)
+        if is_whole(tree):
+            return tree
+    assert not commits, "none of the earlier commits is whole"
+    return copied(folder)
+
+
+def earlier_commits() -> list[str]:
+    """Those that this one came out of, newest first; of a merge, the line that was merged into."""
+    command = ["git", "rev-list", "--first-parent", "--skip=1", f"--max-count={MOST_COMMITS}", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.split()
+
+
+def unpack(commit: str, folder: Path) -> None:
+    done = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def is_whole(folder: Path) -> bool:
+    command, environment = [sys.executable, "-c", IMPORT_ALL], {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def copied(folder: Path) -> Path:
     ignored = shutil.ignore_patterns(".*cache", "__pycache__", ".venv", ".git", ".sluice", ".build", "out")
-    shutil.copytree(ROOT, folder, ignore=ignored)
-    return folder
+    return Path(shutil.copytree(ROOT, folder / "copied", ignore=ignored))
+
+
+def test_a_tree_that_lacks_a_module_is_not_whole(tmp_path: Path) -> None:
+    tree = copied(tmp_path)
+    (tree / "chalicelib" / "model.py").unlink()
+    assert not is_whole(tree)
 
 
 def deploy(folder: Path, emulator: Emulator, *arguments: str) -> Any:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -94,3 +98,34 @@ def test_a_range_of_a_version_is_kept_to(asked: str, status: int, part: bytes | 
 def test_a_map_run_is_the_resource_that_a_policy_is_asked_about(service: str, found: str, body: bytes, resource: str):
     extract = emulator_server._naming_the_map_run(lambda *_: found)
     assert extract(service, "POST", "/", {}, body, {}, "us-east-1", "000000000000") == resource
+
+
+def test_a_function_has_so_many_workers_and_the_others_have_their_own() -> None:
+    at_work, most = Counter[str](), Counter[str]()
+    counting = threading.Lock()
+
+    def execute(function: dict[str, Any]) -> dict[str, Any]:
+        arn = function["FunctionArn"]
+        with counting:
+            at_work[arn] += 1
+            most[arn] = max(most[arn], at_work[arn])
+        time.sleep(0.02)
+        with counting:
+            at_work[arn] -= 1
+        return {"body": arn}
+
+    invoke = emulator_server._waiting_for_a_worker(execute, workers=2)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda name: invoke({"config": {"FunctionArn": name}, "FunctionArn": name}), "ab" * 6))
+    assert [answer["body"] for answer in answers] == ["a", "b"] * 6
+    assert most == {"a": 2, "b": 2}
+
+
+def test_a_worker_that_failed_is_given_back() -> None:
+    def execute(function: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError
+
+    invoke = emulator_server._waiting_for_a_worker(execute, workers=1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            invoke({"FunctionArn": "a"})
