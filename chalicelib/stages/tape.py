@@ -40,10 +40,10 @@ _HEAD_BYTES: Final = 4 * LOOKAHEAD_BYTES
 class _Parts:
     """Consecutive parts of an object from ``start`` on, the first one being small."""
 
-    def __init__(self, read: Read, size_bytes: int, threads: Executor, start: int, ahead: int) -> None:
-        self._read, self._size_bytes, self._threads, self._ahead = read, size_bytes, threads, ahead
+    def __init__(self, read: Read, threads: Executor, start: int, ahead: int) -> None:
+        self._read, self._threads, self._ahead = read, threads, ahead
         self._asked = start
-        self._next_bytes = min(FIRST_PART_BYTES, size_bytes)
+        self._next_bytes = min(FIRST_PART_BYTES, PART_SIZE_BYTES)
         self._coming: deque[Future[bytes]] = deque()
 
     def next(self, end: int) -> bytes:
@@ -55,13 +55,13 @@ class _Parts:
 
     def one_by_one(self, start: int) -> _Parts:
         """Parts of the same object from elsewhere on, each only read when it is wanted."""
-        return _Parts(self._read, self._size_bytes, self._threads, start, 0)
+        return _Parts(self._read, self._threads, start, 0)
 
     def _ask(self, parts: int, end: int) -> None:
         while len(self._coming) < parts and self._asked < end:
             start, self._asked = self._asked, min(self._asked + self._next_bytes, end)
             self._coming.append(self._threads.submit(self._read, start, self._asked))
-            self._next_bytes = self._size_bytes
+            self._next_bytes = PART_SIZE_BYTES
 
 
 class ObjectTape:
@@ -71,7 +71,7 @@ class ObjectTape:
     ``Objects.read_range``, when the bytes that could not be read are asked for.
     """
 
-    def __init__(self, objects: Objects, plan: Plan, task: Task, *, part_size_bytes: int = PART_SIZE_BYTES) -> None:
+    def __init__(self, objects: Objects, plan: Plan, task: Task) -> None:
         read: Read = partial(objects.read_range, plan.text.source)
         self._size_bytes = plan.text.source.size_bytes
         self._step = READ_ON_BYTES
@@ -79,7 +79,7 @@ class ObjectTape:
         self._start = self.base = chunk.first_byte(task, plan)
         self._head = self.data = b""
         self._threads = ThreadPoolExecutor(PARTS_AHEAD, "read-ahead")
-        self._parts = _Parts(read, part_size_bytes, self._threads, self._start, PARTS_AHEAD)
+        self._parts = _Parts(read, self._threads, self._start, PARTS_AHEAD)
 
     def __enter__(self) -> Self:
         return self
