@@ -24,7 +24,8 @@ from chalicelib.engine.parquet import Part
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.chunk import Origin, Records
 from chalicelib.engine.records.parse import Parsed, parse
-from chalicelib.engine.records.split import Block, Offsets, Tape
+from chalicelib.engine.records.split import Block, Offsets
+from chalicelib.engine.records.tape import Tape
 from chalicelib.engine.rejects.render import Rejected, Renderer
 from chalicelib.engine.transform import Transform
 from chalicelib.engine.types.infer import Surveys

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import chunk
-from chalicelib.engine.records.split import LOOKAHEAD_BYTES
+from chalicelib.engine.records.tape import LOOKAHEAD_BYTES
 from chalicelib.ports import Objects
 from chalicelib.settings import KIB, MIB, RECORD_LIMIT_BYTES
 
@@ -65,7 +65,8 @@ class _Parts:
 
 
 class ObjectTape:
-    """Satisfies ``split.Tape``: the bytes of a task's chunk, from where it needs them, and on as its last record does.
+    """Satisfies ``engine.records.tape.Tape``: the bytes of a task's chunk, from where it needs them, and on as its
+    last record does.
 
     To be used in a ``with`` block, at whose end no request is under way any more. Errors: those of
     ``Objects.read_range``, when the bytes that could not be read are asked for.

@@ -10,7 +10,8 @@ import numpy as np
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import speculate
-from chalicelib.engine.records.split import Block, Offsets, Tape, blocks
+from chalicelib.engine.records.split import Block, Offsets, blocks
+from chalicelib.engine.records.tape import Tape
 from chalicelib.engine.text.encodings import Offsets as Decoded
 from chalicelib.model import JSON
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chalicelib.engine.records.automaton import CR, LF, SPACE, TERMINATOR, Grammar, NeedMore, Shape, State, scan_rest
-from chalicelib.engine.records.split import LOOKAHEAD_BYTES, Offsets, Tape, blocks
+from chalicelib.engine.records.split import Offsets, blocks
+from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 
 _CONVERGENCE_BLOCK_BYTES = 64 * 1024
 _QUOTES_ASKED = 64
