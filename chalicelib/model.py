@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 JSON = dict[str, Any]
 
@@ -211,6 +211,20 @@ class Job:
         known["reasons"] = tuple(Reason(**reason) for reason in known.get("reasons") or ())
         known["error"] = Failure(**known["error"]) if known.get("error") else None
         return cls(**known)
+
+
+class Facts(TypedDict, total=False):
+    """Fields of a job that become known on its way; None leaves one as it is."""
+
+    rows: Rows | None
+    chunks: Chunks | None
+    contract: str | None
+    encoding: str | None
+    compression: str | None
+    reasons: tuple[Reason, ...] | None
+    reasons_omitted: int | None
+    outputs: dict[str, str] | None
+    finished_at: str | None
 
 
 def execution_name(job_id: str, attempt: int) -> str:

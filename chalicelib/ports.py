@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
-from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
+from chalicelib.model import Facts, Failure, Job, Source, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +95,11 @@ class Jobs(Protocol):
         is no such job, where it is not FAILED, or where ``attempt`` is not the one that follows.
         """
 
-    def advance(
-        self,
-        job_id: str,
-        execution: str,
-        status: Status,
-        *,
-        rows: Rows | None = None,
-        chunks: Chunks | None = None,
-        contract: str | None = None,
-        encoding: str | None = None,
-        compression: str | None = None,
-        reasons: tuple[Reason, ...] | None = None,
-        reasons_omitted: int | None = None,
-        outputs: dict[str, str] | None = None,
-        finished_at: str | None = None,
-    ) -> Job:
-        """Move forward (or stay), and set what is given. Errors: ``Terminal("stale-execution")`` where the job belongs
-        to another execution, is past ``status``, or is final in another status.
+    def advance(self, job_id: str, execution: str, status: Status, **facts: Unpack[Facts]) -> Job:
+        """Move forward (or stay), and set the facts that are given.
+
+        Errors: ``Terminal("stale-execution")`` where the job belongs to another execution, is past ``status``, or is
+        final in another status.
         """
 
     def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:

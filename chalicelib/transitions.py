@@ -1,21 +1,22 @@
 """How a job record may move: the rules of ``ports.Jobs`` as pure functions, from the record as it stands to the record
 as it should be.
 
-Both adapters (DynamoDB and disk) apply these functions under compare-and-swap: read the record, ask here, write only if
-the record is still the one that was read, else start again. So the rules exist once; a stale writer finds the newer
-record and is judged by it; and a writer whose reply was lost finds its own record, for which each function returns that
-same record, which needs no further write.
+Both adapters (DynamoDB and disk) are ``Writer`` s: they apply these functions under compare-and-swap, that is, read
+the record, ask here, write only if the record is still the one that was read, else start again. So the rules exist
+once; a stale writer finds the newer record and is judged by it; and a writer whose reply was lost finds its own
+record, for which each function returns that same record, which needs no further write.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from chalicelib.errors import Terminal
-from chalicelib.model import Failure, Job, Source, Status
+from chalicelib.model import Facts, Failure, Job, Source, Status
 
 MESSAGE_LIMIT_CHARS: Final = 32_768
 """Longest error message that a record keeps. A DynamoDB item holds 400 KB, and a page of jobs should hold many:
@@ -27,9 +28,37 @@ JOB_ID: Final = re.compile(r"[a-z0-9-]{1,80}")
 _CUT: Final = " … (shortened)"
 
 
-def given(**values: Any) -> dict[str, Any]:
-    """The keyword arguments that were given, for ``advanced``: None means "leave as it is"."""
-    return {name: value for name, value in values.items() if value is not None}
+Step = Callable[[Job | None], Job | None]
+"""From the record as it stands (None: there is none) to the record as it should be; None: it may not be written."""
+
+
+class Writer(ABC):
+    """What ``ports.Jobs`` writes, for an adapter that can compare and swap."""
+
+    @abstractmethod
+    def _apply(self, job_id: str, step: Step) -> Job | None:
+        """What the step made of the record, once that is written; the step may be asked several times."""
+
+    def register(self, source: Source, received_at: str) -> Job:
+        return self._must(source.job_id, lambda current: registered(current, source, received_at))
+
+    def claim(self, source: Source, execution: str, at: str) -> Job | None:
+        return self._apply(source.job_id, lambda current: claimed(current, source, execution, at))
+
+    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
+        return self._apply(job_id, lambda current: retried(current, attempt, execution, at))
+
+    def advance(self, job_id: str, execution: str, status: Status, **facts: Unpack[Facts]) -> Job:
+        given = {name: value for name, value in facts.items() if value is not None}
+        return self._must(job_id, lambda current: advanced(current, job_id, execution, status, given))
+
+    def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
+        return self._apply(job_id, lambda current: failed(current, execution, error, at))
+
+    def _must(self, job_id: str, step: Callable[[Job | None], Job]) -> Job:
+        job = self._apply(job_id, step)
+        assert job is not None
+        return job
 
 
 def registered(current: Job | None, source: Source, received_at: str) -> Job:

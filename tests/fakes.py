@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib import paging, transitions
 from chalicelib.errors import Terminal, Transient
-from chalicelib.model import Failure, Job, Source, Status, execution_name
+from chalicelib.model import Job, Source, Status, execution_name
 from chalicelib.ports import MapProgress, Page, Stored
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -81,7 +81,7 @@ class MemoryObjects:
                 yield Stored(bucket, key, newest.size_bytes, newest.etag, last_modified=newest.last_modified)
 
 
-class MemoryJobs:
+class MemoryJobs(transitions.Writer):
     def __init__(self) -> None:
         self.records: dict[str, Job] = {}
         self.broken: set[str] = set()
@@ -91,24 +91,9 @@ class MemoryJobs:
         self.records[job.job_id] = job
         return job
 
-    def _put(self, job: Job | None) -> Job | None:
-        return self.add(job) if job is not None else None
-
-    def register(self, source: Source, received_at: str) -> Job:
-        return self.add(transitions.registered(self.records.get(source.job_id), source, received_at))
-
-    def claim(self, source: Source, execution: str, at: str) -> Job | None:
-        return self._put(transitions.claimed(self.records.get(source.job_id), source, execution, at))
-
-    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
-        return self._put(transitions.retried(self.records.get(job_id), attempt, execution, at))
-
-    def advance(self, job_id: str, execution: str, status: Status, **changes: Any) -> Job:
-        given = transitions.given(**changes)
-        return self.add(transitions.advanced(self.records.get(job_id), job_id, execution, status, given))
-
-    def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
-        return self._put(transitions.failed(self.records.get(job_id), execution, error, at))
+    def _apply(self, job_id: str, step: transitions.Step) -> Job | None:
+        job = step(self.records.get(job_id))
+        return job if job is None else self.add(job)
 
     def get(self, job_id: str) -> Job | None:
         if job_id in self.broken:

@@ -10,7 +10,7 @@ after a lost reply changes a newer state, and attributes that a later release ad
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from functools import cached_property
@@ -21,7 +21,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from chalicelib import paging, transitions
 from chalicelib.aws.clients import aws_errors, client
 from chalicelib.errors import Transient
-from chalicelib.model import JSON, Chunks, Failure, Job, Reason, Rows, Source, Status
+from chalicelib.model import JSON, Job, Status
 from chalicelib.ports import Page
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 
-class DynamoJobs:
+class DynamoJobs(transitions.Writer):
     """Job records in one table (see infrastructure/foundation.yaml for its keys and indexes)."""
 
     def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
@@ -49,51 +49,6 @@ class DynamoJobs:
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:
         return self._given or client("dynamodb")
-
-    def register(self, source: Source, received_at: str) -> Job:
-        job = self._apply(source.job_id, lambda current: transitions.registered(current, source, received_at))
-        assert job is not None
-        return job
-
-    def claim(self, source: Source, execution: str, at: str) -> Job | None:
-        return self._apply(source.job_id, lambda current: transitions.claimed(current, source, execution, at))
-
-    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
-        return self._apply(job_id, lambda current: transitions.retried(current, attempt, execution, at))
-
-    def advance(
-        self,
-        job_id: str,
-        execution: str,
-        status: Status,
-        *,
-        rows: Rows | None = None,
-        chunks: Chunks | None = None,
-        contract: str | None = None,
-        encoding: str | None = None,
-        compression: str | None = None,
-        reasons: tuple[Reason, ...] | None = None,
-        reasons_omitted: int | None = None,
-        outputs: dict[str, str] | None = None,
-        finished_at: str | None = None,
-    ) -> Job:
-        changes = transitions.given(
-            rows=rows,
-            chunks=chunks,
-            contract=contract,
-            encoding=encoding,
-            compression=compression,
-            reasons=reasons,
-            reasons_omitted=reasons_omitted,
-            outputs=outputs,
-            finished_at=finished_at,
-        )
-        job = self._apply(job_id, lambda current: transitions.advanced(current, job_id, execution, status, changes))
-        assert job is not None
-        return job
-
-    def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
-        return self._apply(job_id, lambda current: transitions.failed(current, execution, error, at))
 
     def get(self, job_id: str) -> Job | None:
         return self._load(job_id)[0] if transitions.JOB_ID.fullmatch(job_id) else None
@@ -144,7 +99,7 @@ class DynamoJobs:
         with aws_errors("dynamodb:Query"):
             return self._dynamodb.query(TableName=self._table, **request)
 
-    def _apply(self, job_id: str, step: Callable[[Job | None], Job | None]) -> Job | None:
+    def _apply(self, job_id: str, step: transitions.Step) -> Job | None:
         for _ in range(_ATTEMPTS):
             current, revision = self._load(job_id)
             job = step(current)

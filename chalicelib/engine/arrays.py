@@ -57,9 +57,7 @@ def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: str) -> tupl
     rest, bad_rest = slow(cast("pa.StringArray", texts.filter(booleans(odd))))
     bad = np.empty(len(texts), np.bool_)
     bad[~odd], bad[odd] = bad_usual, bad_rest
-    order = np.empty(len(texts), np.int64)
-    order[~odd], order[odd] = np.arange(len(usual)), np.arange(len(usual), len(texts))
-    return pa.concat_arrays([usual, rest]).take(from_values(order, pa.int64())), bad
+    return pa.concat_arrays([usual, rest]).take(in_order([np.flatnonzero(~odd), np.flatnonzero(odd)])), bad
 
 
 def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:
@@ -219,6 +217,19 @@ def spans(data: NDArray[np.uint8], edges: NDArray[np.int32]) -> pa.BinaryArray:
     return pa.BinaryArray.from_buffers(pa.binary(), len(edges) - 1, [None, _buffer(edges), _buffer(data)])
 
 
+def laid_out(data: bytes, starts: NDArray[np.int64], kept: Mask | None) -> pa.Buffer:
+    """The bytes of those pieces of ``data`` that are ``kept`` (None: of all, and then without a copy), one after the
+    other; ``starts``: where each starts, and at last where they end.
+    """
+    first, last = int(starts[0]), int(starts[-1])
+    whole = pa.py_buffer(data).slice(first, last - first)
+    if kept is None:
+        return whole
+    pieces = spans(_view(whole, np.uint8), (starts - first).astype(np.int32))
+    edges, taken = offsets(chosen := pieces.filter(booleans(kept))), chosen.buffers()[2]
+    return pa.py_buffer(b"") if taken is None else taken.slice(int(edges[0]), int(edges[-1] - edges[0]))
+
+
 def with_only(texts: pa.StringArray, kept: Mask) -> pa.StringArray:
     """The same texts, null wherever ``kept`` is False: a new bitmap over the old bytes."""
     if len(texts) == 0:
@@ -240,6 +251,11 @@ def from_values(values: NDArray[Any], arrow_type: pa.DataType, kept: Mask | None
     """A fixed-width array over a numpy array's memory, null wherever ``kept`` is False."""
     validity = None if kept is None or kept.all() else bitmap(kept)
     return pa.Array.from_buffers(arrow_type, len(values), [validity, _buffer(np.ascontiguousarray(values))])
+
+
+def in_order(keys: Sequence[NDArray[np.int64]]) -> ArrowArray:
+    """What ``take`` wants to bring arrays that were laid end to end into the order of their entries' keys."""
+    return from_values(np.argsort(np.concatenate(keys), kind="stable"), pa.int64())
 
 
 def retyped(array: ArrowArray, arrow_type: pa.DataType) -> ArrowArray:

@@ -95,10 +95,13 @@ def joined(column: ArrowArray, more: ArrowArray) -> ArrowArray:
     """A column of texts, coded or not, and more texts (nulls among them) after its own."""
     if not is_coded(column):
         return pa.concat_arrays([column, more])
-    known = len(column.dictionary)
-    codes = np.concatenate((codes_of(column), np.arange(known, known + len(more), dtype=np.int32)))
-    present = np.append(arrays.valid(column), np.ones(len(more), np.bool_)) if column.null_count else None
-    return coded(codes, pa.concat_arrays([column.dictionary, more]), present)
+    late, known = more.dictionary_encode(), len(column.dictionary)
+    codes = np.concatenate((codes_of(column), codes_of(late) + np.int32(known)))
+    present = None
+    if column.null_count or late.null_count:
+        present = np.concatenate((arrays.valid(column), arrays.valid(late)))
+        codes[~present] = 0  # it may be a code that no value has
+    return coded(codes, pa.concat_arrays([column.dictionary, late.dictionary]), present)
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:

@@ -114,8 +114,7 @@ def _survey(plan: Plan, records: Records) -> Result:
     for block in records:
         parsed = _parsed(block, records.origin(block), plan)
         surveys.add(parsed.columns)
-        rejected = len(parsed.notes)
-        rows += Rows(block.count, len(parsed.records) - rejected, rejected, parsed.blank)
+        rows += Rows(block.count, len(parsed.records) - parsed.rejected, parsed.rejected, parsed.blank)
     return Result(records.report() | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
@@ -135,8 +134,8 @@ class _Held:
     origin: Origin
     records: Offsets
     """Position in the block of each row."""
-    apart: Offsets
-    """The rows that were read one by one."""
+    cells: Offsets
+    """See ``Parsed.cells``."""
     blank: int
     checked: Checked
     records_before: int
@@ -226,7 +225,7 @@ class _Process:
             parsed.columns = codes.settle(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
-            yield _Held(block, origin, parsed.records, parsed.apart, parsed.blank, checked, before, lines)
+            yield _Held(block, origin, parsed.records, parsed.cells, parsed.blank, checked, before, lines)
 
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
@@ -277,7 +276,7 @@ class _Process:
             byte_offsets=held.origin.of_all(starts[at]),
             starts=starts[at],
             ends=starts[at + 1],
-            apart=np.isin(rows, held.apart),
+            cells=held.cells[rows],
         )
         self._rejects.reasons.count(held.checked.findings, held.numbers, lines)
         self._rejects.add(held.block.data, rejected, held.checked.findings)

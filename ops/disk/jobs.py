@@ -3,66 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from chalicelib import paging, transitions
 from chalicelib.errors import Terminal
-from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
+from chalicelib.model import Job, Status
 from chalicelib.ports import Page
 from ops.disk.files import disk_errors, fill, locked, temporary
 
 
-class DiskJobs:
+class DiskJobs(transitions.Writer):
     """Job records under ``root``, which is made at the first write."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).absolute()
-
-    def register(self, source: Source, received_at: str) -> Job:
-        job = self._apply(source.job_id, lambda current: transitions.registered(current, source, received_at))
-        assert job is not None
-        return job
-
-    def claim(self, source: Source, execution: str, at: str) -> Job | None:
-        return self._apply(source.job_id, lambda current: transitions.claimed(current, source, execution, at))
-
-    def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
-        return self._apply(job_id, lambda current: transitions.retried(current, attempt, execution, at))
-
-    def advance(
-        self,
-        job_id: str,
-        execution: str,
-        status: Status,
-        *,
-        rows: Rows | None = None,
-        chunks: Chunks | None = None,
-        contract: str | None = None,
-        encoding: str | None = None,
-        compression: str | None = None,
-        reasons: tuple[Reason, ...] | None = None,
-        reasons_omitted: int | None = None,
-        outputs: dict[str, str] | None = None,
-        finished_at: str | None = None,
-    ) -> Job:
-        changes = transitions.given(
-            rows=rows,
-            chunks=chunks,
-            contract=contract,
-            encoding=encoding,
-            compression=compression,
-            reasons=reasons,
-            reasons_omitted=reasons_omitted,
-            outputs=outputs,
-            finished_at=finished_at,
-        )
-        job = self._apply(job_id, lambda current: transitions.advanced(current, job_id, execution, status, changes))
-        assert job is not None
-        return job
-
-    def fail(self, job_id: str, execution: str | None, error: Failure, at: str) -> Job | None:
-        return self._apply(job_id, lambda current: transitions.failed(current, execution, error, at))
 
     def get(self, job_id: str) -> Job | None:
         return self._read(self._path(job_id)) if transitions.JOB_ID.fullmatch(job_id) else None
@@ -83,7 +38,7 @@ class DiskJobs:
         open_jobs = (job for job in self._all() if not job.status.is_final and job.received_at < received_before)
         yield from sorted(open_jobs, key=paging.age)
 
-    def _apply(self, job_id: str, step: Callable[[Job | None], Job | None]) -> Job | None:
+    def _apply(self, job_id: str, step: transitions.Step) -> Job | None:
         path = self._path(job_id)
         with locked(self.root):
             current = self._read(path)

@@ -19,8 +19,11 @@ from chalicelib.engine import arrays, types
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.contract.binding import bind
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.contract.fields import TYPES
+from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.parse import Parsed
+from chalicelib.engine.records.ragged import Ragged
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
@@ -138,7 +141,10 @@ def alone(text: str) -> Findings:
     """What is wrong with a text as the only one of each field."""
     texts = [arrays.strings([text]) for _ in FIELDS]
     found: Findings = {}
-    for each in CHECKER.check(Parsed(texts, np.zeros(1, np.int64), 0)).findings.checks:
+    none = np.zeros(0, np.int64)
+    layout = Layout(tuple(FIELDS), Dialect(), "utf-8", 1 << 20)
+    parsed = Parsed(texts, np.zeros(1, np.int64), 0, none, Ragged.of({}, none, layout))
+    for each in CHECKER.check(parsed).findings.checks:
         found.setdefault(each.field, set()).add(each.code)
     return found
 

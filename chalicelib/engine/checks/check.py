@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import ArrowArray, Mask
-from chalicelib.engine.checks.findings import Findings, Found, notes_on, shown_column
+from chalicelib.engine.checks.findings import Findings, Found, notes_on, same_note, shown_column
 from chalicelib.engine.checks.references import KeySet, Reference
 from chalicelib.engine.contract import Contract, durations
 from chalicelib.engine.contract.binding import Binding
@@ -73,9 +73,8 @@ class Checker:
     def check(self, parsed: Parsed) -> Checked:
         rows = len(parsed.records)
         findings = Findings(parsed.notes)
-        exempt: dict[int, list[int]] = {}
-        for row, column in parsed.exempt:
-            exempt.setdefault(column, []).append(row)
+        for note, of_rows in parsed.ragged.notes():
+            findings.add(Found(note.code, note.field, of_rows, same_note(note.note, len(of_rows))))
         values: list[pa.Array] = []
         for position, checker in enumerate(self._fields):
             if position not in self._columns:
@@ -84,8 +83,11 @@ class Checker:
             column = self._columns[position]
             typed, every = checker.check(parsed.columns[column])
             values.append(typed)
+            if every and parsed.rejected:
+                unchecked = parsed.accounted_for(column)
+                every = [found.without(unchecked) for found in every]
             for found in every:
-                findings.add(found.without(exempt[column]) if column in exempt else found)
+                findings.add(found)
         for found in self._foreign(values, parsed):
             findings.add(found)
         return Checked(pa.Table.from_arrays(values, names=self.schema.names), findings)

@@ -66,8 +66,8 @@ class Found:
     firsts: Firsts | None = None
     """Not None: each note has a ``GAP`` for the number of such a record."""
 
-    def without(self, rows: Sequence[int]) -> Found:
-        kept = ~np.isin(self.rows, rows)
+    def without(self, rows: Offsets) -> Found:
+        kept = np.isin(self.rows, rows, invert=True)
         return Found(self.code, self.field, self.rows[kept], self.notes.filter(arrays.booleans(kept)))
 
 
@@ -76,7 +76,7 @@ class Findings:
     """All findings of a block. Those of a row are told in this order: first the ones on its structure."""
 
     structure: Mapping[int, Sequence[Note]]
-    """Row → what is wrong with its structure."""
+    """Row → what is wrong with its structure, of those that were read one by one."""
     checks: list[Found] = field(default_factory=list)
 
     def add(self, found: Found) -> None:

@@ -73,14 +73,12 @@ class Lenient:
         found = cells(text, layout.dialect)
         for column, text in zip(range(layout.width), found, strict=False):
             self._cell(column, text)
-        for column in range(len(found), layout.width):
-            self._note("missing-cell", layout.labels[column], field=layout.labels[column], position=column + 1)
-            self.unread.add(column)
-        for position in range(layout.width, len(found)):
-            self._note("extra-cell", "", position=position + 1)
+        for position in range(min(len(found), layout.width), max(len(found), layout.width)):
+            self.notes.append(miscounted(layout, position))
+        self.unread |= set(range(len(found), layout.width))
 
     def _note(self, code: str, label: str, **values: object) -> None:
-        self.notes.append(Note(code, label, errors.FINDINGS[code].format(**values)))
+        self.notes.append(_note_of(code, label, **values))
 
     def _cell(self, column: int, text: str) -> None:
         if "\0" in text:
@@ -92,6 +90,17 @@ class Lenient:
             self.unread.add(column)
         else:
             self.texts[column] = text
+
+
+def miscounted(layout: Layout, position: int) -> Note:
+    """On a record that lacks the cell in this position (from 0), or has one there though the layout has none."""
+    if position >= layout.width:
+        return _note_of("extra-cell", "", position=position + 1)
+    return _note_of("missing-cell", layout.labels[position], field=layout.labels[position], position=position + 1)
+
+
+def _note_of(code: str, label: str, **values: object) -> Note:
+    return Note(code, label, errors.FINDINGS[code].format(**values))
 
 
 def _bad_byte_offsets(text: str) -> Iterator[int]:

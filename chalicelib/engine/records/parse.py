@@ -1,26 +1,28 @@
 """From a block's records to columns of text.
 
-Well-formed records go to Arrow's CSV reader as one buffer; the few that are not (bytes that are not UTF-8, NULs,
-text after a closing quote, an unclosed quote, too many or too few cells, a leading byte order mark, which it would
-drop) are read one by one (``lenient``). Both read a cell alike.
+Well-formed records go to Arrow's CSV reader as one buffer (``arrowcsv``), and once more those with too many or too few
+cells (``ragged``); the few that are not (bytes that are not UTF-8, NULs, text after a closing quote, an unclosed quote,
+a leading byte order mark, which it would drop) are read one by one (``lenient``). All read a cell alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
+from numpy.typing import NDArray
 
 from chalicelib import errors
 from chalicelib.engine import arrays, coding
-from chalicelib.engine.arrays import ArrowArray
+from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.records import ragged
+from chalicelib.engine.records.arrowcsv import read_texts
 from chalicelib.engine.records.automaton import CR, LF, Shape
 from chalicelib.engine.records.lenient import Layout, Lenient, Note, Origin, record_bytes
+from chalicelib.engine.records.ragged import Ragged
 from chalicelib.engine.records.split import Block, Offsets
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -36,12 +38,30 @@ class Parsed:
     """Position in the block of each row, ascending."""
     blank: int
     """Number of blank records, which have no row."""
-    apart: Offsets = field(default_factory=lambda: np.zeros(0, np.int64))
+    apart: Offsets
     """The rows that were read one by one, ascending."""
+    ragged: Ragged
+    """The rows with another number of cells than the layout, so far as they were read together."""
     notes: dict[int, list[Note]] = field(default_factory=dict)
-    """Row → what is wrong with its structure."""
-    exempt: set[tuple[int, int]] = field(default_factory=set)
-    """(row, column) of the cells that a note accounts for: they are not checked any further."""
+    """Row → what is wrong with its structure, of those that were read one by one."""
+    unread: dict[int, list[int]] = field(default_factory=dict)
+    """Column → rows whose cell there one of these notes accounts for."""
+
+    @property
+    def cells(self) -> Offsets:
+        """How many cells each row has in the file; 0 for one that was read by itself."""
+        cells = np.full(len(self.records), self.ragged.layout.width)
+        cells[self.ragged.rows], cells[self.apart] = self.ragged.cells, 0
+        return cells
+
+    @property
+    def rejected(self) -> int:
+        """Number of the rows whose structure is wrong."""
+        return len(self.notes) + len(self.ragged.rows)
+
+    def accounted_for(self, column: int) -> Offsets:
+        """The rows whose cell in this column is not checked: what is wrong with the structure says what is with it."""
+        return np.concatenate((np.array(self.unread.get(column, []), np.int64), self.ragged.lacking(column)))
 
 
 def parse(
@@ -49,58 +69,91 @@ def parse(
 ) -> Parsed:  # fmt: skip
     """The rows of ``block``, whose offsets point into ``data``; ``coded``: the columns to read as codes."""
     starts = block.starts
-    sizes = np.diff(starts)
     first_bytes = np.frombuffer(data, np.uint8)[starts[:-1]]
     blank = (first_bytes == LF) | (first_bytes == CR)
     blank[[at for at, shape in block.odd.items() if shape is Shape.COMMENT]] = True
-    apart = set(block.odd) | set(np.flatnonzero(sizes > layout.limit).tolist())
-    apart |= _not_utf8(data, starts)
-    apart |= set(np.flatnonzero(first_bytes == _BOM[0]).tolist())
-    if data.find(0, int(starts[0]), int(starts[-1])) >= 0:
-        apart |= _holding(data, starts, "\0")
-    if layout.dialect.skip_initial_space and layout.dialect.quote_char:
-        apart |= _holding(data, starts, layout.dialect.quote_char)  # Arrow sees no quote behind a space
-    if apart:
-        apart -= set(np.flatnonzero(blank).tolist())
-    kept = ~blank
-    if apart:
-        kept[list(apart)] = False
-    records = np.flatnonzero(kept)
-    left_out = apart | set(np.flatnonzero(blank).tolist()) if layout.dialect.comment_char else apart
-    columns, ragged = read_texts(_joined(data, starts, sorted(left_out)), layout, coded)
-    if len(ragged):
-        apart |= set(records[ragged].tolist())
-        records = np.delete(records, ragged)
+    apart = _set_apart(data, block, first_bytes, layout) & ~blank
+    left_out = apart | blank if layout.dialect.comment_char else apart
+    buffer = arrays.laid_out(data, starts, None if not left_out.any() else ~left_out)
+    columns, miscounted = read_texts(buffer, layout.dialect, layout.width, coded)
+    records = np.flatnonzero(~(blank | apart))
+    by_cells = {cells: records[rows] for cells, rows in miscounted.items()}
+    if by_cells:
+        records = np.delete(records, np.concatenate(list(miscounted.values())))
     if len(records) != len(columns[0]):
         at = origin(int(starts[0]))
         raise errors.Terminal(
             "parser-disagrees", f"{len(records)} records were found but {len(columns[0])} rows parsed at byte {at}"
         )
-    parsed = Parsed(columns, records, int(blank.sum()))
-    return _with_apart(parsed, data, origin, block, sorted(apart), layout) if apart else parsed
+    groups = {cells: each for cells, each in by_cells.items() if len(each) >= ragged.MANY}
+    alone = np.flatnonzero(apart)
+    if len(groups) < len(by_cells):
+        alone = np.sort(np.concatenate([alone, *(each for cells, each in by_cells.items() if cells not in groups)]))
+    others = list(ragged.read(data, starts, groups, layout))
+    read = list(_one_by_one(data, origin, block, alone, layout))
+    if read:
+        others.append((alone, [arrays.strings(texts) for texts in zip(*(one.texts for one in read), strict=True)]))
+    if others:
+        records, columns = _merged(records, columns, others)
+    rows = np.searchsorted(records, alone)
+    parsed = Parsed(columns, records, int(blank.sum()), rows, Ragged.of(groups, records, layout))
+    for row, one in zip(rows.tolist(), read, strict=True):
+        if one.notes:
+            parsed.notes[row] = one.notes
+        for column in one.unread:
+            parsed.unread.setdefault(column, []).append(row)
+    return parsed
 
 
-def _holding(data: bytes, starts: Offsets, char: str) -> set[int]:
+def _merged(
+    records: Offsets, columns: Sequence[ArrowArray], others: Sequence[tuple[Offsets, Sequence[ArrowArray]]]
+) -> tuple[Offsets, list[ArrowArray]]:
+    """Columns of some records and of others, in the order of the records."""
+    places = [records, *(more for more, _ in others)]
+    order = arrays.in_order(places)
+    late = [pa.concat_arrays(each) for each in zip(*(texts for _, texts in others), strict=True)]
+    merged = [coding.joined(column, more).take(order) for column, more in zip(columns, late, strict=True)]
+    return np.sort(np.concatenate(places)), merged
+
+
+def _set_apart(data: bytes, block: Block, first_bytes: NDArray[np.uint8], layout: Layout) -> Mask:
+    """The records that Arrow's reader would refuse, or read otherwise."""
+    starts = block.starts
+    apart: Mask = (np.diff(starts) > layout.limit) | (first_bytes == _BOM[0])
+    apart[list(block.odd)] = True
+    apart[_not_utf8(data, starts)] = True
+    if data.find(0, int(starts[0]), int(starts[-1])) >= 0:
+        apart[_holding(data, starts, "\0")] = True
+    if layout.dialect.skip_initial_space and layout.dialect.quote_char:
+        apart[_holding(data, starts, layout.dialect.quote_char)] = True  # Arrow sees no quote behind a space
+    return apart
+
+
+def _holding(data: bytes, starts: Offsets, char: str) -> Offsets:
     """Positions of the records that hold an ASCII character."""
     start, end = int(starts[0]), int(starts[-1])
-    places = np.flatnonzero(np.frombuffer(data, np.uint8, end - start, start) == ord(char)) + start
-    return set(np.unique(np.searchsorted(starts, places, "right") - 1).tolist())
+    return _records_at(starts, np.flatnonzero(np.frombuffer(data, np.uint8, end - start, start) == ord(char)) + start)
 
 
-def _not_utf8(data: bytes, starts: Offsets) -> set[int]:
+def _records_at(starts: Offsets, places: Offsets) -> Offsets:
+    """Positions of the records that these offsets in the data lie in."""
+    return np.unique(np.searchsorted(starts, places, "right") - 1)
+
+
+def _not_utf8(data: bytes, starts: Offsets) -> list[int]:
     """Positions of the records whose bytes are not UTF-8."""
     start, end = int(starts[0]), int(starts[-1])
     window = np.frombuffer(data, np.uint8, end - start, start)
     if window.max(initial=0) < 128:
-        return set()
+        return []
     edges = pa.py_buffer(np.array([start, end], np.int32))
     whole = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, edges, pa.py_buffer(data)])
     try:
         whole.cast(pa.string())
     except pa.ArrowInvalid:
-        suspects = np.unique(np.searchsorted(starts, np.flatnonzero(window >= 128) + start, "right") - 1)
-        return {int(at) for at in suspects if not _is_utf8(data[starts[at] : starts[at + 1]])}
-    return set()
+        suspects = _records_at(starts, np.flatnonzero(window >= 128) + start)
+        return [at for at in suspects.tolist() if not _is_utf8(data[starts[at] : starts[at + 1]])]
+    return []
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -111,96 +164,8 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _joined(data: bytes, starts: Offsets, apart: Sequence[int]) -> pa.Buffer:
-    """The block's bytes without the records set apart; without a copy where there are none."""
-    if not apart:
-        return pa.py_buffer(data).slice(int(starts[0]), int(starts[-1] - starts[0]))
-    pieces, taken = [], int(starts[0])
-    for at in apart:
-        pieces.append(data[taken : starts[at]])
-        taken = int(starts[at + 1])
-    pieces.append(data[taken : starts[-1]])
-    return pa.py_buffer(b"".join(pieces))
-
-
-def read_texts(
-    buffer: pa.Buffer, layout: Layout, coded: Collection[int] = frozenset()
-) -> tuple[list[ArrowArray], list[int]]:
-    """The columns of regular records, and which rows (from 0, blank ones not counted) have another number of cells."""
-    table, ragged = _read(buffer, layout, coded)
-    columns = [column.combine_chunks() for column in table.columns]
-    if layout.dialect.skip_initial_space:
-        columns = [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
-    return columns, ragged
-
-
-def _read(buffer: pa.Buffer, layout: Layout, coded: Collection[int]) -> tuple[pa.Table, list[int]]:
-    """The regular rows, and which rows (from 0, blank ones not counted) have another number of cells."""
-    names = [str(position) for position in range(layout.width)]
-    ragged: list[int] = []
-
-    def skip(row: pacsv.InvalidRow) -> str:
-        ragged.append(row.number - 1)
-        return "skip"
-
-    if _is_blank(buffer):
-        return pa.table({name: pa.nulls(0, pa.string()) for name in names}), ragged
-    table = pacsv.read_csv(
-        buffer,
-        # One block, whole: Arrow's reader loses the LF of a quoted CR LF that straddles a block's edge.
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=buffer.size + 1, column_names=names),
-        parse_options=pacsv.ParseOptions(
-            delimiter=layout.dialect.delimiter,
-            quote_char=layout.dialect.quote_char or False,
-            double_quote=layout.dialect.double_quote,
-            escape_char=layout.dialect.escape_char or False,
-            newlines_in_values=layout.dialect.quote_char is not None,
-            ignore_empty_lines=True,
-            invalid_row_handler=skip,
-        ),
-        convert_options=pacsv.ConvertOptions(
-            column_types={
-                name: coding.CODED_TEXT if place in coded else pa.string() for place, name in enumerate(names)
-            },
-            strings_can_be_null=False,
-            check_utf8=False,
-        ),
-    )
-    return table, ragged
-
-
-def _is_blank(buffer: pa.Buffer) -> bool:
-    text = memoryview(buffer)
-    return not bytes(text[:64]).strip(b"\r\n") and not bytes(text).strip(b"\r\n")
-
-
-def _with_apart(
-    parsed: Parsed, data: bytes, origin: Origin, block: Block, apart: Sequence[int], layout: Layout
-) -> Parsed:
-    """Merge the records that were set apart, read one by one, into the rows."""
-    texts: list[list[str | None]] = []
-    notes: list[list[Note]] = []
-    unread: list[set[int]] = []
-    for at in apart:
+def _one_by_one(data: bytes, origin: Origin, block: Block, alone: Offsets, layout: Layout) -> Iterator[Lenient]:
+    for at in alone.tolist():
         start, end = int(block.starts[at]), int(block.starts[at + 1])
-        shape = block.odd.get(at, Shape.REGULAR)
         raw = record_bytes(data, start, end, layout.dialect)
-        row = Lenient(raw, start, origin, end - start, shape, layout)
-        texts.append(row.texts)
-        notes.append(row.notes)
-        unread.append(row.unread)
-    slow = [arrays.strings(column) for column in zip(*texts, strict=True)]
-    records = np.concatenate((parsed.records, np.array(apart, np.int64)))
-    order = np.argsort(records, kind="stable")
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    take = arrays.from_values(order, pa.int64())
-    merged = [coding.joined(fast, late).take(take) for fast, late in zip(parsed.columns, slow, strict=True)]
-    regular = len(parsed.records)
-    result = Parsed(merged, records[order], parsed.blank, place[regular:])
-    for number, found in enumerate(notes):
-        row_at = int(place[regular + number])
-        if found:
-            result.notes[row_at] = found
-        result.exempt |= {(row_at, column) for column in unread[number]}
-    return result
+        yield Lenient(raw, start, origin, end - start, block.odd.get(at, Shape.REGULAR), layout)

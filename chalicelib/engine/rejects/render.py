@@ -15,8 +15,9 @@ from chalicelib.engine.checks.findings import GAP, Findings, Reasons
 from chalicelib.engine.checks.formulas import is_rejects, own_labels
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.plan import Plan
+from chalicelib.engine.records import ragged
+from chalicelib.engine.records.arrowcsv import read_texts
 from chalicelib.engine.records.lenient import record_bytes
-from chalicelib.engine.records.parse import read_texts
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.rejects import single
 from chalicelib.engine.rejects.drafts import Draft
@@ -48,8 +49,8 @@ class Rejected:
     starts: Offsets
     """Offset in the tape."""
     ends: Offsets
-    apart: Mask
-    """Those that were read one by one."""
+    cells: Offsets
+    """How many it has; 0 for those that were read one by one."""
 
     def __getitem__(self, part: slice) -> Rejected:
         return Rejected(*(getattr(self, name)[part] for name in self.__slots__))
@@ -88,23 +89,30 @@ class Renderer:
 
     def _csv_tails(self, raw: _Raw, part: Rejected, data: bytes) -> pa.BinaryArray:
         dialect = self._layout.dialect
-        odd = part.apart if not self._is_rejects and dialect.escape_char is None else np.ones_like(part.apart)
+        alone = part.cells == 0
+        if self._is_rejects or dialect.escape_char is not None:
+            alone[:] = True
+        tails: list[tuple[Offsets, pa.BinaryArray]] = []
+        for cells in np.unique(part.cells[~alone]).tolist():
+            of_these = part.cells == cells
+            if cells != self._layout.width and np.count_nonzero(of_these) < ragged.MANY:
+                alone |= of_these
+                continue
+            columns, _ = read_texts(raw.whole(of_these), dialect, cells)
+            texts = joined(*(csv_cells(column.cast(pa.binary())) for column in columns), by=_COMMA)
+            tails.append((np.flatnonzero(of_these), joined(_COMMA, texts, _BREAK)))
         late = [
-            single.csv_tail(text, dialect, self._added, self._is_rejects) for text in part.texts(data, dialect, odd)
+            single.csv_tail(text, dialect, self._added, self._is_rejects) for text in part.texts(data, dialect, alone)
         ]
-        if odd.all():
-            return arrays.binaries(late)
-        columns, _ = read_texts(raw.whole(~odd), self._layout)
-        cells = [csv_cells(column.cast(pa.binary())) for column in columns]
-        return _merged(odd, joined(_COMMA, joined(*cells, by=_COMMA), _BREAK), late)
+        return _merged([*tails, (np.flatnonzero(alone), arrays.binaries(late))])
 
     def _json_tails(self, raw: _Raw, part: Rejected, data: bytes) -> pa.BinaryArray:
-        usual = not self._original.variants and self._layout.dialect.escape_char is None
-        odd = part.apart if usual else np.ones_like(part.apart)
-        late = [single.json_tail(text, self._original) for text in part.texts(data, self._layout.dialect, odd)]
-        if odd.all():
-            return arrays.binaries(late)
-        return _merged(odd, joined(_RAW, json_texts(raw.bare(~odd)), _RAW_END), late)
+        alone = part.cells == 0
+        if self._original.variants or self._layout.dialect.escape_char is not None:
+            alone[:] = True
+        late = [single.json_tail(text, self._original) for text in part.texts(data, self._layout.dialect, alone)]
+        usual = joined(_RAW, json_texts(raw.bare(~alone)), _RAW_END)
+        return _merged([(np.flatnonzero(~alone), usual), (np.flatnonzero(alone), arrays.binaries(late))])
 
 
 _COMMA, _BREAK, _GAPS = constants(",", "\r\n", f"{GAP},{GAP},")
@@ -112,12 +120,12 @@ _RECORD, _ERRORS, _END = constants(f'{{"record": {GAP}, "line": {GAP}, "byte": '
 _RAW, _RAW_END = constants(', "raw": "', '"}\n')
 
 
-def _merged(odd: Mask, usual: pa.BinaryArray, late: Sequence[bytes]) -> pa.BinaryArray:
-    if not late:
-        return usual
-    order = np.empty(len(odd), np.int64)
-    order[~odd], order[odd] = np.arange(len(usual)), np.arange(len(usual), len(odd))
-    return pa.concat_arrays([usual, arrays.binaries(late)]).take(arrays.from_values(order, pa.int64()))
+def _merged(parts: Sequence[tuple[Offsets, pa.BinaryArray]]) -> pa.BinaryArray:
+    """One array of several, each with the places of its entries in it."""
+    given = [(places, texts) for places, texts in parts if len(places)]
+    if len(given) == 1:
+        return given[0][1]
+    return pa.concat_arrays([texts for _, texts in given]).take(arrays.in_order([places for places, _ in given]))
 
 
 def _slices(rejected: Rejected, findings: Findings) -> Iterator[Rejected]:
