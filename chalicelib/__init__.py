@@ -8,8 +8,9 @@
     is packed or in another encoding, and writes a plan and a round of tasks, one per byte range (``engine.plan``). What
     foreign keys may refer to is pinned there (``stages.references``). Takes an S3 event, gives a reference to the
     round.
-3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``engine.worker`` finds the chunk's records
-    though it starts in the middle of one (``engine.records``), reads and checks their cells (``engine.types``,
+3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``stages.tape`` reads the chunk, the next parts
+    while one is worked on. ``engine.worker`` finds the chunk's records though it starts in the middle of one
+    (``engine.records``), reads and checks their cells (``engine.types``,
     ``engine.checks``; a column of few texts as codes, ``engine.coding``), renders what is rejected
     (``engine.rejects``), hands valid rows to the dataset's own function (``engine.transform``), and aggregates,
     profiles and writes what comes out (``engine.measure``, ``engine.deliver``, ``engine.parquet``). Its partial results

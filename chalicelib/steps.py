@@ -130,7 +130,8 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
     try:
-        result = worker.run(task, plan, ObjectTape(ports.objects, plan, task), transform, repeats, known)
+        with ObjectTape(ports.objects, plan, task) as tape:
+            result = worker.run(task, plan, tape, transform, repeats, known)
     except errors.Terminal as error:
         result = worker.not_read(task, error)
     if result.failure is not None:

@@ -22,9 +22,10 @@ from chalicelib.engine.coding import Coding
 from chalicelib.engine.deliver import Delivered, Delivery
 from chalicelib.engine.parquet import Part
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.records.chunk import ChunkTape, Origin, Records, locate
+from chalicelib.engine.records.chunk import Origin, Records
 from chalicelib.engine.records.parse import Parsed, parse
 from chalicelib.engine.records.split import Block, Offsets
+from chalicelib.engine.records.tape import Tape
 from chalicelib.engine.rejects.render import Rejected, Renderer
 from chalicelib.engine.transform import Transform
 from chalicelib.engine.types.infer import Surveys
@@ -60,7 +61,7 @@ class Result:
 def run(
     task: Task,
     plan: Plan,
-    tape: ChunkTape,
+    tape: Tape,
     transform: Transform | None,
     repeats: Repeats,
     references: Sequence[KeySet],
@@ -70,9 +71,9 @@ def run(
     Where the transform or an aggregate cannot be applied the report says so, instead of an exception: the chunk may
     have guessed its start wrong, and then the fault was not in the data. Errors: those of the tape.
     """
-    records = Records(plan, tape, locate(task, plan, tape))
+    records = Records(task, plan, tape)
     if task.mode == "survey":
-        return _survey(task, plan, records)
+        return _survey(plan, records)
     return _Process(task, plan, records, transform, repeats, references).run()
 
 
@@ -100,26 +101,26 @@ def _told(failure: Terminal, records: tuple[int, int] | None) -> JSON:
     return {"code": failure.code, "message": failure.message, "records": records}
 
 
-def keys(task: Task, plan: Plan, tape: ChunkTape) -> list[bytes]:
+def keys(task: Task, plan: Plan, tape: Tape) -> list[bytes]:
     """Only what ``Result.keys`` of the chunk would be: for a chunk that is to be done again, and whose keys others wait
     for.
     """
-    return _Process(task, plan, Records(plan, tape, locate(task, plan, tape)), None, {}, None).keys()
+    return _Process(task, plan, Records(task, plan, tape), None, {}, None).keys()
 
 
-def _survey(task: Task, plan: Plan, records: Records) -> Result:
+def _survey(plan: Plan, records: Records) -> Result:
     """Learn the columns' types; nothing is delivered."""
-    surveys, rows, origin = Surveys(len(plan.labels)), Rows(), Origin(plan, task, records.tape)
+    surveys, rows = Surveys(len(plan.labels)), Rows()
     for block in records:
-        parsed = _parsed(records.tape, origin, block, plan)
+        parsed = _parsed(block, records.origin(block), plan)
         surveys.add(parsed.columns)
         rows += Rows(block.count, len(parsed.records) - parsed.rejected, parsed.rejected, parsed.blank)
-    return Result(records.report(task) | {"rows": rows.to_json(), "surveys": surveys.to_json()})
+    return Result(records.report() | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
-def _parsed(tape: ChunkTape, origin: Origin, block: Block, plan: Plan, coded: Collection[int] = frozenset()) -> Parsed:
+def _parsed(block: Block, origin: Origin, plan: Plan, coded: Collection[int] = frozenset()) -> Parsed:
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
-    parsed = parse(tape.data, origin, block, plan.layout, coded)
+    parsed = parse(block.data, origin, block, plan.layout, coded)
     if is_rejects(plan.labels):
         parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
     return parsed
@@ -130,6 +131,7 @@ class _Held:
     """A block between checking and delivering."""
 
     block: Block
+    origin: Origin
     records: Offsets
     """Position in the block of each row."""
     cells: Offsets
@@ -160,7 +162,6 @@ class _Process:
         if plan.contract is None:
             raise ValueError("rows cannot be processed before there is a contract")
         self._task, self._plan, self._records = task, plan, records
-        self._origin = Origin(plan, task, records.tape)
         self._checker = Checker(plan.contract, plan.binding, references)
         self._keys = uniqueness.keys_of(plan.contract)
         self._repeats = repeats
@@ -177,7 +178,7 @@ class _Process:
             held = list(held)
             keys = [self._settle(position, held) for position in range(len(self._keys))] if held else []
         delivered, failure = self._delivered(held)
-        report = self._records.report(self._task) | {
+        report = self._records.report() | {
             "rows": self._rows.to_json(),
             "delivered": delivered.rows,
             "findings": self._rejects.reasons.total,
@@ -217,13 +218,14 @@ class _Process:
         return [self._settle(position, held) for position in range(len(self._keys))] if held else []
 
     def _checked(self) -> Iterator[_Held]:
-        tape, codes = self._records.tape, Coding()
+        codes = Coding()
         for block in self._records:
-            parsed = _parsed(tape, self._origin, block, self._plan, codes.columns)
+            origin = self._records.origin(block)
+            parsed = _parsed(block, origin, self._plan, codes.columns)
             parsed.columns = codes.settle(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
-            yield _Held(block, parsed.records, parsed.cells, parsed.blank, checked, before, lines)
+            yield _Held(block, origin, parsed.records, parsed.cells, parsed.blank, checked, before, lines)
 
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
@@ -271,10 +273,10 @@ class _Process:
             rows=rows,
             numbers=held.numbers[rows],
             lines=lines[rows],
-            byte_offsets=self._origin.of_all(starts[at]),
+            byte_offsets=held.origin.of_all(starts[at]),
             starts=starts[at],
             ends=starts[at + 1],
             cells=held.cells[rows],
         )
         self._rejects.reasons.count(held.checked.findings, held.numbers, lines)
-        self._rejects.add(self._records.tape.data, rejected, held.checked.findings)
+        self._rejects.add(held.block.data, rejected, held.checked.findings)

@@ -113,12 +113,11 @@ def _reader(state: State, objects: Objects) -> ledger.Resolve:
 
     def read(report: Report, first: int) -> int:
         plan = state.plan
-        task = replace(state.tasks[report.index], first_record=first)
-        tape = ObjectTape(objects, plan, task)
-        after = 0
-        for block in blocks(tape, first - tape.base, task.end - tape.base, plan.grammar, plan.block_size_bytes):
-            after = int(block.starts[-1])
-        return tape.base + after
+        task, after = replace(state.tasks[report.index], first_record=first), first
+        with ObjectTape(objects, plan, task) as tape:
+            for block in blocks(tape, first, task.end, plan.grammar, plan.block_size_bytes):
+                after = block.end
+        return after
 
     return read
 
@@ -140,11 +139,11 @@ def _agreeing_round(
     """The chunks that guessed wrong, that repeat an earlier chunk's key, or whose rows have other types than the
     others'.
     """
-    gathered = {
-        task.index: worker.keys(task, state.plan, ObjectTape(objects, state.plan, task))
-        for task in proven
-        if task.index in wrong and uniqueness.keys_of(state.contract)
-    }
+    gathered = {}
+    for task in proven:
+        if task.index in wrong and uniqueness.keys_of(state.contract):
+            with ObjectTape(objects, state.plan, task) as tape:
+                gathered[task.index] = worker.keys(task, state.plan, tape)
     repeats = _repeats(state, gathered)
     schemas = {
         report.index: report.schema

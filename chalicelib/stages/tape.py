@@ -1,32 +1,120 @@
-"""A chunk's bytes, read from the object that holds the file's text."""
+"""A chunk's bytes, read from the object that holds the file's text: in parts, the next ones while one is worked on."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from copy import copy
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import chunk
+from chalicelib.engine.records.tape import LOOKAHEAD_BYTES
 from chalicelib.ports import Objects
-from chalicelib.settings import KIB
+from chalicelib.settings import KIB, MIB, RECORD_LIMIT_BYTES
+
+Read = Callable[[int, int], bytes]
+"""``Objects.read_range`` of one source."""
 
 READ_ON_BYTES: Final = 64 * KIB
 """How much is read beyond a chunk at first, to finish its last record; doubled as long as that is not enough."""
 
+PART_SIZE_BYTES: Final = 8 * MIB
+"""What one request asks for: a block of records, and the smaller of the sizes that are usual for a range of S3.
+https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/use-byte-range-fetches.html"""
+
+PARTS_AHEAD: Final = 2
+"""Most parts that are on their way, or wait to be worked on. With one the line would be idle while S3 gets ready to
+answer: tens of milliseconds, and a part takes about a hundred."""
+
+FIRST_PART_BYTES: Final = RECORD_LIMIT_BYTES + LOOKAHEAD_BYTES
+"""What the guess of a chunk's first record looks at: work begins as soon as it is there."""
+
+_HEAD_BYTES: Final = 4 * LOOKAHEAD_BYTES
+"""What is kept of a tape's beginning: whoever reads it ``again`` mostly gets no further."""
+
+
+class _Parts:
+    """Consecutive parts of an object from ``start`` on, the first one being small."""
+
+    def __init__(self, read: Read, threads: Executor, start: int, ahead: int) -> None:
+        self._read, self._threads, self._ahead = read, threads, ahead
+        self._asked = start
+        self._next_bytes = min(FIRST_PART_BYTES, PART_SIZE_BYTES)
+        self._coming: deque[Future[bytes]] = deque()
+
+    def next(self, end: int) -> bytes:
+        """The next part; the ones after it are asked for, as far as ``end``."""
+        self._ask(max(self._ahead, 1), end)
+        part = self._coming.popleft().result()
+        self._ask(self._ahead, end)
+        return part
+
+    def one_by_one(self, start: int) -> _Parts:
+        """Parts of the same object from elsewhere on, each only read when it is wanted."""
+        return _Parts(self._read, self._threads, start, 0)
+
+    def _ask(self, parts: int, end: int) -> None:
+        while len(self._coming) < parts and self._asked < end:
+            start, self._asked = self._asked, min(self._asked + self._next_bytes, end)
+            self._coming.append(self._threads.submit(self._read, start, self._asked))
+            self._next_bytes = PART_SIZE_BYTES
+
 
 class ObjectTape:
-    """Satisfies ``chunk.ChunkTape``: begins where the task's chunk needs it to and grows as its last record does."""
+    """Satisfies ``engine.records.tape.Tape``: the bytes of a task's chunk, from where it needs them, and on as its
+    last record does.
+
+    To be used in a ``with`` block, at whose end no request is under way any more. Errors: those of
+    ``Objects.read_range``, when the bytes that could not be read are asked for.
+    """
 
     def __init__(self, objects: Objects, plan: Plan, task: Task) -> None:
-        self._objects, self._source = objects, plan.text.source
+        read: Read = partial(objects.read_range, plan.text.source)
+        self._size_bytes = plan.text.source.size_bytes
         self._step = READ_ON_BYTES
-        self.base = chunk.first_byte(task, plan)
-        end = min(task.end + self._step, self._source.size_bytes)
-        self.data = objects.read_range(self._source, self.base, end) if end > self.base else b""
-        self.at_end = end >= self._source.size_bytes
+        self._end = min(task.end + self._step, self._size_bytes)
+        self._start = self.base = chunk.first_byte(task, plan)
+        self._head = self.data = b""
+        self._threads = ThreadPoolExecutor(PARTS_AHEAD, "read-ahead")
+        self._parts = _Parts(read, self._threads, self._start, PARTS_AHEAD)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    @property
+    def at_end(self) -> bool:
+        return self.base + len(self.data) >= self._size_bytes
+
+    def reach(self, start: int, end: int) -> bool:
+        at_hand = reached = self.base + len(self.data)
+        parts: list[bytes] = []
+        while reached < min(end, self._end):
+            parts.append(self._parts.next(self._end))
+            reached += len(parts[-1])
+        if parts:
+            if at_hand == self._start:
+                self._head = parts[0][:_HEAD_BYTES]
+            kept = self.data[max(start - self.base, 0) :]
+            self.base = at_hand - len(kept)
+            self.data = b"".join([kept, *parts] if kept else parts)  # one part alone is not copied
+        return reached > at_hand
 
     def extend(self) -> None:
-        start = self.base + len(self.data)
         self._step *= 2
-        end = min(start + self._step, self._source.size_bytes)
-        self.data += self._objects.read_range(self._source, start, end)
-        self.at_end = end >= self._source.size_bytes
+        self._end = min(self._end + self._step, self._size_bytes)
+
+    def again(self) -> ObjectTape:
+        """For as long as this one is open."""
+        tape = copy(self)
+        tape.base, tape.data = self._start, self._head
+        tape._parts = self._parts.one_by_one(self._start + len(self._head))
+        return tape

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import speculate
-from chalicelib.engine.records.split import Block, Offsets, Tape, blocks
-from chalicelib.engine.text.encodings import Offsets as Origins
+from chalicelib.engine.records.split import Block, Offsets, blocks
+from chalicelib.engine.records.tape import Tape
+from chalicelib.engine.text.encodings import Offsets as Decoded
 from chalicelib.model import JSON
-
-
-class ChunkTape(Tape, Protocol):
-    """The tape of a chunk, which knows where in the object it begins."""
-
-    @property
-    def base(self) -> int: ...
 
 
 def first_byte(task: Task, plan: Plan) -> int:
@@ -33,59 +27,75 @@ def first_byte(task: Task, plan: Plan) -> int:
     return max(task.start - 1, 0)
 
 
-class Origin:
-    """Where positions of a chunk's tape are in the file: what findings are told by."""
+class _WayBack:
+    """Where positions of a rewritten text were in the file, by encoding back all of the chunk that lies before."""
 
-    def __init__(self, plan: Plan, task: Task, tape: ChunkTape) -> None:
-        self._text, self._task, self._tape = plan.text, task, tape
-        self._origins: Origins | None = None
+    def __init__(self, plan: Plan, task: Task, tape: Tape, first: int) -> None:
+        """``first``: the chunk's first record."""
+        self._original = plan.text.original
+        tape.reach(task.start, first)
+        lead = tape.data[task.start - tape.base : first - tape.base]
+        self._starts = [task.start]
+        self._stretches = [(task.start, lead)]
+        """Of the chunk's text before its first record and of each block: the offset of the bytes, and the bytes."""
+        self._known = [Decoded(lead, 0, plan.text.origins[task.index], self._original)]
+        """Of the first stretches, up to the last that was asked for."""
+
+    def add(self, block: Block) -> None:
+        self._starts.append(block.base + int(block.starts[0]))
+        self._stretches.append((block.base, block.data))
 
     def __call__(self, position: int) -> int:
-        tape = self._tape
-        if not self._text.rewritten:
-            return tape.base + position
-        if self._origins is None:
-            known = self._text.origins[self._task.index]
-            self._origins = Origins(tape.data, self._task.start - tape.base, known, self._text.original)
-        self._origins.extend(tape.data)
-        return self._origins(position)
+        at = bisect_right(self._starts, position) - 1
+        while len(self._known) <= at:
+            start, before = self._starts[len(self._known)], self._stretches[len(self._known) - 1][0]
+            base, data = self._stretches[len(self._known)]
+            origin = self._known[-1](start - before)
+            self._known.append(Decoded(data, start - base, origin, self._original))
+        return self._known[at](position - self._stretches[at][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where positions of a block's bytes are in the file: what findings are told by."""
+
+    base: int
+    way_back: _WayBack | None
+    """None: the text is the file's own."""
+
+    def __call__(self, position: int) -> int:
+        return self.base + position if self.way_back is None else self.way_back(self.base + position)
 
     def of_all(self, positions: Offsets) -> Offsets:
-        if not self._text.rewritten:
-            return positions + self._tape.base
+        if self.way_back is None:
+            return positions + self.base
         return np.array([self(position) for position in positions.tolist()], np.int64)
 
 
 @dataclass(slots=True)
 class Place:
-    """Where a chunk's records are, in the tape's offsets and in the object's."""
+    """Where a chunk's records are, in the object's offsets."""
 
-    base: int
-    """Offset of the tape's first byte in the object."""
     first: int | None
-    """The chunk's first record, in the tape; None where the chunk has none."""
-    stop: int
-    """The chunk's end, in the tape."""
+    """The chunk's first record; None where the chunk has none."""
     guess: speculate.Guess | None
     """None where the first record was known."""
 
 
-def locate(task: Task, plan: Plan, tape: ChunkTape) -> Place:
+def locate(task: Task, plan: Plan, tape: Tape) -> Place:
     """The chunk's first record: known, or guessed."""
-    stop = task.end - tape.base
     if task.first_record is not None:
-        first = task.first_record - tape.base if task.first_record < task.end else None
-        return Place(tape.base, first, stop, None)
-    guess = speculate.guess(tape.data, task.start - tape.base, stop, plan.grammar, tape.at_end)
-    return Place(tape.base, guess.first_record, stop, guess)
+        return Place(task.first_record if task.first_record < task.end else None, None)
+    guess = speculate.guess(tape, task.start, task.end, plan.grammar)
+    return Place(guess.first_record, guess)
 
 
 class Records:
     """The chunk's blocks, with what the ledger needs to know of them counted on the way."""
 
-    def __init__(self, plan: Plan, tape: ChunkTape, place: Place) -> None:
-        self.tape = tape
-        self._plan, self._place = plan, place
+    def __init__(self, task: Task, plan: Plan, tape: Tape) -> None:
+        self._task, self._plan, self._tape = task, plan, tape
+        self._place = place = locate(task, plan, tape)
         self.read = 0
         """Records of the blocks gone by."""
         self.lines = 0
@@ -94,35 +104,41 @@ class Records:
         """Of the blocks gone by."""
         self._fresh: list[Offsets] = []
         self._after = 0 if place.first is None else place.first
+        self._way_back = (
+            _WayBack(plan, task, tape, place.first) if plan.text.rewritten and place.first is not None else None
+        )
 
     def __iter__(self) -> Iterator[Block]:
-        if self._place.first is None:
+        first, plan = self._place.first, self._plan
+        if first is None:
             return
-        plan = self._plan
-        for block in blocks(self.tape, self._place.first, self._place.stop, plan.grammar, plan.block_size_bytes):
+        for block in blocks(self._tape, first, self._task.end, plan.grammar, plan.block_size_bytes):
+            if self._way_back is not None:
+                self._way_back.add(block)
             yield block
             self.read += block.count
             self.lines += len(block.breaks)
             self.size_bytes += int(block.starts[-1] - block.starts[0])
-            self._fresh.append(block.fresh[:-1])
-            self._after = int(block.starts[-1])
+            self._fresh.append(block.fresh[:-1] + block.base)
+            self._after = block.end
 
-    def report(self, task: Task) -> JSON:
+    def origin(self, block: Block) -> Origin:
+        return Origin(block.base, self._way_back)
+
+    def report(self) -> JSON:
         """The part of the report that proves where the chunk's records are; only once all blocks are through."""
-        place = self._place
-        told: dict[str, tuple[int, int]] = {}
+        task, place = self._task, self._place
+        told: speculate.Continuations = {}
         if place.guess is not None:
             fresh = np.concatenate((*self._fresh, np.array([self._after], np.int64)))
-            found = speculate.continuations(self.tape, place.guess, fresh, place.stop, self._plan.grammar)
-            told = {state: (first + place.base, after + place.base) for state, (first, after) in found.items()}
-        first = None if place.first is None else place.first + place.base
+            told = speculate.continuations(self._tape, place.guess, fresh, task.end, self._plan.grammar)
         return {
             "index": task.index,
             "round": task.round,
             "start": task.start,
             "end": task.end,
-            "first_record": first,
-            "next_record": None if first is None else self._after + place.base,
+            "first_record": place.first,
+            "next_record": None if place.first is None else self._after,
             "continuations": told,
             "lines": self.lines,
             "size_bytes": self.size_bytes,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chalicelib.engine.records.automaton import CR, LF, SPACE, TERMINATOR, Grammar, NeedMore, Shape, State, scan_rest
-from chalicelib.engine.records.split import Offsets, Tape, blocks
+from chalicelib.engine.records.split import Offsets, blocks
+from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 
 _CONVERGENCE_BLOCK_BYTES = 64 * 1024
 _QUOTES_ASKED = 64
@@ -35,15 +36,17 @@ class Guess:
         return self.entries.get(self.state)
 
 
-def guess(data: bytes, start: int, stop: int, grammar: Grammar, at_end: bool) -> Guess:
-    """Guess the state at ``start`` (at least 1: the byte before it must be at hand)."""
-    possible = list(_possible_states(data[start - 1], grammar))
+def guess(tape: Tape, start: int, stop: int, grammar: Grammar) -> Guess:
+    """Guess the state at ``start`` (at least 1: the byte before it is looked at)."""
+    tape.reach(start - 1, start + grammar.limit + LOOKAHEAD_BYTES)
+    data, at = tape.data, start - tape.base
+    possible = list(_possible_states(data[at - 1], grammar))
+    inside = grammar.quote >= 0 and _starts_inside(data, at, min(len(data), at + grammar.limit), grammar)
     entries: dict[State, int] = {}
     for state in possible:
-        first = _first_record(data, start, state, grammar, at_end)
+        first = _first_record(tape, start, state, grammar)
         if first is not None and first < stop:
             entries[state] = first
-    inside = grammar.quote >= 0 and _starts_inside(data, start, min(len(data), start + grammar.limit), grammar)
     return Guess(entries, State.QUOTED if inside else possible[0])
 
 
@@ -90,8 +93,19 @@ def _possible_states(previous: int, grammar: Grammar) -> Iterator[State]:
             yield State.QUOTED_ESCAPED
 
 
-def _first_record(data: bytes, start: int, state: State, grammar: Grammar, at_end: bool) -> int | None:
-    """Offset of the first record that begins at or after ``start``; None where the bytes at hand do not tell."""
+def _first_record(tape: Tape, start: int, state: State, grammar: Grammar) -> int | None:
+    """Offset of the first record that begins at or after ``start``; None where all of the stretch does not tell."""
+    while True:
+        try:
+            found = _first_in(tape.data, start - tape.base, state, grammar, tape.at_end)
+            return None if found is None else found + tape.base
+        except NeedMore:
+            if not tape.reach(start - 1, start + 2 * len(tape.data)):
+                return None
+
+
+def _first_in(data: bytes, start: int, state: State, grammar: Grammar, at_end: bool) -> int | None:
+    """Likewise, in the bytes at hand. Errors: ``NeedMore``."""
     match state:
         case State.RECORD:
             return start
@@ -99,15 +113,14 @@ def _first_record(data: bytes, start: int, state: State, grammar: Grammar, at_en
             return start + (data[start : start + 1] == b"\n")
         case State.COMMENT:
             found = TERMINATOR.search(data, start)
-            return found.end() if found and (found.end() < len(data) or at_end) else None
+            if not at_end and (found is None or found.end() == len(data)):
+                raise NeedMore
+            return found.end() if found else None
         case State.ESCAPED:
             start, state = start + 1, State.UNQUOTED
         case State.QUOTED_ESCAPED:
             start, state = start + 1, State.QUOTED
-    try:
-        end, shape = scan_rest(data, start, start, state, grammar, at_end)
-    except NeedMore:
-        return None
+    end, shape = scan_rest(data, start, start, state, grammar, at_end)
     # Where an unclosed quote is cut depends on where its record began, which is not known here.
     return None if shape is Shape.UNCLOSED_QUOTE else end
 
@@ -138,8 +151,8 @@ def _starts_inside(data: bytes, start: int, end: int, grammar: Grammar) -> bool:
 
 def _follow(tape: Tape, first: int, fresh: Offsets, stop: int, grammar: Grammar) -> int:
     after = first
-    for block in blocks(tape, first, stop, grammar, _CONVERGENCE_BLOCK_BYTES):
-        if np.isin(block.fresh, fresh[:-1], assume_unique=True).any():
+    for block in blocks(tape.again(), first, stop, grammar, _CONVERGENCE_BLOCK_BYTES):
+        if np.isin(block.fresh + block.base, fresh[:-1], assume_unique=True).any():
             return int(fresh[-1])
-        after = int(block.fresh[-1])
+        after = block.end
     return after

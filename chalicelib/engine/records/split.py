@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,32 +25,23 @@ from chalicelib.engine.records.automaton import (
     lines,
     scan_record,
 )
+from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 
 Offsets = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 _NONE: Offsets = np.empty(0, np.int64)
 
 
-class Tape(Protocol):
-    """A stretch of the object that can grow at its end."""
-
-    @property
-    def data(self) -> bytes: ...
-
-    @property
-    def at_end(self) -> bool:
-        """Whether ``data`` reaches the object's end."""
-
-    def extend(self) -> None:
-        """Append more bytes; only called while not ``at_end``."""
-
-
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive whole records of a tape."""
+    """Consecutive whole records of a tape, and the bytes that they are in."""
 
+    base: int
+    """Offset in the object of ``data``."""
+    data: bytes
+    """The window of the tape that holds the records; all offsets below point into it."""
     starts: Offsets
-    """Offsets in the tape: of each record, and at last the end of the final one (so one longer than the records)."""
+    """Offset of each record, and at last the end of the final one (so one longer than the records)."""
     odd: dict[int, Shape]
     """Position in the block → shape, for the records that are not ``REGULAR``."""
     fresh: Offsets
@@ -62,6 +53,11 @@ class Block:
     @property
     def count(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def end(self) -> int:
+        """Offset in the object of the record after the block."""
+        return self.base + int(self.starts[-1])
 
     def lines_before(self, records: Offsets) -> Offsets:
         """Line breaks of the block before each of these records (from 0)."""
@@ -184,16 +180,27 @@ def _holds(data: bytes, start: int, end: int, byte: int) -> bool:
     return byte >= 0 and data.find(bytes((byte,)), start, end) >= 0
 
 
-def _window(
-    data: bytes, base: int, end: int, grammar: Grammar, at_end: bool
-) -> tuple[Offsets, dict[int, Shape], Offsets]:
-    """Ends of the whole records between ``base`` (a record start) and about ``end``, with the odd ones' shapes, and the
-    ends of all physical lines up to there.
-    """
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The records of a stretch of bytes."""
+
+    ends: Offsets
+    odd: dict[int, Shape]
+    breaks: Offsets
+    """Ends of all physical lines up to the last record's end."""
+    cut: bool
+    """Whether the bytes at hand end within the record that comes next, which the automaton has to read."""
+
+
+_NOTHING: Final = _Found(_NONE, {}, _NONE, cut=False)
+
+
+def _find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> _Found:
+    """The whole records between ``base`` (a record start) and about ``end``."""
     marks = _Marks(data, base, end, grammar, at_end)
     pieces: list[Offsets] = []
     odd: dict[int, Shape] = {}
-    count, start, size = 0, 0, end - base
+    count, start, size, cut = 0, 0, end - base, False
     reaches_end = at_end and end == len(data)
     while start < size:
         ends, interrupted = marks.record_ends(start)
@@ -211,6 +218,7 @@ def _window(
         try:
             record_end, shape = scan_record(data, base + start, grammar, at_end)
         except NeedMore:
+            cut = True
             break
         if shape is not Shape.REGULAR:
             odd[count] = shape
@@ -218,7 +226,8 @@ def _window(
         count += 1
         start = record_end - base
     ends = np.concatenate(pieces) + base if pieces else _NONE
-    return ends, odd, _lines_up_to(int(ends[-1]), marks.physical + base, data, base) if len(ends) else _NONE
+    breaks = _lines_up_to(int(ends[-1]), marks.physical + base, data, base) if len(ends) else _NONE
+    return _Found(ends, odd, breaks, cut)
 
 
 def _lines_up_to(end: int, known: Offsets, data: bytes, base: int) -> Offsets:
@@ -231,34 +240,42 @@ def _lines_up_to(end: int, known: Offsets, data: bytes, base: int) -> Offsets:
 
 
 def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int) -> Iterator[Block]:
-    """The records that begin in ``[start, stop)`` of the tape, in blocks of about ``block_bytes``.
+    """The records that begin in ``[start, stop)`` of the object, in blocks of about ``block_bytes``.
 
-    ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs.
+    ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs. How
+    much of it is at hand at a time makes no difference to the blocks.
     """
     position, window_bytes = start, block_bytes
-    while position < min(stop, len(tape.data)) or (position < stop and not tape.at_end):
-        end = min(position + window_bytes, len(tape.data))
-        ends, odd, line_ends = (
-            _window(tape.data, position, end, grammar, tape.at_end) if end > position else (_NONE, {}, _NONE)
-        )
-        if not len(ends):
+    while position < stop:
+        tape.reach(position, position + window_bytes + LOOKAHEAD_BYTES)
+        data, at = tape.data, position - tape.base
+        end = min(at + window_bytes, len(data))
+        if end <= at and tape.at_end:
+            return
+        found = _find(data, at, end, grammar, tape.at_end) if end > at else _NOTHING
+        if found.cut and tape.reach(position, position + 2 * (len(data) - at)):
+            continue
+        if not len(found.ends):
             window_bytes *= 2
-            if end == len(tape.data):
+            if end == len(data):
                 tape.extend()
             continue
-        starts = np.concatenate((np.array([position], np.int64), ends))
-        owned = int(np.searchsorted(starts[:-1], stop))
-        breaks = line_ends[: np.searchsorted(line_ends, starts[owned], "right")]
-        yield _recovered(tape.data, starts[: owned + 1], odd, breaks, grammar)
-        position, window_bytes = int(starts[owned]), block_bytes
+        starts = np.concatenate((np.array([at], np.int64), found.ends))
+        owned = int(np.searchsorted(starts[:-1] + tape.base, stop))
+        breaks = found.breaks[: np.searchsorted(found.breaks, starts[owned], "right")]
+        block = _recovered(tape.base, data, starts[: owned + 1], found.odd, breaks, grammar)
+        yield block
+        position, window_bytes = block.end, block_bytes
 
 
-def _recovered(data: bytes, starts: Offsets, odd: dict[int, Shape], breaks: Offsets, grammar: Grammar) -> Block:
+def _recovered(
+    base: int, data: bytes, starts: Offsets, odd: dict[int, Shape], breaks: Offsets, grammar: Grammar
+) -> Block:
     """The block with the lines of each unclosed stretch as records of their own."""
     odd = {at: shape for at, shape in odd.items() if at < len(starts) - 1}
     unclosed = [at for at in sorted(odd) if odd[at] is Shape.UNCLOSED_QUOTE]
     if not unclosed:
-        return Block(starts, odd, starts, breaks)
+        return Block(base, data, starts, odd, starts, breaks)
     pieces: list[Offsets] = []
     shapes: dict[int, Shape] = {}
     taken, shift = 0, 0
@@ -277,4 +294,4 @@ def _recovered(data: bytes, starts: Offsets, odd: dict[int, Shape], breaks: Offs
         shift += len(within) - 1
         taken = at + 1
     shapes |= {other + shift: odd[other] for other in odd if other >= taken}
-    return Block(np.concatenate((*pieces, starts[taken:])), shapes, starts, breaks)
+    return Block(base, data, np.concatenate((*pieces, starts[taken:])), shapes, starts, breaks)

@@ -216,10 +216,6 @@ class Offsets:
         self._text, self._original = text, original
         self._known: list[tuple[int, int]] = [(characters_from(text, start), origin)]
 
-    def extend(self, text: bytes) -> None:
-        """The same stretch, grown."""
-        self._text = text
-
     def __call__(self, position: int) -> int:
         """Errors: ``ValueError`` for a position before ``start``."""
         at = next((known for known in reversed(self._known) if known[0] <= position), None)
