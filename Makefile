@@ -19,7 +19,7 @@ WORKERS ?= auto
 .PHONY: help install demo serve test test-unit test-e2e test-faults test-permissions test-uploads test-pythons lint format lock samples bench bench-quick clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## make .venv with everything for development and tests (once)
 
