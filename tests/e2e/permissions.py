@@ -48,12 +48,14 @@ _bodies = itertools.count()
 
 
 def _body() -> bytes:
-    """Two chunks; the second repeats a key of the first, and refers to a country that is unknown. No two are alike:
-    without versions, the same bytes under the same key are the same upload.
+    """Two chunks; the second begins in a quoted cell full of what looks like rows, repeats a key of the first, and
+    refers to a country that is unknown. No two bodies are alike: without versions, the same bytes under the same key
+    are the same upload.
     """
-    count = CHUNK_SIZE_BYTES * 3 // 2 // 20
-    rows = [b"%08d,DE,%07d" % (number, number) for number in range(count)]
-    rows[-2:] = [b"%08d,DE,%07d" % (0, count), b"%08d,XX,%07d" % (count, next(_bodies))]
+    rows = [b"%08d,DE,%07d" % (number, number) for number in range(CHUNK_SIZE_BYTES * 3 // 2 // 20)]
+    first, last = CHUNK_SIZE_BYTES // 20 - 500, CHUNK_SIZE_BYTES // 20 + 500
+    rows[first:last] = [b'%08d,DE,"' % first, *rows[first:last], b'"']
+    rows[-2:] = [b"%08d,DE,%07d" % (0, 0), b"99999999,XX,%07d" % next(_bodies)]
     return b"id,country,text\n" + b"\n".join(rows) + b"\n"
 
 

@@ -203,7 +203,7 @@ class TestLostEvents:
         self.put(ports, 60)
         listed = list(ports.objects.list(INBOX, "incoming/"))
         self.put(ports, 0, body=b"b\n")
-        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed if prefix == "incoming/" else []))
+        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed))
         assert sweep(ports) == NOTHING
         assert ports.jobs.records == {}
 
@@ -211,5 +211,5 @@ class TestLostEvents:
         self.put(ports, 60)
         listed = list(ports.objects.list(INBOX, "incoming/"))
         ports.objects.delete(INBOX, "incoming/orders/a.csv")
-        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed))
+        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed if prefix == "incoming/" else []))
         assert sweep(ports) == NOTHING
