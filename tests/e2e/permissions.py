@@ -153,9 +153,10 @@ class Stage:
 
     def start_anew(self, name: str) -> None:
         """The function's next invocation is a cold start: nothing is remembered from the one before."""
-        self.target.lambda_.update_function_configuration(
-            FunctionName=self._function(name), Description=f"{time.monotonic()}"
-        )
+        client, function = self.target.lambda_, self._function(name)
+        same = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        # The emulator keeps a worker through an update that does not name what a worker is started with.
+        client.update_function_configuration(FunctionName=function, Environment={"Variables": same})
 
     def close(self) -> None:
         self.put_back()
