@@ -369,7 +369,8 @@ def test_a_change_set_that_failed_leaves_no_stack(
     target: Target, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
 ) -> None:
     def failing(*_: Any) -> Any:
-        assert leftovers.find(target) == [f"stack: {target.names.foundation_stack}"]  # the placeholder
+        placeholder, held = f"stack: {target.names.foundation_stack}", f"parameter: {target.names.lock_parameter}"
+        assert leftovers.find(target) == [placeholder, held]
         raise end
 
     monkeypatch.setattr(stacks, "_changes", failing)
