@@ -16,10 +16,10 @@ ARGS    ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-e2e test-faults test-uploads test-pythons lint format lock samples bench bench-quick clean
+.PHONY: help install demo serve test test-unit test-e2e test-faults test-permissions test-uploads test-pythons lint format lock samples bench bench-quick clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## make .venv with everything for development and tests (once)
 
@@ -47,6 +47,9 @@ test-e2e: $(STAMP) ## the tests that run the whole pipeline in the AWS emulator
 
 test-faults: $(STAMP) ## every AWS call of a job × every fault; writes the table of docs/faults.md (about an hour)
 	$(BIN)/python -W ignore::UserWarning -m tests.faults $(ARGS)
+
+test-permissions: $(STAMP) ## take away every permission of every function in the emulator: a call must be refused (minutes)
+	EVERY_PERMISSION=1 $(BIN)/python -m pytest tests/e2e/test_permissions.py $(ARGS)
 
 test-uploads: $(STAMP) ## 200 uploads at once through the pipeline in the emulator
 	UPLOADS_AT_ONCE=200 $(BIN)/python -m pytest tests/e2e/test_events.py -k at_once $(ARGS)

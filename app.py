@@ -109,7 +109,7 @@ def sweep(ports: Ports, settings: Settings, document: JSON) -> JSON:
 # The REST API.
 
 
-@app.authorizer(name="authorize", ttl_seconds=api.AUTHORIZATION_TTL_SECONDS)
+@handlers.authorizer(app, name="authorize", ttl_seconds=api.AUTHORIZATION_TTL_SECONDS)
 def authorize(request: AuthRequest) -> AuthResponse:
     """Let in whoever presents the API's bearer token."""
     return api.authorize(request)

@@ -26,6 +26,7 @@ from chalicelib.model import Job
 from ops import data, dead_letters, deployment, inspection, replay
 from ops.deployment import Deployed, Options
 from ops.inspection import Resource
+from ops.interrupts import terminated_as_interrupted
 from ops.rollback import UpFailed
 from ops.sizes import size
 from ops.stacks import Tell
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target = _target(options)
         names = target.names
         log.print(f"stage {names.stage} in account {names.account}, {names.region}", style="bold")
-        return _COMMANDS[options.command](target, options, out, log)
+        with terminated_as_interrupted():
+            return _COMMANDS[options.command](target, options, out, log)
     except OperatorError as error:
         log.print(f"error: {error}", style="red", markup=False)
         if options.json and isinstance(error, UpFailed):

@@ -13,16 +13,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
 from ops import memory, uploads
+from ops.interrupts import terminated_as_interrupted
 from ops.sizes import size
 
 _PLAIN_WIDTH = 110
@@ -58,9 +56,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _COMMANDS[options.command](options)
+        with terminated_as_interrupted():
+            return _COMMANDS[options.command](options)
     except uploads.UsageError as error:
         print(f"local.py {options.command}: {error}", file=sys.stderr)
         return USAGE
@@ -72,8 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -135,11 +131,6 @@ def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
 
 def _status(jobs: Sequence[Job]) -> int:
     return SUCCEEDED if all(job.status is Status.SUCCEEDED for job in jobs) else FAILED
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends as Ctrl-C does: what was started is stopped on the way out."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

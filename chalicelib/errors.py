@@ -12,7 +12,7 @@ Two kinds of trouble are kept apart:
 from __future__ import annotations
 
 import traceback
-from typing import Final
+from typing import Any, Final
 
 FINDINGS: Final[dict[str, str]] = {
     # the header
@@ -56,6 +56,14 @@ class Terminal(SluiceError):
 
 class Transient(SluiceError):
     """A retry may succeed: throttling, a lost connection, a precondition that lost a race."""
+
+
+class ToleranceExceeded(Terminal):
+    """Too many rows were rejected. The step had done all its work by then: ``result`` is what it gives otherwise."""
+
+    def __init__(self, excess: str, result: dict[str, Any]) -> None:
+        super().__init__("tolerance-exceeded", excess)
+        self.result = result
 
 
 class InvalidContract(Terminal):

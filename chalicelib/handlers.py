@@ -7,8 +7,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, Protocol
 
+from chalice.app import AuthRequest, AuthResponse, Chalice, ChaliceAuthorizer
+
 from chalicelib import errors, metrics, telemetry, wiring
-from chalicelib.errors import SluiceError, Terminal, Transient
+from chalicelib.errors import SluiceError, Terminal, ToleranceExceeded, Transient
 from chalicelib.model import JSON
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
@@ -20,6 +22,7 @@ https://docs.aws.amazon.com/step-functions/latest/apireference/API_TaskFailedEve
 _CUT: Final = " … (cut; the log of the function has the rest)"
 
 Handled = Callable[[Ports, Settings, JSON], JSON]
+Authorizing = Callable[[AuthRequest], AuthResponse]
 
 
 class Event(Protocol):
@@ -48,6 +51,8 @@ def step(handled: Handled) -> Callable[[JSON, Any], JSON]:
                 metrics.step_ended(settings.stage, payload, result)
                 return result
         except SluiceError as error:
+            if isinstance(error, ToleranceExceeded):
+                metrics.step_ended(settings.stage, payload, error.result)
             raise _as_the_workflow_knows_it(error) from error
         except Exception as error:  # noqa: BLE001 - whatever it is; it was logged, and fails the state
             raise Terminal("internal-error", f"{errors.place(error)}: the function's log has the rest") from None
@@ -65,6 +70,26 @@ def trigger(handled: Handled) -> Callable[[Event], JSON]:
             return handled(wiring.ports(), wiring.settings(), document)
 
     return handler
+
+
+def authorizer(app: Chalice, name: str, ttl_seconds: int) -> Callable[[Authorizing], Any]:
+    """Chalice's ``app.authorizer``, logged with its invocation's id: Chalice hands the function itself no context."""
+
+    def register(authorizing: Authorizing) -> ChaliceAuthorizer:
+        made = app.authorizer(name=name, ttl_seconds=ttl_seconds)(authorizing)
+        logged = _LoggedAuthorizer(name, authorizing)
+        logged.config = made.config
+        app.handler_map[name] = logged
+        return logged
+
+    return register
+
+
+class _LoggedAuthorizer(ChaliceAuthorizer):
+    def __call__(self, event: JSON, context: Any) -> JSON:
+        with telemetry.invocation(self.name, context, {}):
+            answer: JSON = super().__call__(event, context)
+            return answer
 
 
 def _as_the_workflow_knows_it(error: SluiceError) -> Terminal | Transient:

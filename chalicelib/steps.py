@@ -181,7 +181,7 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Publish what AggregateData merged: the manifest is the last object written, then the dataset's current jobs are
     switched by one put. Takes what ``aggregate_data`` takes; gives ``{"job_id", "dataset", "timeline"}``.
 
-    Errors: ``Terminal("tolerance-exceeded")``, after the rejects and the report have been written.
+    Errors: ``ToleranceExceeded``, after the rejects and the report have been written.
     """
     job: JSON = payload["job"]
     execution = payload["execution"]

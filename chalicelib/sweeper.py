@@ -152,7 +152,8 @@ def _register(ports: Ports, settings: Settings, listed: Stored) -> Outcome | Non
     try:
         stored = ports.objects.head(listed.bucket, listed.key)
     except Terminal as error:
-        if error.code != "object-not-found":
+        # S3 answers for what may not be read as for what is gone: what is still listed is not gone.
+        if error.code != "object-not-found" or _is_listed(ports, listed):
             raise
         return None
     if stored.etag != listed.etag:
@@ -165,3 +166,8 @@ def _register(ports: Ports, settings: Settings, listed: Stored) -> Outcome | Non
     ports.executions.start(source)
     metrics.upload_seen(settings.stage, source.dataset, source.job_id)
     return "found"
+
+
+def _is_listed(ports: Ports, wanted: Stored) -> bool:
+    listed = ports.objects.list(wanted.bucket, wanted.key)
+    return any((each.key, each.etag) == (wanted.key, wanted.etag) for each in listed)

@@ -19,12 +19,12 @@ _ENDS_ITSELF_SECONDS: Final = 3
 _END_SECONDS: Final = 30
 
 
-def run(target: Target, action: str, folder: Path, tell: Tell) -> str:
+def run(target: Target, folder: Path, tell: Tell) -> str:
     """Run Chalice in a process of its own. Returns what it said when it failed, or ``""``."""
     environment = target.process_environment(os.environ) | target.names.environment()
     environment |= {"PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # Chalice packs every file it finds
     with subprocess.Popen(
-        [sys.executable, "-m", "ops.chalice_runner", action, str(folder), target.stage],
+        [sys.executable, "-m", "ops.chalice_runner", str(folder), target.stage],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
 ``app.py`` reads its settings when it is imported, and Chalice imports it: so the process has exactly the stage's
 environment, and nothing of it leaks into the operator's process, where other stages (or tests) may follow.
 
-Usage: ``python -m ops.chalice_runner deploy|delete PROJECT STAGE``. Progress goes to standard output, a line each; what
+Usage: ``python -m ops.chalice_runner PROJECT STAGE``. Progress goes to standard output, a line each; what
 stands at the end, also after a failure, is in PROJECT/.chalice/deployed/STAGE.json.
 """
 
@@ -22,14 +22,13 @@ from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 from chalice.deploy.appgraph import ApplicationGraphBuilder, ChaliceBuildError, DependencyBuilder
 from chalice.deploy.deployer import (
-    BuildStage,
     ChaliceDeploymentError,
     Deployer,
     ResultsRecorder,
     create_build_stage,
 )
 from chalice.deploy.executor import Executor
-from chalice.deploy.planner import NoopPlanner, PlanStage, RemoteState
+from chalice.deploy.planner import PlanStage, RemoteState
 from chalice.deploy.swagger import TemplatedSwaggerGenerator
 from chalice.deploy.sweeper import ResourceSweeper
 from chalice.utils import UI, OSUtils
@@ -49,7 +48,7 @@ class StageConfig(Config):
         return RUNTIME
 
 
-def main(action: str, project: str, stage: str) -> int:
+def main(project: str, stage: str) -> int:
     warnings.filterwarnings("ignore", message="You are currently running python", category=UserWarning)
     factory = CLIFactory(project, environ=os.environ)
     made = factory.create_config_obj(stage)
@@ -63,7 +62,7 @@ def main(action: str, project: str, stage: str) -> int:
     client_class = EmulatedStageClient if "AWS_ENDPOINT_URL" in os.environ else StageClient
     client = client_class(session, stage)
     executor = Executor(client, UI())
-    deployer = _deployer(config, client, executor) if action == "deploy" else _undeployer(executor)
+    deployer = _deployer(config, client, executor)
     ended = False
     try:
         deployer.deploy(config, chalice_stage_name=stage)
@@ -72,7 +71,7 @@ def main(action: str, project: str, stage: str) -> int:
         print(str(error), file=sys.stderr)
         return 1
     finally:  # whatever ended it, an interruption included
-        if action == "deploy" and not ended:
+        if not ended:
             _record_what_stands(Path(project), stage, executor.resource_values)
     return 0
 
@@ -90,19 +89,6 @@ def _deployer(config: Config, client: StageClient, executor: Executor) -> Deploy
         sweeper=ResourceSweeper(),
         executor=executor,
         recorder=ResultsRecorder(osutils=osutils),
-    )
-
-
-def _undeployer(executor: Executor) -> Deployer:
-    """Chalice's deletion deployer, with our client: it plans nothing, so the sweeper deletes all that is recorded."""
-    return Deployer(
-        application_builder=ApplicationGraphBuilder(),
-        deps_builder=DependencyBuilder(),
-        build_stage=BuildStage(steps=[]),
-        plan_stage=NoopPlanner(),
-        sweeper=ResourceSweeper(),
-        executor=executor,
-        recorder=ResultsRecorder(osutils=OSUtils()),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ops import data, encryption, functions, layer, leftovers, record, rollback, stacks, workflow
+from ops import data, encryption, functions, layer, leftovers, lock, record, rollback, stacks, workflow
 from ops.function_settings import Difference
 from ops.stacks import Change, Stack
 from ops.target import STAGE_TAG, OperatorError, Target
@@ -89,12 +89,13 @@ def up(target: Target, options: Options, tell: Tell) -> Deployed:
     as it can be. An ``up`` that is interrupted leaves what was done by then, and the next one goes on.
     """
     chosen = _chosen(target, options)
-    before = rollback.standing(target)
-    try:
-        deployed = _up(target, chosen, tell)
-    except rollback.AWS_ERRORS as error:
-        raise rollback.failed(target, before, error, tell) from error
-    record.forget_other_builds(target)
+    with lock.held(target, "up"):
+        before = rollback.standing(target)
+        try:
+            deployed = _up(target, chosen, tell)
+        except rollback.AWS_ERRORS as error:
+            raise rollback.failed(target, before, error, tell) from error
+        record.forget_other_builds(target)
     return deployed
 
 
@@ -145,7 +146,7 @@ def plan(target: Target, options: Options, tell: Tell) -> list[Planned]:
             layer_arn = "(a new version)"
             found.append(Planned("layer", Change("Add", names.layer, "AWS::Lambda::LayerVersion")))
     tell("functions")
-    with functions.build_folder(target) as folder:
+    with functions.build_folder(target, stays=False) as folder:
         build = _render(target, chosen, layer_arn, folder)
     found += [Planned("functions", difference) for difference in functions.plan(target, build)]
     tell("workflow")
@@ -168,6 +169,13 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
     The list is empty but for the kept data when nothing was forgotten: it comes from asking each service, not from
     remembering what was made. Errors: ``OperatorError``; doing it again goes on.
     """
+    with lock.held(target, "down"):
+        _down(target, tell, delete_data=delete_data)
+    tell("looking for what is left")
+    return leftovers.settled(target, () if delete_data else data.kept(target))
+
+
+def _down(target: Target, tell: Tell, *, delete_data: bool) -> None:
     names = target.names
     tell("workflow")
     workflow.stop(target, tell)
@@ -185,8 +193,6 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
         tell("data")
         data.delete(target, tell)
     data.delete_late_logs(target)
-    tell("looking for what is left")
-    return leftovers.settled(target, () if delete_data else data.kept(target))
 
 
 def foundation(target: Target, options: Options) -> Stack:

@@ -30,6 +30,7 @@ from ops import (
     function_settings,
     notifications,
     record,
+    removal,
     wheels,
 )
 from ops.function_settings import Difference, Settings
@@ -75,11 +76,11 @@ def template() -> dict[str, Any]:
 
 
 @contextmanager
-def build_folder(target: Target) -> Iterator[Path]:
-    """Where to render: under ``.build/``, where it stays to be looked at; for an emulator, which goes away itself, a
-    temporary folder.
+def build_folder(target: Target, *, stays: bool = True) -> Iterator[Path]:
+    """Where to render: under ``.build/``, where it stays to be looked at and ``chalice invoke`` works in it. What does
+    not stay, as for an emulator, which goes away itself, is rendered into a temporary folder.
     """
-    if target.is_emulated:
+    if target.is_emulated or not stays:
         with tempfile.TemporaryDirectory(prefix="sluice-build-") as folder:
             yield Path(folder) / "build"
     else:
@@ -94,7 +95,6 @@ def render(
     folder: Path,
     *,
     kms_key: str | None = None,
-    with_dependencies: bool = True,
 ) -> Build:
     """Write the build folder anew. ``layer_arn`` None: the functions have no layer. The emulator's functions run in its
     own virtual environment and therefore get neither layer nor packaged dependencies. ``kms_key``: the ARN of the key
@@ -104,7 +104,7 @@ def render(
     folder.mkdir(parents=True)
     shutil.copy2(ROOT / "app.py", folder)
     shutil.copytree(ROOT / "chalicelib", folder / "chalicelib", ignore=_NOT_SHIPPED)
-    if with_dependencies and not target.is_emulated:
+    if not target.is_emulated:
         wheels.install(ROOT / "requirements.lock", folder / "vendor", architecture)
     (folder / "requirements.txt").write_text("")  # what requirements.txt names is in vendor/, from hashed wheels
     policies = folder / ".chalice" / "policies"
@@ -159,24 +159,28 @@ def deploy(target: Target, build: Build, tell: Tell, *, force: bool = False) -> 
     """
     before = record.load(target)
     deployed = build.folder / ".chalice" / "deployed" / f"{target.stage}.json"
-    if before:  # also where nothing is done: `chalice invoke` looks there
+    if before.get("chalice", {}).get("resources"):  # also where nothing is done: `chalice invoke` looks there
         deployed.parent.mkdir(parents=True, exist_ok=True)
         deployed.write_text(json.dumps(before["chalice"]))
     if not force and before.get("fingerprint") == build.fingerprint and not record.drift(target, before):
         return _deployed(target, before["chalice"], changed=False)
     error, chalice_record = "interrupted", before.get("chalice", {"resources": []})
+    standing = record.resource(chalice_record, "rest_api")
+    # One that was made and not recorded, because the process was killed in between: nobody knows its address.
+    removal.delete_apis(target, but=None if standing is None else standing["rest_api_id"])
     try:
-        error = chalice_process.run(target, "deploy", build.folder, tell)
+        error = chalice_process.run(target, build.folder, tell)
     finally:  # whatever ended it: what was made and not recorded would be made a second time
         if deployed.exists():
             chalice_record = json.loads(deployed.read_text())
-        fingerprint = None if error else build.fingerprint
-        record.save(target, chalice_record, build.functions, fingerprint=fingerprint, content=build.content)
+        record.save(target, chalice_record, build.functions, fingerprint=None, content=build.content)
     notifications.tell_eventbridge(target)
     if error:
         raise OperatorError(f"the functions are deployed in part:\n{error}")
     dead_letters.catch(target)
     record.save_build(target, build.folder, build.fingerprint)
+    # Last: a deployment that was interrupted before is one that the next has to go on with.
+    record.save(target, chalice_record, build.functions, fingerprint=build.fingerprint, content=build.content)
     return _deployed(target, chalice_record, changed=True)
 
 
@@ -202,22 +206,10 @@ def roll_back(target: Target, fingerprint: str, tell: Tell) -> bool:
     return True
 
 
-def delete(target: Target, tell: Tell) -> bool:
-    """Delete everything that Chalice recorded. False where nothing was recorded."""
-    recorded = record.load(target).get("chalice", {})
-    if not recorded.get("resources"):
-        return False
-    with build_folder(target) as folder:
-        # Chalice reads the application to delete it, too; nothing of the folder is uploaded.
-        render(target, target.names.environment(), None, "x86_64", folder, with_dependencies=False)
-        deployed = folder / ".chalice" / "deployed" / f"{target.stage}.json"
-        deployed.parent.mkdir(exist_ok=True)
-        deployed.write_text(json.dumps(recorded))
-        error = chalice_process.run(target, "delete", folder, tell)
-    if error:
-        raise OperatorError(f"the functions are deleted in part:\n{error}")
-    target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=record.RECORD_KEY)
-    return True
+def delete(target: Target, tell: Tell) -> None:
+    """Delete all that Chalice made, recorded or not, and then the record. Doing it again goes on."""
+    removal.delete(target, tell)
+    record.forget(target)
 
 
 def recorded_api_url(target: Target) -> str:

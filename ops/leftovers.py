@@ -43,10 +43,7 @@ def settled(target: Target, expected: Collection[str]) -> list[str]:
 
 def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
     names = target.names
-
-    def ours(name: str) -> bool:
-        return name == names.prefix or name.startswith(f"{names.prefix}-")
-
+    ours = names.owns
     yield "stack", [n for n in (names.foundation_stack, names.workflow_stack) if stacks.find(target, n)]
     yield "bucket", [each["Name"] for each in target.s3.list_buckets()["Buckets"] if ours(each["Name"])]
     yield "table", [n for n in _all(target, "dynamodb", "list_tables", "TableNames") if ours(n)]
@@ -75,7 +72,11 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
     )
     yield (
         "parameter",
-        [n for n in _all(target, "ssm", "describe_parameters", "Parameters", "Name") if n == names.token_parameter],
+        [
+            n
+            for n in _all(target, "ssm", "describe_parameters", "Parameters", "Name")
+            if n in (names.token_parameter, names.lock_parameter)
+        ],
     )
     yield (
         "API",

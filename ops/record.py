@@ -48,6 +48,14 @@ def save(
     target.s3.put_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY, Body=body)
 
 
+def forget(target: Target) -> None:
+    """Nothing of Chalice's stands any more."""
+    try:
+        target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=RECORD_KEY)
+    except target.s3.exceptions.NoSuchBucket:
+        return
+
+
 def save_build(target: Target, folder: Path, fingerprint: str) -> None:
     """Keep the build folder of a deployment that succeeded, but for what Chalice wrote into it."""
     chalice_own = [folder / ".chalice" / name for name in ("deployed", "deployments")]

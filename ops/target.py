@@ -50,6 +50,10 @@ class Names:
     def prefix(self) -> str:
         return f"{APP_NAME}-{self.stage}"
 
+    def owns(self, name: str) -> bool:
+        """Whether a resource of this name is the stage's."""
+        return name == self.prefix or name.startswith(f"{self.prefix}-")
+
     @property
     def foundation_stack(self) -> str:
         return f"{self.prefix}-foundation"
@@ -77,6 +81,10 @@ class Names:
     @property
     def token_parameter(self) -> str:
         return f"/{APP_NAME}/{self.stage}/api-token"
+
+    @property
+    def lock_parameter(self) -> str:
+        return f"/{APP_NAME}/{self.stage}/lock"
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"

@@ -43,7 +43,7 @@ class ApiToken:
         missing = Terminal("secret-not-found", f"the parameter {self._parameter} does not exist")
         with aws_errors("ssm:GetParameter", {"ParameterNotFound": missing}):
             response = self._ssm.get_parameter(Name=self._parameter, WithDecryption=True)
-        value = response["Parameter"].get("Value", "")
+        value = response["Parameter"].get("Value", "").strip()
         if not value:
             raise missing
         self._cached = (now, value)

@@ -51,7 +51,7 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     """Write every output, the manifest last, and make the job the dataset's current one. Returns the timeline as the
     report shows it.
 
-    Errors: ``Terminal("tolerance-exceeded")`` where too many rows were rejected: then the rejects, the summary, the
+    Errors: ``ToleranceExceeded`` where too many rows were rejected: then the rejects, the summary, the
     contract and the report are written and stand on the job, and nothing else is.
     """
     merged = state.workspace.get_json("merged.json")
@@ -70,7 +70,8 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
         outputs.settle()
     if excess is not None:
         ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
-        raise errors.Terminal("tolerance-exceeded", excess)
+        told = {"job_id": job.job_id, "dataset": job.dataset, "timeline": timeline}
+        raise errors.ToleranceExceeded(excess, told)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
     decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)

@@ -31,6 +31,19 @@ def test_a_rotated_token_is_seen_within_a_minute(ssm: Any) -> None:
     assert [request["WithDecryption"] for request in ssm.sent("get_parameter")] == [True, True]
 
 
+@pytest.mark.parametrize("value", ["first\n", " first ", "first\r\n"])
+def test_a_line_break_that_came_with_the_file_is_no_part_of_the_token(ssm: Any, value: str) -> None:
+    """What is presented is stripped, too: a token with white space around it would let nobody in."""
+    ssm.put_parameter(Name=NAME, Value=value, Type="SecureString")
+    assert ApiToken(NAME, ssm).value() == "first"
+
+
+def test_a_token_of_white_space_lets_nobody_in(ssm: Any) -> None:
+    ssm.put_parameter(Name=NAME, Value=" \n", Type="SecureString")
+    with pytest.raises(Terminal, match="secret-not-found"):
+        ApiToken(NAME, ssm).value()
+
+
 def test_an_old_token_is_not_served_when_the_new_one_cannot_be_read(ssm: Any) -> None:
     ssm.put_parameter(Name=NAME, Value="first", Type="SecureString")
     now = 1000.0

@@ -13,6 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from ops.target import Names
 from tests.faults.wire import Request
 
+LAMBDAS_OWN: Final = {"WriteLog", "Trace", "KeepFailedEvents"}
+"""Statements for what Lambda does in the function's name."""
+
 Need = tuple[str, str]
 """An action and the ARN that it is done to."""
 

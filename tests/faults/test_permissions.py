@@ -29,10 +29,8 @@ from tests.faults.wire import Reply, Request
 from tests.faults.workflow import deliver, invoke
 from tests.faults.world import NAMES, World
 
-LAMBDAS_OWN = {"WriteLog", "Trace", "KeepFailedEvents"}
-"""What Lambda does in the function's name."""
 POLICIES = {
-    name: policy | {"Statement": [each for each in policy["Statement"] if each["Sid"] not in LAMBDAS_OWN]}
+    name: policy | {"Statement": [each for each in policy["Statement"] if each["Sid"] not in permissions.LAMBDAS_OWN]}
     for name in functions.template()["lambda_functions"]
     for policy in [functions.policy(name, NAMES)]
 }

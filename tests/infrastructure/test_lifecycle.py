@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,20 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.model import Status
-from ops import deployment, functions, inspection, leftovers, rollback, stacks, workflow
+from ops import (
+    chalice_process,
+    data,
+    dead_letters,
+    deployment,
+    functions,
+    inspection,
+    leftovers,
+    record,
+    removal,
+    rollback,
+    stacks,
+    workflow,
+)
 from ops.deployment import Options
 from ops.drift import Drift
 from ops.emulator import Emulator
@@ -109,8 +123,11 @@ def test_the_api_lets_in_whoever_has_the_token(standing: Target) -> None:
 
 
 def test_what_was_chosen_stays_until_something_else_is_chosen(target: Target) -> None:
-    up(target, Options(notify=["ops@example.com"], chunk_size_bytes=4_096, max_concurrency=3))
+    chosen = Options(notify=["ops@example.com"], chunk_size_bytes=4_096, max_concurrency=3, architecture="arm64")
+    up(target, chosen)
     up(target, Options(max_concurrency=5))
+    found = target.lambda_.get_function_configuration(FunctionName=target.names.function("process-chunk"))
+    assert found["Architectures"] == ["arm64"]
     subscriptions = target.client("sns").list_subscriptions_by_topic(TopicArn=target.names.notices_topic_arn)
     assert [each["Endpoint"] for each in subscriptions["Subscriptions"]] == ["ops@example.com"]
     environment = environment_of(target, "process-chunk")
@@ -251,6 +268,76 @@ def test_up_twice_uploads_nothing(target: Target) -> None:
     assert artifacts_of(target) == stored
 
 
+def interrupted(target: Target, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, act: Any) -> None:
+    """Do it, and have it interrupted where ``module.name`` is called."""
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            act(target)
+
+
+def kinds_of(target: Target) -> Counter[str]:
+    return Counter(line.partition(":")[0] for line in leftovers.find(target))
+
+
+def test_an_up_that_is_interrupted_anywhere_is_gone_on_with(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [(stacks, "_wait"), (deployment, "_ensure_token"), (chalice_process, "run"), (record, "save")]
+    places += [(dead_letters, "catch"), (record, "save_build"), (workflow, "upload_definition")]
+    for module, name in places:
+        interrupted(target, monkeypatch, module, name, up)
+    assert up(target).changes
+    assert up(target).changes == ()
+    assert plan(target) == []
+    for name in dead_letters.HANDLERS:
+        kept = target.lambda_.get_function_event_invoke_config(FunctionName=target.names.function(name))
+        assert kept["DestinationConfig"]["OnFailure"] == {"Destination": target.names.dead_letters_arn}
+    assert len([key for key, _ in artifacts_of(target) if key.startswith(record.BUILDS_PREFIX)]) == 1
+    found = kinds_of(target)
+    assert (found["function"], found["API"]) == (12, 1)
+
+
+def test_a_down_that_is_interrupted_anywhere_is_gone_on_with(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    up(target)
+    places = [(workflow, "stop"), (workflow, "wait_until_gone"), (removal, "_delete_rule")]
+    places += [(removal, "_delete_function"), (removal, "_delete_role"), (record, "forget")]
+    places += [(data, "empty"), (data, "_delete_table"), (data, "delete_late_logs")]
+    for module, name in places:
+        interrupted(target, monkeypatch, module, name, lambda stage: deployment.down(stage, ignore, delete_data=True))
+    assert deployment.down(target, ignore, delete_data=True) == []
+
+
+def test_what_was_made_and_never_recorded_is_found_all_the_same(target: Target) -> None:
+    """As where the process was killed between the two."""
+    for again in (up, lambda stage: deployment.down(stage, ignore, delete_data=True)):
+        up(target)
+        target.s3.delete_object(Bucket=target.names.bucket("artifacts"), Key=record.RECORD_KEY)
+        again(target)
+        assert kinds_of(target)["API"] == (1 if again is up else 0)
+    assert leftovers.find(target) == []
+
+
+def test_one_changes_a_stage_at_a_time(target: Target, emulator: Emulator) -> None:
+    other = emulator.target(target.stage)
+    refused = []
+
+    def meanwhile(line: str) -> None:
+        if line not in ("foundation", "workflow"):
+            return
+        for act in (up, lambda stage: deployment.down(stage, ignore)):
+            with pytest.raises(OperatorError, match=r"^up of this stage is under way, by .* delete-parameter") as told:
+                act(other)
+            refused.append(str(told.value))
+
+    deployment.up(target, Options(), meanwhile)
+    assert len(refused) == 4
+    assert up(other).changes == ()
+    target.client("ssm").put_parameter(Name=target.names.lock_parameter, Value="{}", Type="String")
+    assert f"parameter: {target.names.lock_parameter}" in leftovers.find(target)
+    with pytest.raises(OperatorError, match="is under way"):
+        up(target)
+    target.client("ssm").delete_parameter(Name=target.names.lock_parameter)
+
+
 def test_a_small_account_is_not_filled_by_one_file(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {"AccountLimit": {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}}
     monkeypatch.setattr(target.lambda_, "get_account_settings", lambda: limits)
@@ -282,7 +369,8 @@ def test_a_change_set_that_failed_leaves_no_stack(
     target: Target, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
 ) -> None:
     def failing(*_: Any) -> Any:
-        assert leftovers.find(target) == [f"stack: {target.names.foundation_stack}"]  # the placeholder
+        placeholder, held = f"stack: {target.names.foundation_stack}", f"parameter: {target.names.lock_parameter}"
+        assert leftovers.find(target) == [placeholder, held]
         raise end
 
     monkeypatch.setattr(stacks, "_changes", failing)

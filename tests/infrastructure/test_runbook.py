@@ -9,6 +9,7 @@ import pytest
 from botocore import xform_name
 
 import deploy
+from ops import dead_letters
 from tests.infrastructure import documents
 
 RUNBOOK = documents.ROOT / "docs" / "runbook.md"
@@ -25,6 +26,11 @@ def test_each_alarm_has_its_entry_and_each_entry_its_alarm() -> None:
 def test_an_entry_says_what_it_means_where_to_look_and_what_mends_it(name: str) -> None:
     found = re.findall(r"^\*\*(\w+)\.\*\* \S", ENTRIES[name], flags=re.MULTILINE)
     assert found == ["Means", "Look", "Mend"]
+
+
+def test_the_entry_of_the_dead_letters_names_every_handler_whose_failed_events_come_there() -> None:
+    entry = ENTRIES["sluice-<stage>-dead-letters"]
+    assert [name for name in dead_letters.HANDLERS if f"`{name}`" not in entry] == []
 
 
 COMMANDS = re.findall(r"(?:^|`)((?:python deploy\.py|aws) [^`\n]+)", RUNBOOK.read_text(), flags=re.MULTILINE)

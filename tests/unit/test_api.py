@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from chalice.app import AuthRequest
 from chalice.config import Config
-from chalice.local import LocalDevServer
+from chalice.local import LambdaContext, LocalDevServer
 from chalice.test import Client, HTTPResponse
 
 import app
@@ -420,10 +420,13 @@ def test_a_requests_lines_carry_its_keys(
 
 @pytest.mark.parametrize("given, told", [(TOKEN, []), ("another", ["API access refused"])])
 def test_the_authorizers_lines_carry_its_keys_and_no_token(token: FixedToken, given: str, told: list[str]) -> None:
+    context = LambdaContext("authorize", 256, 10_000)
     with witness.listening() as seen:
-        api.authorize(AuthRequest("TOKEN", f"Bearer {given}", "arn:aws:execute-api:us-east-1:1:a/api/GET/jobs"))
+        app.authorize({**event("authorizer"), "authorizationToken": f"Bearer {given}"}, context)
     assert [line["message"] for line in seen.lines] == ["started", *told, "ended"]
-    assert all(line["function"] == "authorize" and "cold_start" in line for line in seen.lines)
+    for line in seen.lines:
+        assert (line["function"], line["request_id"]) == ("authorize", context.aws_request_id)
+        assert "cold_start" in line
     assert given not in seen.output.getvalue()
 
 

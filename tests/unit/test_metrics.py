@@ -96,7 +96,13 @@ def test_a_job_that_fails_counts_as_failed_and_tells_its_states_up_to_there() ->
         witness.whole_job(seen, BODY, contract(ID, NAME, sluice={"tolerance": {"maxRejectedRows": 0}}))
         assert (seen.values("JobsSucceeded"), seen.values("JobsFailed")) == ([0], [1])
         assert seen.values("RejectedPercent") == [20]
-        assert [bool(seen.values(f"{state}Seconds")) for state in metrics.STATES] == [True, True, True, False]
+        assert [bool(seen.values(f"{state}Seconds")) for state in metrics.STATES] == [True, True, True, True]
+
+
+def test_a_job_that_is_refused_before_its_chunks_tells_no_seconds() -> None:
+    with witness.listening() as seen:
+        witness.whole_job(seen, b"", THINGS)
+        assert [bool(seen.values(f"{state}Seconds")) for state in metrics.STATES] == [False] * 4
 
 
 def test_a_job_without_counted_rows_has_no_percentage() -> None:

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import chalice_process, chalice_runner, functions, record
+from ops import chalice_process, chalice_runner, functions, record, removal
 from ops.target import Target
 
 MADE = {"name": "notify", "resource_type": "lambda_function", "lambda_arn": "arn:notify"}
@@ -44,7 +44,7 @@ def test_an_interrupted_runner_writes_down_what_it_made(
     monkeypatch.setattr(chalice_runner, "_deployer", deployer)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(end):
-        chalice_runner.main("deploy", str(tmp_path), "test")
+        chalice_runner.main(str(tmp_path), "test")
     recorded = json.loads((tmp_path / ".chalice" / "deployed" / "test.json").read_text())
     assert recorded["resources"] == [MADE]
 
@@ -52,13 +52,14 @@ def test_an_interrupted_runner_writes_down_what_it_made(
 def test_an_interrupted_deployment_is_recorded_for_the_next(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_: Target, __: str, folder: Path, ___: Any) -> str:
+    def interrupted(_: Target, folder: Path, __: Any) -> str:
         deployed = folder / ".chalice" / "deployed"
         deployed.mkdir(parents=True)
         (deployed / "test.json").write_text(json.dumps({"resources": [MADE]}))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(chalice_process, "run", interrupted)
+    monkeypatch.setattr(removal, "delete_apis", lambda *_, **__: None)
     with pytest.raises(KeyboardInterrupt):
         functions.deploy(target, functions.Build(tmp_path, "f"), lambda _: None)
     recorded = record.load(target)

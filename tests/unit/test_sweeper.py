@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from chalicelib import sweeper
-from chalicelib.errors import Transient
+from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Job, Source, Status, timestamp
+from chalicelib.ports import Stored
 from chalicelib.settings import from_environment
 from tests.events import event
 from tests.fakes import MemoryPorts, execution_arn, source
@@ -58,6 +59,26 @@ def test_a_young_upload_is_left_to_its_event(ports: MemoryPorts):
     ports.jobs.register(source(), ago(29))
     assert sweep(ports) == NOTHING
     assert ports.executions.started == []
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_an_upload_that_is_listed_and_may_not_be_read_is_a_trouble(
+    ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+):
+    """S3 answers for both alike; one that was deleted since it was listed is none."""
+    ports.objects.add(INBOX, "incoming/orders/a.csv", b"a\n", NOW - timedelta(hours=1))
+
+    def head(bucket: str, key: str, version_id: str = "") -> Stored:
+        if is_gone:
+            ports.objects.delete(bucket, key)
+        raise Terminal("object-not-found", f"{key} does not exist, or this role may not read it")
+
+    monkeypatch.setattr(ports.objects, "head", head)
+    if is_gone:
+        assert sweep(ports) == NOTHING
+    else:
+        with pytest.raises(Transient, match="sweep-incomplete"):
+            sweep(ports)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])
@@ -190,5 +211,5 @@ class TestLostEvents:
         self.put(ports, 60)
         listed = list(ports.objects.list(INBOX, "incoming/"))
         ports.objects.delete(INBOX, "incoming/orders/a.csv")
-        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed))
+        monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed if prefix == "incoming/" else []))
         assert sweep(ports) == NOTHING

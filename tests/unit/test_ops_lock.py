@@ -1,0 +1,72 @@
+"""One changes a stage at a time, and whatever ends the change gives the stage free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from ops import lock
+from ops.target import OperatorError, Target
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with mock_aws():
+        yield Target("test", "us-east-1", None, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
+
+
+def is_held(target: Target) -> bool:
+    return bool(target.client("ssm").describe_parameters()["Parameters"])
+
+
+def test_who_holds_it_is_told_to_the_other(target: Target) -> None:
+    refused = pytest.raises(OperatorError, match=r"^up of this stage is under way, by \S+ on .* since 20")
+    with lock.held(target, "up"):
+        with refused as told, lock.held(target, "down"):
+            raise AssertionError
+        assert is_held(target)  # the one that was refused has not given it free
+    assert target.names.lock_parameter in str(told.value)
+    assert not is_held(target)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, OperatorError, SystemExit])
+def test_whatever_ends_it_gives_it_free(target: Target, end: type[BaseException]) -> None:
+    with pytest.raises(end), lock.held(target, "up"):
+        raise end
+    assert not is_held(target)
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt])
+def test_a_lock_that_was_taken_though_nobody_was_told_is_ones_own(
+    target: Target, monkeypatch: pytest.MonkeyPatch, end: type[BaseException] | None
+) -> None:
+    """The reply is lost and botocore asks again; or Ctrl-C comes before it."""
+    ssm = target.client("ssm")
+    real = ssm.put_parameter
+
+    def put(**request: Any) -> Any:
+        real(**request)
+        if end is not None:
+            raise end
+        return real(**request)
+
+    monkeypatch.setattr(ssm, "put_parameter", put)
+    if end is not None:
+        with pytest.raises(end), lock.held(target, "up"):
+            raise AssertionError
+    else:
+        with lock.held(target, "up"):
+            assert is_held(target)
+    assert not is_held(target)
+
+
+def test_without_the_permission_nothing_is_done(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    ssm = target.client("ssm")
+    refused = ClientError({"Error": {"Code": "AccessDeniedException", "Message": ""}}, "PutParameter")
+    monkeypatch.setattr(ssm, "put_parameter", lambda **_: (_ for _ in ()).throw(refused))
+    with pytest.raises(ClientError, match="AccessDenied"), lock.held(target, "up"):
+        raise AssertionError
