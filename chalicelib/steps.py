@@ -13,11 +13,11 @@ from functools import lru_cache
 
 from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import transform as transforms
 from chalicelib.engine import worker
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.contract import Contract
-from chalicelib.engine.deliver import try_out
+from chalicelib.engine.delivery import transform as transforms
+from chalicelib.engine.delivery.deliver import try_out
 from chalicelib.engine.plan import Mode, Plan, Task, draw, first_tasks
 from chalicelib.model import (
     CONTRACTS_PREFIX,

@@ -19,15 +19,15 @@ from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.coding import Coding
-from chalicelib.engine.deliver import Delivered, Delivery
-from chalicelib.engine.parquet import Part
+from chalicelib.engine.delivery.deliver import Delivered, Delivery
+from chalicelib.engine.delivery.parquet import Part
+from chalicelib.engine.delivery.transform import Transform
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.chunk import Origin, Records
 from chalicelib.engine.records.parse import Parsed, parse
 from chalicelib.engine.records.split import Block, Offsets
 from chalicelib.engine.records.tape import Tape
 from chalicelib.engine.rejects.render import Rejected, Renderer
-from chalicelib.engine.transform import Transform
 from chalicelib.engine.types.infer import Surveys
 from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Rows

@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import ledger, parquet
+from chalicelib.engine import ledger
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Base, Reasons
 from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
+from chalicelib.engine.delivery import parquet
+from chalicelib.engine.delivery.parquet import decode_schema
 from chalicelib.engine.ledger import Report
-from chalicelib.engine.parquet import decode_schema
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.rejects.drafts import Numbers
 from chalicelib.engine.rejects.render import csv_header

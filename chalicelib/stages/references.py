@@ -27,7 +27,7 @@ from chalicelib.engine.checks import references as engine
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract import Contract, Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE
-from chalicelib.engine.partition import NULL_PARTITION
+from chalicelib.engine.delivery.partition import NULL_PARTITION
 from chalicelib.engine.plan import Plan
 from chalicelib.model import JSON
 from chalicelib.ports import Objects

@@ -12,14 +12,14 @@ import numpy as np
 
 from chalicelib import errors
 from chalicelib.engine import ledger, worker
-from chalicelib.engine import transform as transforms
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.contract import Contract
+from chalicelib.engine.delivery import transform as transforms
+from chalicelib.engine.delivery.parquet import decode_schema, encode_schema, unify
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.profile import Profile
-from chalicelib.engine.parquet import decode_schema, encode_schema, unify
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib import steps
-from chalicelib.engine import coding, parquet
-from chalicelib.engine import transform as transforms
+from chalicelib.engine import coding
+from chalicelib.engine.delivery import parquet
+from chalicelib.engine.delivery import transform as transforms
 from tests import pipeline
 from tests.pipeline import Outcome
 from tests.property.test_chunks import BREAKS, CHUNKS, ROWS, THINGS, essence, file_of

@@ -129,7 +129,7 @@ def test_what_a_transform_prints_stays_off_standard_output(
         time.sleep(0.01)
         return frame
 
-    monkeypatch.setattr("chalicelib.engine.transform.find", lambda _: transform)
+    monkeypatch.setattr("chalicelib.engine.delivery.transform.find", lambda _: transform)
     monkeypatch.setattr("ops.memory.keep", lambda: None)
     file = tmp_path / "things.csv"
     file.write_text("id\n" + "".join(f"{number}\n" for number in range(200)))

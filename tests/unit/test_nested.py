@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine import arrays, transform, types
+from chalicelib.engine import arrays, types
 from chalicelib.engine.contract import durations, jsontexts, literals
 from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.delivery import transform
 from chalicelib.engine.types import nested
 from chalicelib.model import JSON
 from tests import pipeline

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.engine import partition
-from chalicelib.engine.partition import NULL_PARTITION
+from chalicelib.engine.delivery import partition
+from chalicelib.engine.delivery.partition import NULL_PARTITION
 from chalicelib.errors import Terminal
 from tests import pipeline
 from tests.pipeline import contract

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib import failure, retry, sweeper, triggers
-from chalicelib.engine import transform as transforms
+from chalicelib.engine.delivery import transform as transforms
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Source, Status, event_from_source, execution_name
 from chalicelib.settings import Settings

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from chalicelib import api, notify
-from chalicelib.engine import transform as transforms
+from chalicelib.engine.delivery import transform as transforms
 from chalicelib.model import Status
 from tests import pipeline
 from tests.pipeline import INBOX, RESULTS, Outcome, contract

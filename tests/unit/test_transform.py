@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.engine import transform as transforms
+from chalicelib.engine.delivery import transform as transforms
 from chalicelib.model import Rows, Status
 from tests import pipeline
 from tests.pipeline import Outcome, contract

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chalicelib import errors
-from chalicelib.engine import coding, partition
+from chalicelib.engine import coding
+from chalicelib.engine.delivery import partition
 
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """Rows are gathered in memory up to this size (as Arrow holds them), then written as one row group."""

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from chalicelib.engine import coding, partition
-from chalicelib.engine import transform as transforms
+from chalicelib.engine import coding
 from chalicelib.engine.contract import Contract
+from chalicelib.engine.delivery import partition
+from chalicelib.engine.delivery import transform as transforms
+from chalicelib.engine.delivery.parquet import Part, Writer, conform, decode_schema, encode_schema
+from chalicelib.engine.delivery.transform import Transform
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
 from chalicelib.engine.measure.profile import Profile
-from chalicelib.engine.parquet import Part, Writer, conform, decode_schema, encode_schema
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.split import Offsets
-from chalicelib.engine.transform import Transform
 
 
 @dataclass(frozen=True, slots=True)
