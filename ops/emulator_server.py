@@ -1,5 +1,6 @@
-"""``ministack``, with four answers made those of AWS; ``python ops/emulator_server.py`` takes the place of
-``python -m ministack``. (ministack 1.5.33; what is mended here should go when a later one answers so itself.)
+"""``ministack``, with four answers made those of AWS, and kept to the size of one machine; ``python
+ops/emulator_server.py`` takes the place of ``python -m ministack``. (ministack 1.5.33; what is mended here should go
+when a later one answers so itself.)
 
 * An "Object Created" event in a bucket with versioning lacks the ``version-id``, which S3's own notification of the
   same upload has: the two would name two jobs.
@@ -7,14 +8,19 @@
   name, by which a workflow retries and catches.
 * A ranged read of one version is answered with the whole object: a chunk's worker would be sent all of the file.
 * Whether a role may describe a Map run is asked of the resource ``*``: a policy that names Map runs would refuse it.
+
+Every invocation at the same time is a process of its own here, which loads pandas. A hundred on two cores all time out,
+are killed and tried again, without end: no more of a function than there are cores run at once, and the others wait.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from threading import BoundedSemaphore
 from typing import Any, Final
 
 _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
@@ -32,7 +38,8 @@ def mend() -> None:
     s3._fire_s3_event = _knowing_the_version(s3._fire_s3_event)
     eventbridge._dispatch_event = _telling_the_version(eventbridge._dispatch_event)
     s3._get_object = _keeping_to_the_range(s3._get_object)
-    lambda_svc._execute_function_warm = _naming_the_class(lambda_svc._execute_function_warm)
+    at_once = max(2, os.cpu_count() or 1)
+    lambda_svc._execute_function_warm = _in_turn(_naming_the_class(lambda_svc._execute_function_warm), at_once)
     iam_actions.extract_resource_arn = _naming_the_map_run(iam_actions.extract_resource_arn)
 
 
@@ -87,6 +94,17 @@ def _naming_the_class(execute: Callable[..., dict[str, Any]]) -> Callable[..., d
             if name is not None:
                 answer = {**answer, "body": {**body, "errorType": name}}
         return answer
+
+    return execute_function_warm
+
+
+def _in_turn(execute: Callable[..., dict[str, Any]], at_once: int) -> Callable[..., dict[str, Any]]:
+    """Run at most so many of each function at once. Its time begins with its turn."""
+    turns: dict[str, BoundedSemaphore] = {}
+
+    def execute_function_warm(func: dict[str, Any], *args: Any) -> dict[str, Any]:
+        with turns.setdefault(func["config"]["FunctionName"], BoundedSemaphore(at_once)):
+            return execute(func, *args)
 
     return execute_function_warm
 

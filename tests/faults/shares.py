@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -45,6 +46,8 @@ def run(first: int, step: int, known: set[str]) -> int:
         every = [case for scenario in scenarios.ALL for case in matrix.cases(scenario, plain[scenario.name])]
         assert len({str(case) for case in every}) == len(every)
         share = [case for case in every[first::step] if str(case) not in known]
+        gc.collect()
+        gc.freeze()  # a million objects of botocore, moto and pandas: no collection need look at them again
         for number, case in enumerate(share, 1):
             with contextlib.redirect_stdout(io.StringIO()):
                 result = _result(here, case, plain[case.scenario.name])

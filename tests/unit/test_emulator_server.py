@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -94,3 +97,29 @@ def test_a_range_of_a_version_is_kept_to(asked: str, status: int, part: bytes | 
 def test_a_map_run_is_the_resource_that_a_policy_is_asked_about(service: str, found: str, body: bytes, resource: str):
     extract = emulator_server._naming_the_map_run(lambda *_: found)
     assert extract(service, "POST", "/", {}, body, {}, "us-east-1", "000000000000") == resource
+
+
+def test_of_each_function_so_many_run_at_once_and_the_others_wait():
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    together = threading.Barrier(2)  # breaks where two of a function do not run at the same time
+
+    def execute(func: dict[str, Any]) -> dict[str, Any]:
+        name = func["config"]["FunctionName"]
+        with lock:
+            running[name] += 1
+            most[name] = max(most[name], running[name])
+        together.wait(timeout=10)
+        with lock:
+            running[name] -= 1
+        return {"body": name}
+
+    lock = threading.Lock()
+    in_turn = emulator_server._in_turn(execute, at_once=2)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda name: in_turn({"config": {"FunctionName": name}}), "aaaaaa"))
+    assert answers == [{"body": "a"}] * 6
+    assert most == {"a": 2}
+    with ThreadPoolExecutor(2) as pool:  # one function keeps no other waiting
+        alone = emulator_server._in_turn(execute, at_once=1)
+        assert list(pool.map(lambda name: alone({"config": {"FunctionName": name}})["body"], "bc")) == ["b", "c"]
