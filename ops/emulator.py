@@ -105,7 +105,7 @@ class Emulator:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _start(self) -> None:
-        self.port = self.port or _free_port()
+        self.port = self.port or _free_port()  # started again, it is where it was
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
