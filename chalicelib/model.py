@@ -62,6 +62,8 @@ class Source:
     """S3's version id; for a bucket without versioning, the ETag stands in its place."""
     size_bytes: int = 0
     etag: str = ""
+    sequencer: str = field(default="", compare=False)
+    """Orders the uploads of one key, whenever their events come; empty where no event told it."""
 
     @property
     def dataset(self) -> str:
@@ -254,10 +256,12 @@ def source_from_event(event: JSON) -> Source:
         version_id=described.get("version-id") or etag,
         size_bytes=int(described.get("size", 0)),
         etag=etag,
+        sequencer=described.get("sequencer", ""),
     )
 
 
 def event_from_source(source: Source) -> JSON:
     """The workflow's input for a source: the part of an "Object Created" event that the workflow reads."""
     described = {"key": source.key, "size": source.size_bytes, "etag": source.etag, "version-id": source.version_id}
+    described |= {"sequencer": source.sequencer} if source.sequencer else {}
     return {"source": "sluice", "detail": {"bucket": {"name": source.bucket}, "object": described}}

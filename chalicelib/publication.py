@@ -47,13 +47,14 @@ def finish(ports: Ports, bucket: str, job: Job) -> Job:
 def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
     """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``).
 
-    Jobs end in any order; in the place of a later upload an earlier one is not put.
+    Jobs end in any order, and their events came in any; in the place of a later upload an earlier one is not put.
     """
     key, mode = f"datasets/{job.dataset}/current.json", manifest["mode"]
     entry = {
         "job_id": job.job_id,
         "manifest": f"jobs/{job.job_id}/manifest.json",
         "data": f"jobs/{job.job_id}/data/",
+        "source": {"key": job.source.key, "sequencer": job.source.sequencer},
         "rows": manifest["ledger"]["delivered"],
         "received_at": job.received_at,
         "finished_at": manifest["finished_at"],
@@ -65,7 +66,7 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
             return
         if mode == "append":
             jobs = [*current, entry]
-        elif any(each["received_at"] > entry["received_at"] for each in current):
+        elif any(_is_later(each, entry) for each in current):
             return
         else:
             jobs = [entry]
@@ -76,3 +77,15 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
         except Transient as error:
             if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
                 raise
+
+
+def _is_later(one: JSON, other: JSON) -> bool:
+    """Whether one entry's upload came after the other's. Where both are of one key, S3 itself tells: when the events
+    arrived does not. The shorter sequencer is padded on the right:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    """
+    source, others = one.get("source", {}), other["source"]
+    if source.get("key") == others["key"] and source["sequencer"] and others["sequencer"]:
+        width = max(len(source["sequencer"]), len(others["sequencer"]))
+        return bool(source["sequencer"].ljust(width, "0") > others["sequencer"].ljust(width, "0"))
+    return bool(one["received_at"] > other["received_at"])

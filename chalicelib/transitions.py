@@ -80,6 +80,7 @@ def claimed(current: Job | None, source: Source, execution: str, at: str) -> Job
         return current if current.execution == execution else None
     # S3's notification and EventBridge's event race to register; the one that came first may lack the ETag or size.
     known = current.source if current.source.etag else source
+    known = replace(known, sequencer=known.sequencer or source.sequencer)
     return replace(current, status=Status.VALIDATING, execution=execution, started_at=at, source=known)
 
 

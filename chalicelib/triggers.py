@@ -155,6 +155,7 @@ def source_from_notification(record: JSON) -> Source:
         version_id=described.get("versionId") or etag,
         size_bytes=int(described.get("size", 0)),
         etag=etag,
+        sequencer=described.get("sequencer", ""),
     )
 
 

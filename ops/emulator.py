@@ -38,6 +38,9 @@ class Emulator:
     Errors: ``OperatorError`` where the emulator does not start, with the end of its log.
     """
 
+    server: Path = _SERVER
+    """The script that is the emulator."""
+
     def __init__(self, log: Path | None = None) -> None:
         """``log``: where the emulator's output goes (by default a file that is removed with the rest)."""
         self._log = log
@@ -102,11 +105,11 @@ class Emulator:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _start(self) -> None:
-        self.port = _free_port()
+        self.port = self.port or _free_port()  # started again, it is where it was
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(_KEEPER), str(self._scratch), sys.executable, str(_SERVER)],
+                [sys.executable, str(_KEEPER), str(self._scratch), sys.executable, str(self.server)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -10,7 +10,8 @@ from typing import Final
 from chalicelib.model import Status
 from tests.faults.catalogue import FAULTS, Deed, Fault, Reach
 from tests.faults.proxy import Order, Seen
-from tests.faults.world import EARLIER, Ended, Scenario, World
+from tests.faults.workflow import Stuck
+from tests.faults.world import Ended, Scenario, World
 
 _PUTS: Final = {"PutObject", "UploadPart"}
 _LONG: Final = {"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"}
@@ -26,6 +27,11 @@ class Outcome(StrEnum):
     HALF = "half"
     TWICE = "twice"
     STUCK = "stuck"
+    UNKNOWN = "unknown"
+    """The run itself broke off, and shows nothing."""
+
+
+GOOD: Final = (Outcome.SUCCEEDED, Outcome.FAILED)
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,22 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
+    case: str
     fault: str
     operation: str
     outcome: Outcome
-    what: str
-    """The case; and what is wrong, where the outcome is."""
+    wrong: str
+    """What is wrong, where the outcome is."""
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.case}: {self.wrong}"
 
 
 def cases(scenario: Scenario, plain: Ended) -> Iterator[Case]:
-    """Each call of ``plain``, the run without a fault, with each fault that can happen to it."""
-    for seen in plain.seen:
+    """Each call of ``plain``, the run without a fault, with each fault that can happen to it; always in the same order,
+    which that of the calls is not.
+    """
+    for seen in sorted(plain.seen, key=lambda seen: str(seen.call)):
         for fault in FAULTS:
             if _can_happen(fault, seen):
                 yield Case(scenario, Order(fault, seen.call), seen.worker)
@@ -67,10 +79,11 @@ def sample(every: Iterable[Case]) -> list[Case]:
 
 
 def run(world: World, case: Case, plain: Ended) -> Result:
-    ended = world.run(case.scenario, case.order)
-    outcome, wrong = judge(case, ended, plain)
-    what = f"{case}: {wrong}" if wrong else str(case)
-    return Result(case.order.fault.name, case.order.call.operation, outcome, what)
+    try:
+        outcome, wrong = judge(case, world.run(case.scenario, case.order), plain)
+    except Stuck as stuck:
+        outcome, wrong = Outcome.STUCK, str(stuck)
+    return Result(str(case), case.order.fault.name, case.order.call.operation, outcome, wrong)
 
 
 def judge(case: Case, ended: Ended, plain: Ended) -> tuple[Outcome, str]:
@@ -86,7 +99,7 @@ def judge(case: Case, ended: Ended, plain: Ended) -> tuple[Outcome, str]:
         return Outcome.HALF, "nobody was told"
     if len(told) > 1 and case.worker != "notify":
         return Outcome.TWICE, f"{told} was told"
-    if job.status is Status.FAILED and current != EARLIER:
+    if job.status is Status.FAILED and current != case.scenario.before:
         return Outcome.HALF, "the job FAILED, but is current"
     if job.status is plain_status(plain):
         different = _differences(ended.outputs, plain.outputs)

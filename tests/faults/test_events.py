@@ -83,6 +83,35 @@ def test_a_late_event_about_the_end_changes_nothing(here: World) -> None:
     assert len(world.messages()) == 1
 
 
+@pytest.mark.parametrize("order", sorted(set(permutations("EESU"))), ids="".join)
+def test_the_events_of_a_dead_execution_twice_and_in_any_order_end_its_job_once(
+    here: World, order: tuple[str, ...]
+) -> None:
+    """E: Step Functions' event of its end; S: the sweeper's schedule; U: the upload's own events, late."""
+    here.workflow(*here.begin(SCENARIO))
+    middle = next(seen.call for seen in here.proxy.seen if seen.worker == "aggregate-data")
+    source, arn = here.begin(SCENARIO)
+    here.dies_after(source, arn, middle)
+    ended = None
+    for number, kind in enumerate(order):
+        if kind == "E":
+            document = world.status_change(arn, "ABORTED", world.uploaded(source))
+            assert deliver(here.proxy, "on-execution-status", document)
+        elif kind == "S":
+            assert deliver(here.proxy, "sweep", world.schedule(NOON + timedelta(hours=2)))
+        else:
+            assert deliver(here.proxy, "on-upload", world.notification(source))
+            assert here.workflow(source, here.execution(f"late-{number}")) == "SUCCEEDED"
+        job = here.job(source)
+        assert job is not None
+        assert ended in (None, job), "what has ended stays as it is"
+        ended = job if job.status.is_final else None
+    assert ended is not None
+    assert ended.status is Status.FAILED
+    assert world.published() == SCENARIO.others | {SCENARIO.current: EARLIER}
+    assert {message["status"] for message in world.messages()} == {"FAILED"}
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
 def test_an_execution_that_dies_between_two_states_leaves_a_clean_end(here: World, told: bool) -> None:
     """Step Functions itself goes away, with everything that ran: the handler of its end, or the sweeper, ends the job.

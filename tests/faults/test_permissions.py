@@ -24,7 +24,7 @@ from tests.fakes import NOON
 from tests.faults import permissions, scenarios, world
 from tests.faults.catalogue import FAULTS
 from tests.faults.permissions import Need
-from tests.faults.proxy import Call, Order
+from tests.faults.proxy import Call, Order, Seen
 from tests.faults.wire import Reply, Request
 from tests.faults.workflow import deliver, invoke
 from tests.faults.world import NAMES, World
@@ -152,14 +152,28 @@ def the_api(here: World) -> None:
 
 
 def retries(here: World) -> None:
-    """A failed job is done again: what its first attempt had written goes, and what stands is not done again."""
+    """A failed job is done again: what its first attempt had written goes, and what stands is not done again, neither
+    of the first round nor of the round of repair.
+    """
     source, arn = here.begin(scenarios.REFUSED)
     here.workflow(source, arn)
     here.operator["s3"].put_object(Bucket=world.RESULTS, Key=f"jobs/{source.job_id}/left-over", Body=b"")
+    seen = _retried(here, source, Status.FAILED)
+    source, arn = here.begin(scenarios.ORDERS)
+    here.proxy.reset(Order(_outage(), Call("PutObject", "jobs/*/summary.json", 1)))
+    assert here.workflow(source, arn) == "FAILED"
+    here.proxy.seen = seen + _retried(here, source, Status.SUCCEEDED)
+
+
+def _retried(here: World, source: Source, end: Status) -> list[Seen]:
     here.proxy.reset()
     answer = _get(here, "/jobs/{job_id}/retry", {"job_id": source.job_id}, {}, method="POST")
     assert answer["statusCode"] == 202
     here.workflow(source, json.loads(answer["body"])["execution"])
+    job = here.job(source)
+    assert job is not None
+    assert (job.status, job.attempt) == (end, 2)
+    return here.proxy.seen
 
 
 ACTS = [retries, jobs, broken_uploads, decided_jobs, ended_without_input, contracts, sweeps, the_api]

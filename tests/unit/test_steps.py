@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -349,3 +350,24 @@ def test_in_replace_mode_an_earlier_upload_that_ends_later_takes_nobodys_place()
     first = run(b"id,name\n1,a\n", replacing, ports=ports)
     assert first.job.status is Status.SUCCEEDED
     assert first.current == [second.job.job_id]
+
+
+@pytest.mark.parametrize(
+    "earlier, later",
+    [("0055AED6DCD90281E5", "0055AED6DCD90281E6"), ("0055AED6DCD9", "0055AED6DCD90281E5"), ("0055", "0056AED6")],
+)
+def test_of_two_uploads_of_one_key_the_later_stays_current_in_whatever_order_events_come(
+    earlier: str, later: str
+) -> None:
+    """Within a second, say: the event of the first comes when the second's job has ended, and is registered later."""
+    ports, replacing = MemoryPorts(), contract(ID, NAME, sluice={"mode": "replace"})
+    ports.objects.add(INBOX, "contracts/things.json", json.dumps(replacing).encode())
+    first = replace(pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv"), sequencer=earlier)
+    second = replace(pipeline.upload(ports, b"id,name\n2,b\n", "incoming/things/a.csv"), sequencer=later)
+    for source in (second, first):
+        pipeline.execute(ports, pipeline.settings(1 << 20), source, f"arn:{source.job_id}")
+        ports.now += timedelta(milliseconds=300)
+    jobs = [ports.jobs.get(source.job_id) for source in (first, second)]
+    assert [job.status for job in jobs if job is not None] == [Status.SUCCEEDED] * 2
+    current = json.loads(ports.objects.get(RESULTS, "datasets/things/current.json"))
+    assert [entry["job_id"] for entry in current["jobs"]] == [second.job_id]

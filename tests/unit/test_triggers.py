@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import triggers
-from chalicelib.model import NO_DATASET, Failure, Job, Source, Status, source_from_event
+from chalicelib.model import NO_DATASET, Failure, Job, Source, Status, event_from_source, source_from_event
 from chalicelib.settings import from_environment
 from tests.events import event, names
 from tests.fakes import MemoryPorts, execution_arn
@@ -65,7 +65,10 @@ def test_an_upload_is_registered(
 @pytest.mark.parametrize("suffix", ["", "-unversioned", "-odd-key"])
 def test_s3s_notification_and_eventbridges_event_name_the_same_job(suffix: str):
     notified = triggers.source_from_notification(event(f"s3-upload{suffix}")["Records"][0])
-    assert notified == source_from_event(event(f"eventbridge-upload{suffix}"))
+    told = source_from_event(event(f"eventbridge-upload{suffix}"))
+    assert notified == told
+    assert notified.sequencer == told.sequencer == source_from_event(event_from_source(told)).sequencer
+    assert notified.sequencer == "0055AED6DCD90281E5"
 
 
 @pytest.mark.parametrize("name", names("s3-upload"))
