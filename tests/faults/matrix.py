@@ -99,7 +99,7 @@ def judge(case: Case, ended: Ended, plain: Ended) -> tuple[Outcome, str]:
         return Outcome.HALF, "nobody was told"
     if len(told) > 1 and case.worker != "notify":
         return Outcome.TWICE, f"{told} was told"
-    if job.status is Status.FAILED and current != EARLIER:
+    if job.status is Status.FAILED and current != (None if case.scenario.first else EARLIER):
         return Outcome.HALF, "the job FAILED, but is current"
     if job.status is plain_status(plain):
         different = _differences(ended.outputs, plain.outputs)
