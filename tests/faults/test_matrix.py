@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_the_judge_sees_what_is_wrong(here: World) -> None:
     case = matrix.Case(scenarios.REFUTED, order, "store-results")  # its dataset has nothing current before
     assert judged(**failed) is Outcome.FAILED
     assert judged(**failed, outputs=plain.outputs | {scenarios.REFUTED.current: b"new"}) is Outcome.HALF
+
+
+@pytest.mark.parametrize("scenario", [scenarios.REFUTED, scenarios.ORDERS], ids=["first", "not the first"])
+def test_a_failed_job_is_clean_where_its_dataset_is_as_it_was(here: World, scenario: world.Scenario) -> None:
+    """Also where it had no current job yet, and has none now."""
+    plain = here.run(scenario)
+    fault = next(fault for fault in FAULTS if fault.reach is Reach.OUTAGE)
+    call = next(seen.call for seen in plain.seen if seen.worker == "process-chunk")
+    case = matrix.Case(scenario, Order(fault, call), "process-chunk")
+    ended = here.run(scenario, case.order)
+    assert matrix.judge(case, ended, plain) == (Outcome.FAILED, "")
+    current = {scenario.current: plain.outputs[scenario.current]}
+    published = replace(ended, outputs=ended.outputs | current)
+    assert matrix.judge(case, published, plain)[0] is Outcome.HALF
 
 
 def test_the_faults_are_what_they_say(here: World) -> None:

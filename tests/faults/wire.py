@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _JOB = re.compile(r"(?<=^jobs/)[a-z0-9-]+-[0-9a-f]{20}|(?<=^work/)[a-z0-9-]+-[0-9a-f]{20}")
+_PLAN = re.compile(r"(?<=^work/\*/)[0-9a-f]{16}(?=/)")
 _UNIQUE = re.compile(r"(references-(?:\d+-)?)[0-9a-f]{16,}")
 
 
@@ -66,7 +67,7 @@ class Request:
         """What the call is about, the same in every run: an object's key without the job's id, a table, a topic."""
         if self.service == "s3":
             part = re.search(r"partNumber=(\d+)", self.path)
-            return _UNIQUE.sub(r"\1*", _JOB.sub("*", self.key)) + (f" part {part[1]}" if part else "")
+            return _UNIQUE.sub(r"\1*", _PLAN.sub("*", _JOB.sub("*", self.key))) + (f" part {part[1]}" if part else "")
         if self.service == "dynamodb":
             asked = json.loads(self.body)
             return str(asked.get("IndexName", "a job"))
