@@ -19,22 +19,19 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from ops import emulator_server
 
-CRASH_AT = Path(os.environ["CRASH_AT"])
-CRASHED = CRASH_AT.with_suffix(".done")
-"""Is there once all is written."""
 
-
-def crashing(persist: Callable[..., None]) -> Callable[..., None]:
+def crashing(persist: Callable[..., None], crash_at: Path) -> Callable[..., None]:
     def persist_object(bucket: str, key: str, *args: Any) -> None:
         persist(bucket, key, *args)
-        if CRASH_AT.exists() and key.endswith(CRASH_AT.read_text()):
-            CRASH_AT.unlink()
-            crash()
+        if crash_at.exists() and key.endswith(crash_at.read_text()):
+            crash_at.unlink()
+            crash(crash_at.with_suffix(".done"))
 
     return persist_object
 
 
-def crash() -> None:
+def crash(done: Path) -> None:
+    """``done`` is there once all is written."""
     group = os.getpgid(0)
     if os.fork() != 0:
         signal.pause()  # for the copy's signal
@@ -45,7 +42,7 @@ def crash() -> None:
     from ministack.core.persistence import save_all
 
     save_all(app._build_persistence_save_dict())
-    CRASHED.touch()
+    done.touch()
     os._exit(0)
 
 
@@ -54,5 +51,5 @@ if __name__ == "__main__":
     from ministack import app
     from ministack.services import s3
 
-    s3._persist_object = crashing(s3._persist_object)
+    s3._persist_object = crashing(s3._persist_object, Path(os.environ["CRASH_AT"]))
     app.main()
