@@ -53,11 +53,11 @@ def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: str) -> tupl
         return slow(texts)
     if not odd.any():
         return _by_segments(texts, fast, slow)
-    usual, bad_usual = _by_segments(cast("pa.StringArray", texts.filter(booleans(~odd))), fast, slow)
-    rest, bad_rest = slow(cast("pa.StringArray", texts.filter(booleans(odd))))
-    bad = np.empty(len(texts), np.bool_)
-    bad[~odd], bad[odd] = bad_usual, bad_rest
-    return pa.concat_arrays([usual, rest]).take(in_order([np.flatnonzero(~odd), np.flatnonzero(odd)])), bad
+    values, bad = _by_segments(with_only(texts, ~odd), fast, slow)
+    others, bad[odd] = slow(cast("pa.StringArray", texts.filter(booleans(odd))))
+    if others.null_count < len(others):
+        values = pc.replace_with_mask(values, booleans(odd), others)
+    return values, bad
 
 
 def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:

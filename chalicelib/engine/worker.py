@@ -268,7 +268,8 @@ class _Process:
 
     def _reject(self, held: _Held, rows: Offsets) -> None:
         at, starts = held.records[rows], held.block.starts
-        lines = held.block.lines_before(held.records) + (held.lines_before + 1)
+        lines = np.zeros(len(held.records), np.int64)
+        lines[rows] = held.block.lines_before(at) + (held.lines_before + 1)
         rejected = Rejected(
             rows=rows,
             numbers=held.numbers[rows],

@@ -96,9 +96,10 @@ def read_integers(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
 
 def _fast_integers(texts: pa.StringArray) -> ArrowArray | None:
     values = arrays.cast_or_none(texts, pa.int64())
-    # The cast also reads hexadecimal.
-    if values is not None and np.any((arrays.text_bytes(texts) | np.uint8(0x20)) == ord("x")):
-        return None
+    # The cast also reads hexadecimal. An "x" that lies under a null is no reason to refuse.
+    text = arrays.text_bytes(texts)
+    if values is not None and (np.any(text == ord("x")) or np.any(text == ord("X"))):
+        return None if (arrays.holding(texts, b"xX") & arrays.valid(texts)).any() else values
     return values
 
 
