@@ -263,7 +263,7 @@ class OnDynamoDB(Interleavings):
 
 TestOnDisk = OnDisk.TestCase
 # What goes wrong here needs three or four to come in one order: many runs, be they short.
-TestOnDisk.settings = settings(stateful_step_count=50, max_examples=max(150, 3 * settings().max_examples))
+TestOnDisk.settings = settings(stateful_step_count=50, max_examples=10 * settings().max_examples)
 
 
 TestOnDynamoDB = OnDynamoDB.TestCase

@@ -23,7 +23,6 @@ from chalicelib.model import Failure, Job, Rows, Status
 from chalicelib.ports import Jobs
 from ops.disk import DiskJobs
 from tests.adapters.support import Faulty, empty_table, source
-from tests.examples import share
 
 pytestmark = pytest.mark.usefixtures("aws_throughout")
 
@@ -215,4 +214,4 @@ TestDiskRecord.settings = settings(stateful_step_count=15)
 
 
 TestDynamoRecord = DynamoRecord.TestCase
-TestDynamoRecord.settings = settings(share(1 / 2), stateful_step_count=15)
+TestDynamoRecord.settings = settings(stateful_step_count=15)

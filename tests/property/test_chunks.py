@@ -8,7 +8,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import pipeline
-from tests.examples import share
 from tests.pipeline import Outcome, contract
 
 CELLS = st.sampled_from(
@@ -75,7 +74,6 @@ def essence(outcome: Outcome) -> Any:
     )
 
 
-@share(1 / 2)
 @given(ROWS, BREAKS, st.booleans(), CHUNKS)
 @example(["1,a,1", "1,b,1", "2,a,1", "3,a,2"], "\n", True, 5)
 @example(['1,"a', '2,b",1', "3,c,1"], "\n", True, 4)
@@ -89,7 +87,6 @@ def test_any_chunk_size_gives_the_same(rows: list[str], line_break: str, last: b
     assert cut.job.chunks.planned == -(-len(body) // chunk_size)
 
 
-@share(1 / 2)
 @given(ROWS, BREAKS, st.booleans(), CHUNKS)
 def test_inference_sees_the_whole_file(rows: list[str], line_break: str, last: bool, chunk_size: int) -> None:
     body = file_of(rows, line_break, last)
@@ -98,7 +95,6 @@ def test_inference_sees_the_whole_file(rows: list[str], line_break: str, last: b
     assert essence(cut) == essence(whole)
 
 
-@share(1 / 2)
 @given(st.binary(max_size=80), CHUNKS)
 @example(b"\xef\xbb\xbfid,name,size\n\xef\xbb\xbf1,a,1\n", 3)
 @example(b"id,name,size\n1,\xff,1\n2,b,1\n", 7)
@@ -107,7 +103,6 @@ def test_any_bytes_give_the_same(tail: bytes, chunk_size: int) -> None:
     assert essence(pipeline.run(body, THINGS, chunk_size=chunk_size)) == essence(pipeline.run(body, THINGS))
 
 
-@share(1 / 2)
 @given(st.lists(CELLS.filter(lambda cell: '"' not in cell), min_size=1, max_size=8))
 def test_the_verdict_on_a_record_does_not_depend_on_its_neighbours(cells: list[str]) -> None:
     described = contract({"name": "id", "type": "integer"}, {"name": "value", "type": "number"})
@@ -121,7 +116,6 @@ def test_the_verdict_on_a_record_does_not_depend_on_its_neighbours(cells: list[s
     assert together == alone
 
 
-@share(1 / 2)
 @given(ROWS, BREAKS, st.booleans(), CHUNKS)
 @example(['1,"\n1,a,1\n",1', '2,"\n1,b,2\n",1', "2,c,1", "1,d,1"], "\n", True, 9)
 def test_one_round_repairs_everything(rows: list[str], line_break: str, last: bool, chunk_size: int) -> None:

@@ -19,7 +19,6 @@ from chalicelib.engine.contract import Aggregate, Measure
 from chalicelib.engine.measure import profile, sketches, tally
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.profile import Profile
-from tests.examples import share
 
 SCHEMA = pa.schema(
     {
@@ -93,7 +92,6 @@ def cut_and_merged(make: Any, load: Any, table: pa.Table, seed: int) -> Any:
     return merged.result()
 
 
-@share(1 / 3)
 @given(ROWS, st.integers(0, 2**32))
 def test_aggregates_do_not_depend_on_the_cut(rows, seed):
     table = table_of(rows)

@@ -25,7 +25,6 @@ from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.parse import Parsed
 from chalicelib.engine.records.ragged import Ragged
 from tests import pipeline
-from tests.examples import share
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
 
@@ -162,7 +161,6 @@ def test_every_type_is_here() -> None:
     assert {given.get("type", name) for name, given in FIELDS.items()} == set(TYPES)
 
 
-@share(1 / 4)
 @given(ROWS, st.data())
 def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.DataObject) -> None:
     """Columns are dirty as drawn, or without their bad texts, so that whole columns are readable too."""
@@ -181,7 +179,6 @@ def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.Dat
         assert findings(whole, record) == expected, row
 
 
-@share(1 / 4)
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=40), st.data())
 def test_a_value_depends_on_the_cell_alone(texts: list[str], data: st.DataObject) -> None:
     """Each field has its good ones among the texts; those that have fewer begin again."""

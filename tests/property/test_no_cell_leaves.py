@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from chalicelib.model import JSON, Status
 from chalicelib.stages import publish, settling
 from tests import witness
-from tests.examples import share
 from tests.pipeline import RESULTS, contract
 
 MARK = "Qx7Zv"
@@ -74,7 +73,6 @@ def assert_nothing_left(seen: witness.Witness) -> None:
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-@share(1 / 3)
 @given(lines=files, chunk_size=st.integers(40, 400))
 def test_no_cell_leaves_with_the_words_about_a_job(name: str, lines: list[str], chunk_size: int) -> None:
     with witness.listening() as seen:

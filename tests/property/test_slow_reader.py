@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from chalicelib import steps
 from chalicelib.stages import tape
 from tests import pipeline, slow
-from tests.examples import share
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
 from tests.slow import Rules
@@ -116,7 +115,6 @@ def assert_as_slow(outcome: Outcome, body: bytes, rules: Rules) -> None:
 FAKE = b'1,a,1\n2,"\n3,fake,1\n4,fake,1\n",1\n5,b" pipe,1\n6,"c\n'
 
 
-@share(1 / 2)
 @given(MARKS, TAILS, RULES, SIZES)
 @example(b"", FAKE, Rules(), (5, 1, 1))
 @example(b"", FAKE, Rules(limit=8), (3, 1, 1))

@@ -21,7 +21,6 @@ from chalicelib.engine.text import encodings
 from chalicelib.engine.text.rewrite import Rewriter
 from chalicelib.model import JSON
 from tests import pipeline
-from tests.examples import share
 from tests.pipeline import Outcome, contract
 
 Pack = Callable[[bytes], bytes]
@@ -90,7 +89,6 @@ def essence(outcome: Outcome) -> Any:
 
 @pytest.mark.parametrize("encoding", SAMPLES)
 def test_a_text_in_any_encoding_gives_what_it_gives_in_utf8(encoding: str) -> None:
-    @share(1 / 5)
     @given(rows(SAMPLES[encoding]), BREAKS, st.booleans(), CHUNKS)
     def holds(rows: list[str], line_break: str, last: bool, chunk_size: int) -> None:
         text = line_break.join(["id,name,size", *rows]) + (line_break if last else "")
@@ -119,7 +117,6 @@ def check_offsets(outcome: Outcome, body: bytes, encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", SAMPLES)
 def test_any_bytes_in_any_encoding_give_the_same_for_any_cut(encoding: str) -> None:
-    @share(1 / 5)
     @given(st.binary(max_size=40), st.sampled_from(["", "1,a,1\n"]), CHUNKS)
     @example(b"\xff", "1,a,1\n", 3)
     @example(b"\x00\xd8,\x00\n\x00\x00", "", 1)
@@ -155,7 +152,6 @@ def test_every_byte_survives_the_way_to_text_and_back(encoding: str, data: bytes
     assert rewriter.origins == [len(original.of(text[:start])) for start in starts]
 
 
-@share(1 / 2)
 @given(st.sampled_from(sorted(PACKS)), rows("é日"), BREAKS, CHUNKS, st.sampled_from(["utf-8", "utf-16-le", "cp932"]))
 def test_a_packed_file_gives_what_it_gives_unpacked(
     pack: str, rows: list[str], line_break: str, chunk_size: int, encoding: str
