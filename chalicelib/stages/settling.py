@@ -32,6 +32,9 @@ from chalicelib.stages.workspace import Workspace, parallel
 MAX_ROUNDS: Final = 5
 """A survey, its repair, processing, its repair, and one more where a repaired chunk's rows have yet other types."""
 
+MERGED_AT_ONCE: Final = 16
+"""Chunks whose partial results are read and merged together: a profile of 200 columns takes up to 4 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -202,10 +205,12 @@ def merge(state: State) -> None:
     transformed = transforms.find(plan.source.dataset) is not None
     balanced = ledger.balance(state.reports, plan.data_start, plan.text.source.size_bytes, transformed=transformed)
     aggregates, profile = Aggregates(state.contract.aggregates), Profile()
-    for report in state.reports:
-        if report.delivered:
-            body = state.workspace.body
-            aggregates.merge(Aggregates.load(state.contract.aggregates, body(report.outputs["aggregates"])))
-            profile.merge(Profile.load(body(report.outputs["profile"])))
+    written = [report.outputs for report in state.reports if report.delivered]
+    for start in range(0, len(written), MERGED_AT_ONCE):
+        some = written[start : start + MERGED_AT_ONCE]
+        for body in parallel(state.workspace.body, [outputs["aggregates"] for outputs in some]):
+            aggregates.merge(Aggregates.load(state.contract.aggregates, body))
+        bodies = parallel(state.workspace.body, [outputs["profile"] for outputs in some])
+        profile.merge(*map(Profile.load, bodies))
     document = {"ledger": balanced, "aggregates": aggregates.result(), "profile": profile.result()}
     state.workspace.put_json("merged.json", document)

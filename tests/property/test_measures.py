@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.engine.contract import Aggregate, Measure
-from chalicelib.engine.measure import profile, sketches, tally
+from chalicelib.engine.measure import profiled, sketches, tally
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.profile import Profile
 
@@ -87,8 +87,12 @@ def cut_and_merged(make: Any, load: Any, table: pa.Table, seed: int) -> Any:
         start += size
     chance.shuffle(chunks)
     merged = load(chunks[0].dump())
-    for chunk in chunks[1:]:
-        merged.merge(load(chunk.dump()) if chance.random() < 0.7 else chunk)
+    others = [load(chunk.dump()) if chance.random() < 0.7 else chunk for chunk in chunks[1:]]
+    if isinstance(merged, Profile) and chance.random() < 0.5:
+        merged.merge(*others)
+    else:
+        for chunk in others:
+            merged.merge(chunk)
     return merged.result()
 
 
@@ -109,7 +113,7 @@ def test_profiles_do_not_depend_on_the_cut_nor_on_when_a_column_stops_being_tall
     table = table_of(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tally, "LIMIT", 4)
-        patch.setattr(profile, "BLOCK_ROWS", 1 + seed % 9)
+        patch.setattr(profiled, "GATHERED_ROWS", 1 + seed % 9)
         whole = Profile()
         whole.add(table)
         parts = cut_and_merged(Profile, Profile.load, table, seed)

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from chalicelib.engine.measure import profile, tally
+from chalicelib.engine.measure import tally
 from chalicelib.engine.measure.profile import Profile
+from chalicelib.engine.measure.profiled import GATHERED_ROWS, TEXT_LIMIT
 from chalicelib.errors import Terminal
 
 
@@ -98,7 +99,7 @@ def test_the_most_frequent_are_ten_by_count_then_value():
 
 def test_long_texts_are_cut():
     column = profiled(x=pa.array(["ä" * 300]))["x"]
-    assert column["min"] == column["mostFrequent"][0]["value"] == "ä" * profile.TEXT_LIMIT + "…"
+    assert column["min"] == column["mostFrequent"][0]["value"] == "ä" * TEXT_LIMIT + "…"
     assert column["maxLength"] == 300
 
 
@@ -171,7 +172,7 @@ def test_the_columns_must_stay_the_same():
         made.add(pa.table({"y": [1], "x": [1]}))
 
 
-@pytest.mark.parametrize("rows", [1, profile.BLOCK_ROWS])
+@pytest.mark.parametrize("rows", [1, GATHERED_ROWS])
 def test_a_column_must_stay_of_one_kind(rows):
     made = Profile()
     for value in (1, "a"):

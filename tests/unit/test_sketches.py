@@ -107,7 +107,7 @@ PINNED_TEXTS = [
     "8a70348d518ada85",
     "e4429926c0462058",
     "44be596bfa21b51a",
-    "1786154c896b309a",
+    "ed129a8d76ed0e8c",
 ]
 PINNED_NUMBERS = ["0000000000000000", "d66ad737d54c5575", "64b5720b4b825f21"]
 
@@ -119,6 +119,8 @@ PINNED_NUMBERS = ["0000000000000000", "d66ad737d54c5575", "64b5720b4b825f21"]
         pytest.param([f"user{number}@example.com" for number in range(200_000)], id="addresses"),
         pytest.param(["\0" * number for number in range(3000)], id="zero bytes"),
         pytest.param([f"{'x' * (number % 300)}{number}" for number in range(50_000)], id="lengths"),
+        pytest.param(["x" * 200 + f"{number:060}" + "y" * 200 for number in range(100_000)], id="long ones"),
+        pytest.param(["a" * number + "b" + "a" * (999 - number) for number in range(1000)], id="one moves"),
         pytest.param([chr(number % 1000 + 200) * 9 + str(number) for number in range(50_000)], id="not ASCII"),
     ],
 )
@@ -212,15 +214,16 @@ def test_bins_counted_by_sorting_are_those_counted_in_a_table(monkeypatch):
 )
 def test_a_grid_does_not_depend_on_the_order(values):
     kind = np.int64 if isinstance(values[0], int) else np.float64
-    whole, parts, reverse = Grid(), Grid(), Grid()
+    whole, parts, reverse, together = Grid(), Grid(), Grid(), Grid()
     whole.add(np.array(values, kind))
-    for value in values:
-        part = Grid()
+    ones = [Grid() for _ in values]
+    for value, part in zip(values, ones, strict=True):
         part.add(np.array([value], kind))
-        parts.merge(part)
+        parts.merge([part])
+    together.merge(ones)
     for value in reversed(values):
         reverse.add(np.array([value], kind))
-    for other in (parts, reverse):
+    for other in (parts, reverse, together):
         assert (other.low, other.high, other.level, other.first) == (whole.low, whole.high, whole.level, whole.first)
         assert np.array_equal(other.counts, whole.counts)
     edges, counts = whole.bins()

@@ -22,6 +22,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+_GLANCE_ROWS: Final = 1024
+_SLOT_BITS: Final = 17
+"""Ten times as many slots as ``tally.LIMIT``: few values of a hundred share one."""
+
 _NUMPY: Final[dict[Any, str]] = {pa.int64(): "<i8", pa.float64(): "<f8", pa.date32(): "<i4", pa.int32(): "<i4"}
 
 
@@ -137,23 +141,32 @@ def concat(parts: Sequence[Any]) -> Any:
     return combined(pa.concat_tables(tables, promote_options="permissive").column(0))
 
 
+def text_size(array: Any) -> int:
+    """Bytes of an array's texts; of other values none, they are bounded by their number."""
+    if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
+        return 0
+    edges = arrays.offsets(array)
+    return int(edges[-1]) - int(edges[0])
+
+
 class Column:
     """One column of a block, with everything that several measures need, worked out when first asked for."""
 
     def __init__(self, name: str, array: Any) -> None:
         self.name = name
-        self._given = canonical(array)
+        self.canonical = canonical(array)
+        """The values as ``canonical`` has them, perhaps dictionary-encoded."""
         self.rows = len(array)
 
     @cached_property
     def array(self) -> Any:
         """The values, not dictionary-encoded."""
-        given = self._given
+        given = self.canonical
         return given.dictionary_decode() if pa.types.is_dictionary(given.type) else given
 
     @property
     def type(self) -> Any:
-        kind = self._given.type
+        kind = self.canonical.type
         return kind.value_type if pa.types.is_dictionary(kind) else kind
 
     @cached_property
@@ -167,12 +180,12 @@ class Column:
 
     @property
     def nulls(self) -> int:
-        if pa.types.is_dictionary(self._given.type):
+        if pa.types.is_dictionary(self.canonical.type):
             codes, distinct = self.encoded
             return int(np.count_nonzero(codes == len(distinct)))
         return self.rows if pa.types.is_null(self.type) else int(self.array.null_count)
 
-    @property
+    @cached_property
     def present_column(self) -> Column:
         """This column without its nulls."""
         return self if not self.nulls else Column(self.name, self.present)
@@ -180,7 +193,7 @@ class Column:
     @cached_property
     def encoded(self) -> tuple[Ints, Any]:
         """Codes per row and the distinct values they stand for; null has the code ``len(distinct values)``."""
-        given = self._given
+        given = self.canonical
         if pa.types.is_null(given.type):
             return np.zeros(self.rows, np.int64), given.slice(0, 0)
         ready = pa.types.is_dictionary(given.type)
@@ -199,17 +212,22 @@ class Column:
         return codes, distinct
 
     def exceeds(self, limit: int) -> bool:
-        """Whether a few more rows than ``limit`` show already that the column has more distinct values. Where they do
-        not, it may have more all the same.
+        """Whether a few more rows than ``limit`` show already that the column, without nulls, has more distinct values.
+        Where they do not, it may have more all the same.
         """
-        if pa.types.is_dictionary(self._given.type):
+        if pa.types.is_dictionary(self.canonical.type) or self.rows <= limit:
             return False
-        glance = self.array.slice(0, limit + limit // 4)
-        return len(glance) > limit and len(glance.unique()) - (glance.null_count > 0) > limit
+        glance = self.array.slice(0, _GLANCE_ROWS)
+        if 2 * len(glance.unique()) < len(glance):
+            return False
+        # As many values differ, at the least, as slots are hit by their hashes; to be measured they are hashed anyway.
+        slots = np.zeros(1 << _SLOT_BITS, np.bool_)
+        slots[self.hashes[: limit + limit // 4] >> np.uint64(64 - _SLOT_BITS)] = True
+        return int(np.count_nonzero(slots)) > limit
 
     def at(self, rows: Ints) -> Any:
         """The values of some rows."""
-        if not pa.types.is_dictionary(self._given.type):
+        if not pa.types.is_dictionary(self.canonical.type):
             return self.array.take(from_numpy(rows))
         codes, distinct = self.encoded
         taken = codes[rows]
@@ -218,7 +236,7 @@ class Column:
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
         """A 64-bit hash per row, of the value alone; undefined where the row is null."""
-        if pa.types.is_dictionary(self._given.type):
+        if pa.types.is_dictionary(self.canonical.type):
             codes, distinct = self.encoded
             return np.append(hashing.hash_array(distinct), np.uint64(0))[codes]
         return hashing.hash_array(self.array)
@@ -230,6 +248,7 @@ class Block:
     def __init__(self, table: Any) -> None:
         self.table = table
         self.rows: int = table.num_rows
+        self._names: list[str] = table.column_names
         self._columns: dict[int, Column] = {}
 
     def column(self, name: str) -> Column:
@@ -243,8 +262,7 @@ class Block:
         """The column at a position; a table may have several of one name."""
         known = self._columns.get(position)
         if known is None:
-            name = self.table.column_names[position]
-            known = self._columns[position] = Column(name, combined(self.table.column(position)))
+            known = self._columns[position] = Column(self._names[position], combined(self.table.column(position)))
         return known
 
     def slices(self, rows: int) -> list[Block]:

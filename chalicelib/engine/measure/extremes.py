@@ -79,9 +79,17 @@ def extremes(array: Any, owners: Ints, groups: int, largest: bool) -> Any:
 
 def range_of(array: Any) -> tuple[Any, Any]:
     """The smallest and the largest value of a canonical array without nulls, as arrays of one."""
-    if pa.types.is_string(array.type) and len(array):
+    kind = array.type
+    if pa.types.is_string(kind) and len(array):
         both = pc.call_function("min_max", [array])  # twenty times as fast as to rank forty thousand texts
         return pa.repeat(both["min"], 1), pa.repeat(both["max"], 1)
+    if kind == pa.float64() or kind == pa.int64() or pa.types.is_temporal(kind):
+        numbers = view(array)
+        if kind == pa.float64() and np.isnan(numbers).any():
+            numbers = numbers[~np.isnan(numbers)]
+        if len(numbers):
+            low, high = (arrays.from_values(edge[np.newaxis], kind) for edge in (numbers.min(), numbers.max()))
+            return low, high
     one = np.zeros(len(array), np.int64)
     return extremes(array, one, 1, False), extremes(array, one, 1, True)
 

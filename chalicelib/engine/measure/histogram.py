@@ -9,6 +9,7 @@ merges. All arithmetic is exact: shifts of integers, and products of doubles wit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
@@ -44,13 +45,14 @@ class Grid:
         counted = np.bincount(keys, weights, len(self.counts))
         self.counts += counted if weights is None else counted.astype(np.int64)
 
-    def merge(self, other: Grid) -> None:
-        if other.low is None or other.high is None:
-            return
-        self._cover(other.low, other.high)
-        held = np.flatnonzero(other.counts)
-        keys = _moved(held + other.first, self.level - other.level) - self.first
-        self.counts += np.bincount(keys, other.counts[held], len(self.counts)).astype(np.int64)
+    def merge(self, others: Sequence[Grid]) -> None:
+        for other in others:
+            if other.low is not None and other.high is not None:
+                self._cover(other.low, other.high)
+        for other in others:
+            held = np.flatnonzero(other.counts)
+            keys = _moved(held + other.first, self.level - other.level) - self.first
+            self.counts += np.bincount(keys, other.counts[held], len(self.counts)).astype(np.int64)
 
     def _cover(self, low: int | float, high: int | float) -> None:
         """Take a wider range, and the level that goes with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import numpy as np
@@ -50,7 +51,8 @@ class Measured:
         self._count += column.rows if weights is None else int(weights.sum())
         kind = array.type
         one = np.zeros(len(array), np.int64)
-        self._stretch(*range_of(array))
+        low, high = range_of(array)
+        self._stretch([low], [high])
         if is_number(kind):
             self._sums.add_at(exact.sums(array, one, 1) if weights is None else exact.weighted(array, weights), _ONE)
         if pa.types.is_string(kind):
@@ -60,9 +62,12 @@ class Measured:
         if self._count_distinct:
             sketches.update_registers(self._registers, column.hashes)
 
-    def _stretch(self, low: Any, high: Any) -> None:
-        self._low = extremes(*_both(self._low, low), 1, False)
-        self._high = extremes(*_both(self._high, high), 1, True)
+    def _stretch(self, lows: Sequence[Any], highs: Sequence[Any]) -> None:
+        if pa.types.is_null(self._low.type) and len(lows) == 1:
+            self._low, self._high = lows[0], highs[0]
+        else:
+            self._low = extremes(*_together([self._low, *lows]), 1, False)
+            self._high = extremes(*_together([self._high, *highs]), 1, True)
 
     def _measure_lengths(self, array: Any) -> None:
         if arrays.text_bytes(array).max(initial=0) < 128:
@@ -92,14 +97,16 @@ class Measured:
             numbers = numbers.astype(np.int64, copy=False)
         self._grid.add(numbers, weights)
 
-    def merge(self, other: Measured) -> None:
-        self._count += other._count
-        self._stretch(other._low, other._high)
-        self._sums.add_at(other._sums, _ONE)
-        self._grid.merge(other._grid)
-        if other._lengths is not None:
-            self._widen(*other._lengths)
-        np.maximum(self._registers, other._registers, out=self._registers)
+    def merge(self, others: Sequence[Measured]) -> None:
+        """Errors: as ``add``."""
+        self._count += sum(other._count for other in others)
+        self._stretch([other._low for other in others], [other._high for other in others])
+        for other in others:
+            self._sums.add_at(other._sums, _ONE)
+            if other._lengths is not None:
+                self._widen(*other._lengths)
+        self._grid.merge([other._grid for other in others])
+        np.maximum.reduce([self._registers, *(other._registers for other in others)], out=self._registers)
 
     def result(self, distinct: int | None) -> dict[str, Any]:
         """The measures of a column's profile; ``distinct``: how many values differ, where that is known exactly."""
@@ -164,8 +171,8 @@ class Measured:
         return loaded
 
 
-def _both(first: Any, second: Any) -> tuple[Any, Ints]:
-    values = concat([first, second]).drop_null()
+def _together(parts: Sequence[Any]) -> tuple[Any, Ints]:
+    values = concat(parts).drop_null()
     return values, np.zeros(len(values), np.int64)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chalicelib.engine.measure import grouping, plain
-from chalicelib.engine.measure.columns import Column, concat, from_numpy, view
+from chalicelib.engine.measure.columns import Column, concat, from_numpy, text_size, view
 
 Ints = NDArray[np.int64]
 
@@ -52,7 +52,7 @@ class Tally:
             self._is_settled = not self._parts
             self._parts.append((values, counts))
             self._entries += len(values)
-            self._bytes += _bytes(values)
+            self._bytes += text_size(values)
 
     def overflows(self) -> bool:
         """Whether the distinct values are beyond a limit. Their entries are counted first, and merged only where those
@@ -61,7 +61,7 @@ class Tally:
         if self._entries <= LIMIT and self._bytes <= LIMIT_BYTES:
             return False
         values, _ = self.settled()
-        return len(values) > LIMIT or _bytes(values) > LIMIT_BYTES
+        return len(values) > LIMIT or text_size(values) > LIMIT_BYTES
 
     def settled(self) -> tuple[Any, Ints]:
         """The distinct values and their counts."""
@@ -85,11 +85,3 @@ class Tally:
         order = np.array(grouping.ordered([values]), np.int64)
         best = order[np.argsort(-counts[order], kind="stable")][:limit]
         return list(zip(plain.values(values.take(from_numpy(best))), counts[best].tolist(), strict=True))
-
-
-def _bytes(values: Any) -> int:
-    """Bytes of texts; of other values none, they are bounded by their number."""
-    if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)) or not len(values):
-        return 0
-    offsets = np.frombuffer(values.buffers()[1], "<i4", len(values) + 1, values.offset * 4)
-    return int(offsets[-1]) - int(offsets[0])
