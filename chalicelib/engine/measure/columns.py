@@ -185,10 +185,15 @@ class Column:
             return int(np.count_nonzero(codes == len(distinct)))
         return self.rows if pa.types.is_null(self.type) else int(self.array.null_count)
 
-    @cached_property
+    @property
     def present_column(self) -> Column:
         """This column without its nulls."""
-        return self if not self.nulls else Column(self.name, self.present)
+        # Not kept where it is the column itself, which would then be freed by the cycle collector alone.
+        return self._without_nulls if self.nulls else self
+
+    @cached_property
+    def _without_nulls(self) -> Column:
+        return Column(self.name, self.present)
 
     @cached_property
     def encoded(self) -> tuple[Ints, Any]:
