@@ -217,17 +217,18 @@ class Column:
         return codes, distinct
 
     def exceeds(self, limit: int) -> bool:
-        """Whether a few more rows than ``limit`` show already that the column, without nulls, has more distinct values.
-        Where they do not, it may have more all the same.
+        """Whether a few more rows than ``limit`` show already that the column has more distinct values. Where they do
+        not, it may have more all the same.
         """
         if pa.types.is_dictionary(self.canonical.type) or self.rows <= limit:
             return False
-        glance = self.array.slice(0, _GLANCE_ROWS)
+        present = self.present_column
+        glance = present.array.slice(0, _GLANCE_ROWS)
         if 2 * len(glance.unique()) < len(glance):
             return False
         # As many values differ, at the least, as slots are hit by their hashes; to be measured they are hashed anyway.
         slots = np.zeros(1 << _SLOT_BITS, np.bool_)
-        slots[self.hashes[: limit + limit // 4] >> np.uint64(64 - _SLOT_BITS)] = True
+        slots[present.hashes[: limit + limit // 4] >> np.uint64(64 - _SLOT_BITS)] = True
         return int(np.count_nonzero(slots)) > limit
 
     def at(self, rows: Ints) -> Any:

@@ -77,7 +77,7 @@ class ColumnProfile:
         self._promote(column.type)
         if not is_plain(column.type) or column.nulls == column.rows:
             return
-        if self._tally is not None and column.present_column.exceeds(tallies.LIMIT):
+        if self._tally is not None and column.exceeds(tallies.LIMIT):
             self._give_up(self._tally)
         if self._tally is None:
             self._sink().add(column.present_column, None)
@@ -142,7 +142,7 @@ class ColumnProfile:
     def pack(self, arrays: dict[str, Any], prefix: str) -> Any:
         """The profile as JSON, and arrays whose names start with ``prefix``. Errors: as ``add``."""
         self._settle()
-        arrays[f"{prefix}type"] = pa.nulls(0).cast(self._type)
+        arrays[f"{prefix}type"] = pa.nulls(0, self._type)
         meta: dict[str, Any] = {"rows": self._rows, "nulls": self._nulls, "tally": self._tally is not None}
         if self._tally is not None:
             values, counts = self._guarded(self._tally.settled)
