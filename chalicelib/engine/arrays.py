@@ -34,25 +34,22 @@ PATIENCE: Final = 3
 """After more refused segments than this, and more refused than read, the rest of the column is left to ``Slow``."""
 
 
-def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: str) -> tuple[ArrowArray, Mask]:
+def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: Sequence[str]) -> tuple[ArrowArray, Mask]:
     """The values of a column and the mask of its unreadable texts, by ``fast`` wherever it answers.
 
     The result is the same as ``slow``'s for any cut into parts, if ``fast`` answers only where ``slow`` finds every
-    text readable, and with the same values. The readers' tests hold them to that. ``letters``: what readable texts are
-    mostly made of; where ``fast`` refuses a column, texts with other letters are tried apart, for most bad ones are.
+    text readable, and with the same values. The readers' tests hold them to that. ``letters``: the ranges (the first
+    and the last, ASCII) of what readable texts are mostly made of; texts with other letters are tried apart, for most
+    bad ones are.
     """
-    is_short = len(texts) <= SEGMENT_ROWS
-    if is_short or fast(texts.slice(0, GLANCE_ROWS)) is not None:
+    if len(texts) <= SEGMENT_ROWS:
         values = fast(texts)
-        if values is not None:
-            return values, np.zeros(len(texts), np.bool_)
-    if is_short:
-        return slow(texts)
+        return slow(texts) if values is None else (values, np.zeros(len(texts), np.bool_))
     odd = _with_other_letters(texts, letters)
+    if odd is None:
+        return _by_segments(texts, fast, slow)
     if odd.all():
         return slow(texts)
-    if not odd.any():
-        return _by_segments(texts, fast, slow)
     values, bad = _by_segments(with_only(texts, ~odd), fast, slow)
     others, bad[odd] = slow(cast("pa.StringArray", texts.filter(booleans(odd))))
     if others.null_count < len(others):
@@ -63,7 +60,7 @@ def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: str) -> tupl
 def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:
     """As ``resolve``: the whole column, or else in segments, by ``fast`` wherever that answers."""
     bad = np.zeros(len(texts), np.bool_)
-    values = fast(texts)
+    values = None if fast(texts.slice(0, GLANCE_ROWS)) is None else fast(texts)
     if values is not None:
         return values, bad
     pieces: list[ArrowArray] = []
@@ -80,25 +77,27 @@ def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowAr
     return pa.concat_arrays(pieces), bad
 
 
-def _with_other_letters(texts: pa.StringArray, letters: str) -> Mask:
-    """Which texts hold a byte that is none of these ASCII letters."""
-    foreign = np.ones(256, np.bool_)
-    foreign[list(letters.encode())] = False
-    return _with_bytes(texts, foreign)
+def _with_other_letters(texts: pa.StringArray, letters: Sequence[str]) -> Mask | None:
+    """Which texts hold a byte outside these ranges; None where none does."""
+    text = text_bytes(texts)
+    foreign = np.ones(len(text), np.bool_)
+    for first, last in letters:  # a look into a table would take ten times as long
+        foreign &= text - np.uint8(ord(first)) > np.uint8(ord(last) - ord(first))
+    return _around(texts, foreign) if foreign.any() else None
 
 
 def holding(texts: pa.BinaryArray, letters: bytes) -> Mask:
     """Which texts, strings or binary, hold one of these bytes."""
     sought = np.zeros(256, np.bool_)
     sought[list(letters)] = True
-    return _with_bytes(texts, sought)
+    return _around(texts, sought[text_bytes(texts)])
 
 
-def _with_bytes(texts: pa.BinaryArray, sought: Mask) -> Mask:
+def _around(texts: pa.BinaryArray, marked: Mask) -> Mask:
+    """Which texts a marked one of their bytes stands in."""
     edges = offsets(texts)
-    places = np.flatnonzero(sought[text_bytes(texts)])
     found = np.zeros(len(texts), np.bool_)
-    found[np.searchsorted(edges[1:] - edges[0], places, "right")] = True
+    found[np.searchsorted(edges[1:] - edges[0], np.flatnonzero(marked), "right")] = True
     return found
 
 
