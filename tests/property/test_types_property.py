@@ -116,7 +116,9 @@ def ordinal(text):
     if not found or (zone != "Z" and (int(zone[1:3]) * 60 + int(zone[3:]) > 840 or int(zone[3:]) > 59)):
         return BAD
     try:
-        return dt.datetime.strptime(text, "%Y.%j %Hh%M,%f%z").astimezone(dt.UTC)
+        moment = dt.datetime.strptime(text, "%Y.%j %Hh%M,%f%z")
+        # Python takes day 366 of a year of 365 days for the first of the next one.
+        return moment.astimezone(dt.UTC) if moment.year == int(text[:4]) else BAD
     except (ValueError, OverflowError):
         return BAD
 
