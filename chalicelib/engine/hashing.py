@@ -10,6 +10,7 @@ about as fast as memory. It is not meant to withstand an adversary.
 from __future__ import annotations
 
 import zlib
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ Hashes = NDArray[np.uint64]
 LONG_TEXT_BYTES: Final = 256
 """Longer texts are hashed one at a time: a vectorised step per word pays only while many texts are alive."""
 
-_PIECE_ROWS: Final = 1 << 15
+_PIECE_ROWS: Final = 1 << 16
 
 _MIX_1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2: Final = np.uint64(0xC4CEB9FE1A85EC53)
@@ -30,6 +31,7 @@ _FOLD: Final = np.uint64(0x9E3779B97F4A7C15)
 _FLOAT_SALT: Final = np.uint64(0xA0761D6478BD642F)
 _S33: Final = np.uint64(33)
 _S32: Final = np.uint64(32)
+_ONE: Final = np.uint64(1)
 _TAIL_MASKS: Final = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 
 
@@ -116,11 +118,7 @@ def _hash_piece(array: Any) -> Hashes:
     hashes = sizes.astype(np.uint64) * _MIX_2
     short = sizes <= LONG_TEXT_BYTES
     if short.any():
-        # a word may be read past the end of the last text, so the texts are copied into a padded buffer
-        padded = np.zeros(used + 8, np.uint8)
-        padded[:used] = text
-        words: Hashes = np.ndarray((used + 1,), "<u8", padded, strides=(1,))
-        _fold_words(hashes, words, starts, np.where(short, sizes, 0))
+        _fold_words(hashes, text, starts, np.where(short, sizes, 0))
     if not short.all():
         hashes[~short] ^= _checksums(text, starts[~short], offsets[1:][~short] - offsets[0])
     return _finish(hashes)
@@ -133,22 +131,31 @@ def _checksums(text: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray
     return np.array([zlib.crc32(piece) << 32 | zlib.adler32(piece) for piece in pieces], np.uint64)
 
 
-def _fold_words(hashes: Hashes, words: Hashes, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-    """Fold the 8-byte words of every text into its hash, one word of all texts that reach so far at a time."""
-    alive: NDArray[np.int64] | None = None
-    done = 0
-    while True:
-        reach = sizes > done
-        if not reach.all():
-            keep = np.flatnonzero(reach)
-            alive = keep if alive is None else alive[keep]
-            starts, sizes = starts[keep], sizes[keep]
-        if not len(starts):
-            return
-        word = words[starts + done]
-        word &= _TAIL_MASKS[np.minimum(sizes - done, 8)]
-        word ^= hashes if alive is None else hashes[alive]
+def _fold_words(hashes: Hashes, text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+    """Fold the 8-byte words of every text into its hash, one word of all texts that reach so far at a time.
+
+    The texts go in the order of how many words they have, so that those that reach far enough stand first. The bytes are
+    read as aligned words, and a text's word is put together of two of them: numpy gathers words at any offset six times
+    as slowly.
+    """
+    aligned = np.zeros(len(text) // 8 + 2, "<u8")
+    aligned.view(np.uint8)[: len(text)] = text
+    counts = (sizes + 7 >> 3).astype(np.uint8)
+    order = np.argsort(np.uint8(255) - counts, kind="stable")  # a radix sort
+    reach = len(counts) - np.cumsum(np.bincount(counts))
+    starts, folded = starts[order], hashes[order]
+    masks = _TAIL_MASKS[(sizes[order] - 1 & 7) + 1]
+    at, right = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
+    left = np.uint64(63) - right
+    low = aligned.take(at)
+    for many, fewer in pairwise(reach.tolist()):
+        at = at[:many] + 1
+        high = aligned.take(at)
+        word = low[:many] >> right[:many]
+        word |= (high << _ONE) << left[:many]
+        low = high
+        word[fewer:] &= masks[fewer:many]
+        word ^= folded[:many]
         word *= _FOLD
-        word ^= word >> _S32
-        hashes[slice(None) if alive is None else alive] = word
-        done += 8
+        np.bitwise_xor(word, word >> _S32, out=folded[:many])
+    hashes[order] = folded

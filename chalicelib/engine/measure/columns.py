@@ -203,11 +203,12 @@ class Column:
             return np.zeros(self.rows, np.int64), given.slice(0, 0)
         ready = pa.types.is_dictionary(given.type)
         encoded = given if ready else given.dictionary_encode()
-        codes = view(encoded.indices.cast(pa.int32())).astype(np.int64)
         distinct = encoded.dictionary
+        held = view(encoded.indices.cast(pa.int32()))
         valid = validity(encoded.indices)
+        codes = held.astype(np.int64)
         if valid is not None:
-            codes[~valid] = len(distinct)
+            np.copyto(codes, len(distinct), where=~valid)
         if ready:  # somebody else's dictionary may hold a value twice, and null
             again = distinct.dictionary_encode()
             if again.null_count or len(again.dictionary) != len(distinct):
