@@ -21,6 +21,9 @@ Fast = Callable[[pa.StringArray], "ArrowArray | None"]
 Slow = Callable[[pa.StringArray], tuple["ArrowArray", Mask]]
 """Reads any column text by text: the values (null where unreadable) and which texts are unreadable."""
 
+Letters = Sequence[tuple[str, str]]
+"""Ranges of ASCII letters: the first and the last of each."""
+
 SEGMENT_ROWS: Final = 2048
 """A column that ``Fast`` refuses is read in segments of this many rows, so that a few bad texts cost a few slow
 segments. Small against a block's tens of thousands of rows, large against the 50 µs that an expression takes to
@@ -34,13 +37,12 @@ PATIENCE: Final = 3
 """After more refused segments than this, and more refused than read, the rest of the column is left to ``Slow``."""
 
 
-def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: Sequence[str]) -> tuple[ArrowArray, Mask]:
+def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: Letters) -> tuple[ArrowArray, Mask]:
     """The values of a column and the mask of its unreadable texts, by ``fast`` wherever it answers.
 
     The result is the same as ``slow``'s for any cut into parts, if ``fast`` answers only where ``slow`` finds every
-    text readable, and with the same values. The readers' tests hold them to that. ``letters``: the ranges (the first
-    and the last, ASCII) of what readable texts are mostly made of; texts with other letters are tried apart, for most
-    bad ones are.
+    text readable, and with the same values. The readers' tests hold them to that. ``letters``: what
+    readable texts are mostly made of; texts with others are tried apart, for most bad ones are.
     """
     if len(texts) <= SEGMENT_ROWS:
         values = fast(texts)
@@ -77,7 +79,7 @@ def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowAr
     return pa.concat_arrays(pieces), bad
 
 
-def _with_other_letters(texts: pa.StringArray, letters: Sequence[str]) -> Mask | None:
+def _with_other_letters(texts: pa.StringArray, letters: Letters) -> Mask | None:
     """Which texts hold a byte outside these ranges; None where none does."""
     text = text_bytes(texts)
     foreign = np.ones(len(text), np.bool_)

@@ -134,9 +134,9 @@ def _checksums(text: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray
 def _fold_words(hashes: Hashes, text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
     """Fold the 8-byte words of every text into its hash, one word of all texts that reach so far at a time.
 
-    The texts go in the order of how many words they have, so that those that reach far enough stand first. The bytes are
-    read as aligned words, and a text's word is put together of two of them: numpy gathers words at any offset six times
-    as slowly.
+    The texts go in the order of how many words they have, so that those that reach far enough stand first. The bytes
+    are read as aligned words, and a text's word is put together of two of them: numpy gathers words at any offset six
+    times as slowly.
     """
     aligned = np.zeros(len(text) // 8 + 2, "<u8")
     aligned.view(np.uint8)[: len(text)] = text

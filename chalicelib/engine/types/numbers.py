@@ -91,7 +91,7 @@ def _rewritten(field: Field, number: str, plain: Slow) -> Slow:
 
 def read_integers(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """int64 from ``[+-]?[0-9]+``; what lies outside int64 is unreadable."""
-    return arrays.resolve(texts, _fast_integers, _slow_integers, ("-9",))
+    return arrays.resolve(texts, _fast_integers, _slow_integers, (("-", "9"),))
 
 
 def _fast_integers(texts: pa.StringArray) -> ArrowArray | None:
@@ -127,7 +127,7 @@ def _fits_int64(text: str) -> bool:
 
 def read_floats(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """The nearest float64 to each number; one that overflows to infinity is unreadable."""
-    return arrays.resolve(texts, _fast_floats, _slow_floats, ("-9",))
+    return arrays.resolve(texts, _fast_floats, _slow_floats, (("-", "9"),))
 
 
 def _fast_floats(texts: pa.StringArray) -> ArrowArray | None:
@@ -175,7 +175,7 @@ def _decimals(precision: int, scale: int) -> Slow:
                 cells[row] = np.frombuffer(unscaled.to_bytes(16, "little", signed=True), np.uint8)
         return arrays.from_values(cells, arrow_type, good), arrays.valid(texts) & ~good
 
-    return lambda texts: arrays.resolve(texts, fast, slow, ("-9",))
+    return lambda texts: arrays.resolve(texts, fast, slow, (("-", "9"),))
 
 
 _PARTS: Final = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?)0*([0-9]*))?")

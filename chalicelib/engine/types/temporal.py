@@ -103,7 +103,7 @@ def read_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
 
 
 def _read_other_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
-    return arrays.resolve(texts, _fast_datetimes, _slow_datetimes, (" :", "TT", "ZZ"))
+    return arrays.resolve(texts, _fast_datetimes, _slow_datetimes, ((" ", ":"), ("T", "T"), ("Z", "Z")))
 
 
 def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
