@@ -80,7 +80,8 @@ class _Marks:
         self.quotes = self._positions(grammar.quote, escaped) if _holds(data, base, end, grammar.quote) else _NONE
         # With every quote well formed, an odd number of them before a place means that it is inside a cell.
         self._quotes_before = np.searchsorted(self.quotes, self.breaks)
-        self._violations = self._find_violations(escaped) if len(self.quotes) else (_NONE, _NONE)
+        self._escapes = escaped
+        self._violations: dict[int, Offsets] = {}
         self._comments = self._find_comments() if _holds(data, base, end, grammar.comment) else _NONE
 
     def record_ends(self, start: int) -> tuple[Offsets, bool]:
@@ -95,7 +96,10 @@ class _Marks:
         return self.breaks[first_break:last_break][outside], bound <= len(self._window)
 
     def _first_violation(self, first_quote: int) -> int:
-        violations = self._violations[first_quote & 1]
+        parity = first_quote & 1
+        if parity not in self._violations:  # rarely are both asked for
+            self._violations[parity] = self._find_violations(parity)
+        violations = self._violations[parity]
         at = int(np.searchsorted(violations, first_quote))
         return int(self.quotes[violations[at]]) if at < len(violations) else len(self._window) + 1
 
@@ -136,30 +140,31 @@ class _Marks:
             following[-1] = self._after or 0
         return following
 
-    def _find_violations(self, escaped: NDArray[np.bool_] | None) -> tuple[Offsets, Offsets]:
+    def _find_violations(self, parity: int) -> Offsets:
         """Quotes (by their place among the quotes) that are not well formed: an opening one not at the start of a
-        cell, a closing one not at the end of one; if the count begins at an even quote, and if at an odd one.
+        cell, a closing one not at the end of one; those at places of this parity open, the others close.
         """
-        grammar, quotes = self._grammar, self.quotes
-        separator = np.zeros(256, np.bool_)
-        separator[[grammar.delimiter, LF, CR]] = True
-        before = self._previous_text(quotes) if grammar.skip_space else quotes - 1
-        starts_cell = separator[self._window[before]]
-        if escaped is not None:
-            starts_cell &= ~escaped[before]
+        grammar = self._grammar
+        opening, closing = self.quotes[parity::2], self.quotes[1 - parity :: 2]
+        before = self._previous_text(opening) if grammar.skip_space else opening - 1
+        starts_cell = self._separates(self._window[before])
+        if self._escapes is not None:
+            starts_cell &= ~self._escapes[before]
         starts_cell |= before < 0
-        ends_cell = separator[self._following(quotes)]
-        if quotes[-1] == len(self._window) - 1 and self._after is None:
+        ends_cell = self._separates(self._following(closing))
+        if len(closing) and closing[-1] == len(self._window) - 1 and self._after is None:
             ends_cell[-1] = self._at_end
-        doubled = (np.diff(quotes) == 1) & grammar.double_quote
-        bad_opening, bad_closing = ~starts_cell, ~ends_cell
-        bad_opening[1:] &= ~doubled
-        bad_closing[:-1] &= ~doubled
-        even = np.arange(len(quotes)) % 2 == 0
-        return (
-            np.flatnonzero(np.where(even, bad_opening, bad_closing)),
-            np.flatnonzero(np.where(even, bad_closing, bad_opening)),
-        )
+        if grammar.double_quote:
+            after = opening[1 - parity :]  # the quotes after the closing ones
+            doubled = after - closing[: len(after)] == 1
+            starts_cell[1 - parity :] |= doubled
+            ends_cell[: len(after)] |= doubled
+        bad = 2 * np.flatnonzero(~starts_cell) + parity, 2 * np.flatnonzero(~ends_cell) + (1 - parity)
+        return np.sort(np.concatenate(bad))
+
+    def _separates(self, text: Bytes) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (text == self._grammar.delimiter) | (text == LF) | (text == CR)
+        return found
 
     def _previous_text(self, positions: Offsets) -> Offsets:
         """The last byte before each position that is no space; -1 where there is none."""
