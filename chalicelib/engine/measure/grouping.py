@@ -29,30 +29,30 @@ def group(columns: Sequence[Column], rows: int) -> tuple[Ints, list[Any]]:
     space = len(distinct) + 1
     for column in columns[1:]:
         if space > _MAX_SPACE:
-            codes, space = _dense(codes, space)
+            codes, used = _dense(codes, space)
+            space = len(used)
         more, distinct = column.encoded
         codes = codes * (len(distinct) + 1) + more
         space *= len(distinct) + 1
-    owners, count = _dense(codes, space)
-    # any row of a group tells its key
-    example = np.zeros(count, np.int64)
-    example[owners] = np.arange(rows)
-    return owners, [column.at(example) for column in columns]
+    owners, examples = _dense(codes, space)
+    return owners, [column.at(examples) for column in columns]
 
 
-def _dense(codes: Ints, space: int) -> tuple[Ints, int]:
-    """Codes renumbered from 0 without gaps, in their order, and how many there are."""
+def _dense(codes: Ints, space: int) -> tuple[Ints, Ints]:
+    """Codes renumbered from 0 without gaps, in their order; and for each new code a row that has it."""
     if space <= max(4 * len(codes), 1 << 16):
-        used = np.zeros(space, np.bool_)
-        used[codes] = True
-        numbers = np.cumsum(used) - 1
-        return numbers[codes], int(numbers[-1]) + 1 if space else 0
+        example = np.full(space, -1, np.int64)
+        example[codes] = np.arange(len(codes))
+        used = example >= 0
+        if used.all():
+            return codes, example
+        return (np.cumsum(used) - 1)[codes], example[used]
     order = np.argsort(codes)
     ordered = codes[order]
     starts = np.append(True, ordered[1:] != ordered[:-1]) if len(codes) else np.zeros(0, np.bool_)
     owners = np.empty(len(codes), np.int64)
     owners[order] = np.cumsum(starts) - 1
-    return owners, int(starts.sum())
+    return owners, order[starts]
 
 
 def ordered(keys: Sequence[Any]) -> list[int]:
