@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from chalicelib.engine.delivery import transform as transforms
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Source, Status, event_from_source, execution_name
 from chalicelib.settings import Settings
-from chalicelib.stages import publish
+from chalicelib.stages import code, publish
 from chalicelib.stages.code import code_digest
 from tests import pipeline
 from tests.fakes import MemoryPorts, execution_arn
@@ -205,6 +206,11 @@ def test_the_code_is_known_by_every_source_that_is_shipped(tmp_path: Path, monke
         (tmp_path / "transforms" / "things.py").write_text(text)
         seen.append(code_digest.__wrapped__())
     assert seen[0] == seen[2] != seen[1]
+
+
+@pytest.mark.parametrize("library", code._LIBRARIES)
+def test_the_code_is_known_by_the_versions_of_what_computes(library: str) -> None:
+    assert code._installed(library) == [f"{library}-{version(library)}.dist-info"]
 
 
 def test_a_chunk_that_failed_by_a_transform_is_done_again_with_the_mended_one(
