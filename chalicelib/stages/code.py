@@ -31,10 +31,12 @@ def code_digest() -> str:
 
 
 def _installed(name: str) -> list[str]:
-    """A library's name and version, from the folder that its installer noted them in
-    (https://packaging.python.org/en/latest/specifications/recording-installed-packages/): pandas is not imported for it,
-    nor ``importlib.metadata``, which takes 20 ms.
+    """A library's name and version, from the folder in which its installer noted them, so that neither pandas is
+    imported for it nor ``importlib.metadata``, which takes 20 ms.
+
+    https://packaging.python.org/en/latest/specifications/recording-installed-packages/
     """
     found = find_spec(name)
-    assert found is not None and found.origin is not None, f"{name} is a requirement"
-    return sorted(path.name for path in Path(found.origin).parent.parent.glob(f"{name}-*.dist-info"))
+    assert found is not None, f"{name} is a requirement"
+    folders = [Path(folder).parent for folder in found.submodule_search_locations or ()]
+    return sorted(path.name for folder in folders for path in folder.glob(f"{name}-*.dist-info"))
