@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.checks.findings import Findings, Found, notes_on, same_note, shown_column
+from chalicelib.engine.checks.matching import Expression
 from chalicelib.engine.checks.references import KeySet, Reference
 from chalicelib.engine.contract import Contract, durations
 from chalicelib.engine.contract.binding import Binding
@@ -190,8 +191,8 @@ def _constraints(checked: Field) -> Iterator[Constraint]:
         allowed, _ = types.read(checked, arrays.strings(given.enum))
         yield Constraint("enum", ", ".join(given.enum), _absent(checked, allowed))
     if given.pattern is not None:
-        whole = rf"\A(?:{given.pattern})\z"
-        yield Constraint("pattern", given.pattern, lambda texts, _: arrays.valid(texts) & ~arrays.matches(texts, whole))
+        expression = Expression(given.pattern)
+        yield Constraint("pattern", given.pattern, lambda texts, _: arrays.valid(texts) & ~expression.matches(texts))
     yield from _limits(checked)
     if given.min_length is not None:
         shortest = given.min_length

@@ -76,6 +76,30 @@ def check(pattern: str) -> str:
     return ""
 
 
+def leaves(pattern: str) -> list[str] | None:
+    """The classes, escapes, dots and quoted texts of a pattern that ``check`` takes: whatever it matches is made of
+    what these match, and of plain characters. None where a flag may change what a dot matches.
+    """
+    found: list[str] = []
+    position, begun = 0, ""
+    while position < len(pattern):
+        token = (_INSIDE if begun else _OUTSIDE).match(pattern, position)
+        assert token is not None, "the last alternative takes any character"
+        kind, text, position = token.lastgroup or "", token.group(), token.end()
+        if begun:
+            begun += text
+            if kind == "end":
+                found.append(begun)
+                begun = ""
+        elif kind == "class":
+            begun = text
+        elif kind == "flags" and "s" in text:
+            return None
+        elif kind in ("literal", "unicode", "hex", "octal", "escape") or text in (".", "\n"):
+            found.append(text)
+    return found
+
+
 class _Walk:
     """One pass over a pattern."""
 

@@ -1,0 +1,61 @@
+"""A regular expression over a column gives what it gives of each text."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.engine import arrays
+from chalicelib.engine.checks import matching
+from chalicelib.engine.checks.matching import Expression
+from chalicelib.engine.contract import regexes
+
+LEAVES = [
+    *("a", "b", "@", " ", ".", "\n", r"\n", r"\s", r"\S", r"\w", r"\W", r"\d", r"\D", r"\.", r"\x0a", r"\012"),
+    *("[ab]", "[^a]", r"[^a\s]", r"[^\n]", "[\n]", r"[\t-a]", "[[:space:]]", "[^[:space:]]", r"[\W]", "[]a]"),
+    *(r"\pL", r"\PL", r"\Qa.\E", "\\Qa\nb\\E"),
+    *("^", "$", r"\A", r"\z", r"\b", r"\B", "(?i)", "(?s)", "(?m)", "", "|", "é", "ß"),
+]  # fmt: skip
+PATTERNS = st.recursive(
+    st.sampled_from(LEAVES),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map("".join),
+        st.tuples(inner, inner).map("|".join),
+        st.tuples(st.sampled_from(["(", "(?:", "(?P<n>", "(?s:", "(?-s:", "(?m:", "(?i:"]), inner).map(
+            lambda parts: f"{parts[0]}{parts[1]})"
+        ),
+        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{0,2}", "*?"])).map("".join),
+    ),
+    max_leaves=6,
+).filter(lambda pattern: not regexes.check(pattern))
+TEXTS = st.lists(st.none() | st.text("ab@. \néß1A", max_size=4), max_size=12)
+
+
+@given(PATTERNS, TEXTS, st.integers(1, 4))
+def test_a_column_matches_as_each_of_its_texts_does(pattern, texts, stretch):
+    column = arrays.strings(["x", *texts]).slice(1)
+    with mock.patch.object(matching, "STRETCH_ROWS", stretch):
+        found = Expression(pattern).matches(column).tolist()
+    assert found == arrays.matches(column, rf"\A(?:{pattern})\z").tolist()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stays"),
+    [
+        (r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}", True),
+        ("K-[0-9]{5}", True),
+        ("^.*$", True),
+        ("", True),
+        ("(?i:a.)", True),
+        ("[^@]+", False),
+        ("(?s).*", False),
+        (r"a\W", False),
+        (r"\Qa\E", True),
+        ("\\Qa\nb\\E", False),
+    ],
+)
+def test_patterns_that_stay_in_a_line_are_matched_by_stretches(pattern, stays):
+    assert matching._stays_in_a_line(pattern) is stays
