@@ -51,7 +51,10 @@ class Expression:
         """For each text whether the stretch that it is in matches."""
         edges = np.append(np.arange(0, len(texts), STRETCH_ROWS, dtype=np.int32), np.int32(len(texts)))
         stretches = pa.ListArray.from_arrays(arrays.from_values(edges, pa.int32()), texts)
-        return np.repeat(arrays.matches(pc.binary_join(stretches, _LINE_FEED[0]), pattern), np.diff(edges))
+        found = arrays.matches(pc.binary_join(stretches, _LINE_FEED[0]), pattern)
+        # The pattern may take the line feed after an empty first text for the one before the next.
+        found &= np.diff(arrays.offsets(texts))[edges[:-1]] > 0
+        return np.repeat(found, np.diff(edges))
 
 
 def _stays_in_a_line(pattern: str) -> bool:
