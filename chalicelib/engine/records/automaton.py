@@ -178,7 +178,8 @@ def _closing_quote(data: bytes, record: int, position: int, grammar: Grammar, at
     """
     size, horizon = len(data), record + grammar.limit + 1
     while True:
-        found = grammar.quoted_end.search(data, position)
+        last = TERMINATOR.search(data, max(position, horizon))  # a quote behind it would come too late
+        found = grammar.quoted_end.search(data, position, last.end() if last else size)
         ending = found.start() if found else size
         escapes = found is not None and data[ending] == grammar.escape
         # An escaped line break is one all the same: here an unclosed cell is cut.
