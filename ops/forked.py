@@ -22,7 +22,6 @@ from threading import Lock
 from typing import Any, Final, NoReturn
 
 from chalicelib.errors import Transient
-from ops import memory
 
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM}
 _PR_SET_PDEATHSIG: Final = 1
@@ -143,7 +142,6 @@ def _serve(work: Callable[[Any], None], connection: Connection, parent: int) -> 
             said = _portable(error), traceback.format_exc()
         sys.stderr.flush()
         voice.say(said)
-        memory.give_back()
 
 
 def _portable(error: BaseException) -> BaseException:
