@@ -30,7 +30,7 @@ class Run:
     """User and system, of the process and all it started and waited for."""
     peak_mb: float
     """Resident, in MB of 1,000,000 bytes. Of a process alone what the kernel noted; where it has children the largest
-    sum of all of them that a look every 50 ms saw, which counts shared pages as often as they are shared."""
+    sum of all of them that a look every 50 ms or so saw, in which a page that they share counts once."""
     output: str
 
 
@@ -53,6 +53,9 @@ def run(
         raise ValueError(f"{cores} cores asked for, {len(allowed())} at hand")
     folder.mkdir(parents=True, exist_ok=True)
     variables = os.environ | dict.fromkeys(THREAD_VARIABLES, str(cores)) | dict(environment or {})
+    # A server's or a container's environment may set it. Then everybody would compile their modules at every start
+    # (Sluice 0.13 s), which no user waits for.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     launcher = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "launch.py")]
     launched = subprocess.run(
         [*launcher, str(folder), str(cores), str(timeout_seconds), *command],

@@ -11,6 +11,7 @@ Two kinds of trouble are kept apart:
 
 from __future__ import annotations
 
+import copyreg
 import traceback
 from typing import Any, Final
 
@@ -48,6 +49,10 @@ class SluiceError(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without ``__init__``: its arguments are not those of ``Exception``, and differ by class."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class Terminal(SluiceError):

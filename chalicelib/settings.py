@@ -43,6 +43,10 @@ BLOCK_SIZE_BYTES: Final = 7 * MIB
 its rows (a call of the transform above all) makes a whole run 10 % slower; at twice it nothing is gained, and from
 8 MiB on two workers at once take more than 400 MB."""
 
+PARTS_AHEAD: Final = 2
+"""How many parts of its chunk a worker asks S3 for before it needs them. With one it would be idle while S3 gets ready
+to answer: tens of milliseconds, and a part takes about a hundred."""
+
 MAX_CHUNKS: Final = 10_000
 """A Distributed Map runs at most 10,000 children at once; a larger file gets larger chunks."""
 
@@ -69,6 +73,8 @@ class Settings:
     chunk_size_bytes: int
     stuck_after_minutes: int
     """The sweeper starts an upload, or reports a job, that has been unfinished for this long."""
+    parts_ahead: int = PARTS_AHEAD
+    """0 where reading takes no time to begin."""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

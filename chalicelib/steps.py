@@ -130,7 +130,7 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
     try:
-        with ObjectTape(ports.objects, plan, task) as tape:
+        with ObjectTape(ports.objects, plan, task, settings.parts_ahead) as tape:
             result = worker.run(task, plan, tape, transform, repeats, known)
     except errors.Terminal as error:
         result = worker.not_read(task, error)

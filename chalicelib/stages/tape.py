@@ -14,7 +14,7 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import chunk
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES
 from chalicelib.ports import Objects
-from chalicelib.settings import KIB, MIB, RECORD_LIMIT_BYTES
+from chalicelib.settings import KIB, MIB, PARTS_AHEAD, RECORD_LIMIT_BYTES
 
 Read = Callable[[int, int], bytes]
 """``Objects.read_range`` of one source."""
@@ -26,10 +26,6 @@ PART_SIZE_BYTES: Final = 8 * MIB
 """What one request asks for: a block of records, and the smaller of the sizes that are usual for a range of S3.
 https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/use-byte-range-fetches.html"""
 
-PARTS_AHEAD: Final = 2
-"""Most parts that are on their way, or wait to be worked on. With one the line would be idle while S3 gets ready to
-answer: tens of milliseconds, and a part takes about a hundred."""
-
 FIRST_PART_BYTES: Final = RECORD_LIMIT_BYTES + LOOKAHEAD_BYTES
 """What the guess of a chunk's first record looks at: work begins as soon as it is there."""
 
@@ -38,7 +34,7 @@ _HEAD_BYTES: Final = 4 * LOOKAHEAD_BYTES
 
 
 class _Parts:
-    """Consecutive parts of an object from ``start`` on, the first one being small."""
+    """Consecutive parts of an object from ``start`` on, the first one being small where others come ahead of need."""
 
     def __init__(self, read: Read, threads: Executor, start: int, ahead: int) -> None:
         self._read, self._threads, self._ahead = read, threads, ahead
@@ -46,19 +42,24 @@ class _Parts:
         self._next_bytes = min(FIRST_PART_BYTES, PART_SIZE_BYTES)
         self._coming: deque[Future[bytes]] = deque()
 
-    def next(self, end: int) -> bytes:
-        """The next part; the ones after it are asked for, as far as ``end``."""
-        self._ask(max(self._ahead, 1), end)
+    def next(self, wanted: int, end: int) -> bytes:
+        """The next part. The ones after it are asked for, as far as ``end``; where none is to come ahead, nothing is
+        read beyond ``wanted``.
+        """
+        if not self._ahead:
+            start, self._asked = self._asked, min(self._asked + PART_SIZE_BYTES, wanted)
+            return self._read(start, self._asked)
+        self._ask(end)
         part = self._coming.popleft().result()
-        self._ask(self._ahead, end)
+        self._ask(end)
         return part
 
     def one_by_one(self, start: int) -> _Parts:
         """Parts of the same object from elsewhere on, each only read when it is wanted."""
         return _Parts(self._read, self._threads, start, 0)
 
-    def _ask(self, parts: int, end: int) -> None:
-        while len(self._coming) < parts and self._asked < end:
+    def _ask(self, end: int) -> None:
+        while len(self._coming) < self._ahead and self._asked < end:
             start, self._asked = self._asked, min(self._asked + self._next_bytes, end)
             self._coming.append(self._threads.submit(self._read, start, self._asked))
             self._next_bytes = PART_SIZE_BYTES
@@ -68,19 +69,20 @@ class ObjectTape:
     """Satisfies ``engine.records.tape.Tape``: the bytes of a task's chunk, from where it needs them, and on as its
     last record does.
 
-    To be used in a ``with`` block, at whose end no request is under way any more. Errors: those of
-    ``Objects.read_range``, when the bytes that could not be read are asked for.
+    ``ahead``: most parts that are on their way, or wait to be worked on. To be used in a ``with`` block, at whose end
+    no request is under way any more. Errors: those of ``Objects.read_range``, when the bytes that could not be read are
+    asked for.
     """
 
-    def __init__(self, objects: Objects, plan: Plan, task: Task) -> None:
+    def __init__(self, objects: Objects, plan: Plan, task: Task, ahead: int = PARTS_AHEAD) -> None:
         read: Read = partial(objects.read_range, plan.text.source)
         self._size_bytes = plan.text.source.size_bytes
         self._step = READ_ON_BYTES
         self._end = min(task.end + self._step, self._size_bytes)
         self._start = self.base = chunk.first_byte(task, plan)
         self._head = self.data = b""
-        self._threads = ThreadPoolExecutor(PARTS_AHEAD, "read-ahead")
-        self._parts = _Parts(read, self._threads, self._start, PARTS_AHEAD)
+        self._threads = ThreadPoolExecutor(max(ahead, 1), "read-ahead")  # starts none before it is asked to
+        self._parts = _Parts(read, self._threads, self._start, ahead)
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +100,7 @@ class ObjectTape:
         at_hand = reached = self.base + len(self.data)
         parts: list[bytes] = []
         while reached < min(end, self._end):
-            parts.append(self._parts.next(self._end))
+            parts.append(self._parts.next(min(end, self._end), self._end))
             reached += len(parts[-1])
         if parts:
             if at_hand == self._start:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,29 @@ def test_a_process_is_measured_without_its_launchers_memory(tmp_path: Path):
     assert run.output == "done\n"
     assert run.peak_mb < 100
     assert 0 < run.wall_seconds < 60
+
+
+FAMILY = """
+import os, time
+shared = b"x" * 100_000_000
+for _ in range(2):
+    if os.fork() == 0:
+        own = b"y" * 50_000_000
+        time.sleep(1)
+        os._exit(0)
+os.wait()
+"""
+
+
+def test_of_processes_that_share_memory_each_page_counts_once(tmp_path: Path):
+    run = measure.run([sys.executable, "-c", FAMILY], 1, tmp_path)
+    assert 200 < run.peak_mb < 250
+
+
+def test_a_process_may_keep_what_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    run = measure.run(["sh", "-c", "echo ${PYTHONDONTWRITEBYTECODE-unset}"], 1, tmp_path)
+    assert run.output == "unset\n"
 
 
 def test_a_process_that_fails_is_no_measurement(tmp_path: Path):

@@ -122,7 +122,9 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
 def test_what_a_transform_prints_stays_off_standard_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also where several chunks are transformed at a time: each thread's own redirection would undo another's."""
+    """Also where several chunks are transformed at a time, in threads (each one's own redirection would undo another's)
+    or in processes.
+    """
 
     def transform(frame: Any) -> Any:
         print("here")

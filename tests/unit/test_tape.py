@@ -61,11 +61,11 @@ class Objects:
         return BODY[start:end]
 
 
-def tape_of(objects: Any, start: int, end: int, first_record: int | None = None) -> ObjectTape:
+def tape_of(objects: Any, start: int, end: int, first_record: int | None = None, ahead: int = 2) -> ObjectTape:
     plan, task = planned()
     source = replace(plan.source, size_bytes=len(BODY))
     plan = replace(plan, source=source, text=replace(plan.text, source=source))
-    return ObjectTape(objects, plan, replace(task, start=start, end=end, first_record=first_record))
+    return ObjectTape(objects, plan, replace(task, start=start, end=end, first_record=first_record), ahead)
 
 
 def planned() -> tuple[Plan, Task]:
@@ -80,12 +80,15 @@ def read_ahead_threads() -> list[str]:
 
 
 @given(
-    st.integers(0, 199), st.integers(1, 200), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=9)
+    st.integers(0, 199),
+    st.integers(1, 200),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=9),
+    st.integers(0, 2),
 )
-def test_what_is_at_hand_is_the_object(start: int, size: int, moves: list[tuple[int, int]]) -> None:
+def test_what_is_at_hand_is_the_object(start: int, size: int, moves: list[tuple[int, int]], ahead: int) -> None:
     objects = Objects()
     end = min(start + size, len(BODY))
-    with tape_of(objects, start, end, first_record=start) as tape:
+    with tape_of(objects, start, end, first_record=start, ahead=ahead) as tape:
         for dropped, wanted in moves:
             at, before = tape.base + min(dropped, len(tape.data)), tape.base + len(tape.data)
             more = tape.reach(at, at + wanted)
@@ -123,6 +126,16 @@ def test_the_next_parts_come_while_one_is_worked_on() -> None:
         objects.go.set()
         tape.reach(14, 20)
         assert tape.data == BODY[14:22]
+
+
+def test_where_nothing_is_to_come_ahead_only_what_is_wanted_is_read_and_by_no_thread() -> None:
+    objects = Objects()
+    with tape_of(objects, 10, 90, first_record=10, ahead=0) as tape:
+        tape.reach(10, 13)
+        tape.reach(12, 15)
+        tape.reach(14, 26)
+        assert objects.asked == [(10, 13), (13, 15), (15, 23), (23, 26)]
+        assert read_ahead_threads() == []
 
 
 @pytest.mark.parametrize("error", [Transient("short-read", "cut"), Terminal("object-replaced", "another")], ids=str)

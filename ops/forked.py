@@ -1,0 +1,172 @@
+"""Worker processes that are forked from this one: each does one task after the other, as it is told through its pipe.
+
+None of them outlives this process, however it ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import pickle
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from threading import Lock
+from typing import Any, Final, NoReturn
+
+from chalicelib.errors import Transient
+
+_ENDING: Final = {signal.SIGINT, signal.SIGTERM}
+_PR_SET_PDEATHSIG: Final = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
+
+
+class InWorker(Exception):
+    """The cause of an error that a worker's task raised: its text is the traceback there."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class Worker:
+    """A process, seen from the one that forked it."""
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self._process, self.connection = process, connection
+
+    def begin(self, task: Any) -> None:
+        with self._alive():
+            self.connection.send(task)
+
+    def has_finished(self) -> bool:
+        """Take what the worker said. False: it only printed something, which is now on standard error.
+
+        Errors: that of its task; ``Transient`` where the process has ended.
+        """
+        with self._alive():
+            said = self.connection.recv()
+        if isinstance(said, bytes):
+            sys.stderr.write(said.decode(errors="replace"))
+            return False
+        if said is not None:
+            error, trace = said
+            raise error from InWorker(trace)
+        return True
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self.connection.close()
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError):
+            self._process.join()
+            raise Transient("chunk-failed", f"a process that worked on a chunk {_ended(self._process)}") from None
+
+
+def _ended(process: BaseProcess) -> str:
+    status = process.exitcode or 0
+    if status == -signal.SIGKILL:
+        return "was killed (SIGKILL): the system may have run out of memory"
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended itself with exit status {status}"
+
+
+@contextmanager
+def workers(work: Callable[[Any], None], count: int) -> Iterator[list[Worker]]:
+    """``count`` processes that wait for a task; at the end of the block they are killed, whatever they do."""
+    fork = get_context("fork")
+    started: list[Worker] = []
+    try:
+        with _held_back(_ENDING), warnings.catch_warnings():
+            # From Python 3.12 on, of any thread that is alive: see ``ops.workers.FORKS``.
+            warnings.filterwarnings("ignore", r"This process .* is multi-threaded", DeprecationWarning)
+            for _ in range(count):
+                ours, theirs = fork.Pipe()
+                process = fork.Process(target=_serve, args=(work, theirs, os.getpid()))
+                process.start()
+                theirs.close()  # or its end would not be seen when the worker dies
+                started.append(Worker(process, ours))
+        yield started
+    finally:
+        for worker in started:
+            worker.end()
+
+
+def heard(workers: Sequence[Worker]) -> list[Worker]:
+    """Those that have said something, or have ended; waits until there is one."""
+    ready = wait([worker.connection for worker in workers])
+    return [worker for worker in workers if worker.connection in ready]
+
+
+@contextmanager
+def _held_back(signals: set[signal.Signals]) -> Iterator[None]:
+    """They come at the end of the block: else one could end this process before it knows what it has forked, or a
+    worker before it ignores them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(work: Callable[[Any], None], connection: Connection, parent: int) -> NoReturn:
+    """A worker's life, which its parent ends: by a kill, or by its own death."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it had died before
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; one of them acts
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    voice = Voice(connection)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(voice), "utf-8", "backslashreplace", line_buffering=True
+    )
+    while True:
+        task = connection.recv()
+        said = None
+        try:
+            work(task)
+        except BaseException as error:  # noqa: BLE001 - told to the parent, which raises it
+            said = _portable(error), traceback.format_exc()
+        sys.stderr.flush()
+        voice.say(said)
+
+
+def _portable(error: BaseException) -> BaseException:
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever the error's own class does
+        copy = None
+    return error if type(copy) is type(error) else RuntimeError(f"{type(error).__name__}: {error}")
+
+
+class Voice(io.RawIOBase):
+    """A worker's way to its parent, and its standard output and error: the parent prints what comes, around a progress
+    bar where there is one.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, Lock()
+
+    def say(self, said: Any) -> None:
+        with self._lock:  # a transform may have threads that print
+            self._connection.send(said)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.say(bytes(data))
+        return len(data)
