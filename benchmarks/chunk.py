@@ -11,15 +11,12 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
 
+from benchmarks.data import DATASET
 from chalicelib import steps
 from chalicelib.model import JSON, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
 from ops.inprocess import FolderPorts
-
-DATASET: Final = "orders"
-"""Whose transform derives ``amount``."""
 
 
 def plan(place: Path, folder: Path, chunk_bytes: int) -> tuple[FolderPorts, Settings, list[JSON]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.answers import Answer, of_peer, of_sluice
-from benchmarks.data import ROOT, WORK
+from benchmarks.data import DATASET, ROOT, WORK
 
 PEERS_PYTHON: Final = WORK / "peers" / "bin" / "python"
 SPARK_PYTHON: Final = WORK / "spark" / "bin" / "python"
@@ -45,9 +45,9 @@ class Competitor:
 
 
 def check(place: Path, out: Path, *options: str) -> list[str]:
-    """``local.py check`` on a file of ``data.folder``. The dataset is ``orders``: its transform derives ``amount``."""
+    """``local.py check`` on a file of ``data.folder``."""
     files = [str(place / "data.csv"), "--contract", str(place / "contract.json"), "--out", str(out)]
-    return [sys.executable, str(ROOT / "local.py"), "check", *files, "--dataset", "orders", "--json", *options]
+    return [sys.executable, str(ROOT / "local.py"), "check", *files, "--dataset", DATASET, "--json", *options]
 
 
 COMPETITORS: Final[Sequence[Competitor]] = (

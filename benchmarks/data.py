@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Final
 
-from benchmarks.generate import BAD, write
+from benchmarks.generate import BAD, write, write_contract
 from benchmarks.shapes import SHAPES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 WORK: Final = ROOT / ".sluice" / "benchmarks"
 """The folder that ``make clean`` removes."""
+DATASET: Final = "benchmark"
+"""Of which every file is one. It has no transform: what is derived, the contract derives."""
 
 
 def folder(shape: str, rows: int | None = None, bad: float = BAD) -> Path:
@@ -20,6 +22,7 @@ def folder(shape: str, rows: int | None = None, bad: float = BAD) -> Path:
     place = WORK / "data" / f"{shape}-{rows}-{bad:g}"
     if not (place / "truth.json").exists():
         write(SHAPES[shape], place, rows, bad)
+    write_contract(SHAPES[shape], place)  # it may have changed since the file was written
     return place
 
 

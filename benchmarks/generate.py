@@ -103,8 +103,12 @@ def write(shape: Shape, folder: Path, rows: int, bad: float) -> None:
             texts, broken = _break(shape, cells, rng, count, bad)
             truth.add(cells, broken)
             sink.write(_lines([_quoted(column, shape.quote) for column in texts.values()]))
-    (folder / "contract.json").write_text(json.dumps(shape.contract(), indent=2))
+    write_contract(shape, folder)
     truth.write(folder)
+
+
+def write_contract(shape: Shape, folder: Path) -> None:
+    (folder / "contract.json").write_text(json.dumps(shape.contract(), indent=2))
 
 
 def _break(

@@ -45,7 +45,7 @@ def pipeline(quick: bool) -> dict[str, Any]:
 
 def _through(stack: Stack, place: Path) -> dict[str, float]:
     """Seconds of the upload itself, and from its end to SUCCEEDED."""
-    upload = Upload(place / "data.csv", "orders", place / "contract.json")
+    upload = Upload(place / "data.csv", data.DATASET, place / "contract.json")
     stack.upload(upload.contract_key, place / "contract.json")
     started = time.perf_counter()
     source = stack.upload(upload.key, upload.path)

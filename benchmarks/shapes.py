@@ -54,6 +54,8 @@ SENTENCES: Final = [
     "Would buy again, though next time in blue, and with the longer cable, which was out of stock in May.",
 ]
 EMAIL: Final = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
+AMOUNT: Final = "quantity * unit_price * (1 - coalesce(discount, 0))"
+"""In what a contract derives; what the peers do by their own means."""
 FIRST_SECOND: Final = 1_704_067_200
 """2024-01-01T00:00:00Z"""
 
@@ -109,6 +111,7 @@ class Shape:
             "schema": {"fields": [column.descriptor() for column in self.columns], "missingValues": [""]},
             "sluice": {
                 "tolerance": {"maxRejectedRatio": 1},
+                "derive": {"amount": AMOUNT},
                 "aggregates": [{"name": "by_keys", "groupBy": list(self.keys), "measures": measures}],
             },
         }

@@ -18,7 +18,8 @@ IMPORTS: Final = {
     "API, authorizer": ("import app", "chalicelib.aws.jobs, chalicelib.aws.executions, chalicelib.aws.secrets"),
     "on-upload": ("import app", "chalicelib.aws.jobs"),
     "on-contract": ("import app; import chalicelib.engine.contract", "chalicelib.aws.objects"),
-    "chunk worker": (
+    "chunk worker": ("import app; import chalicelib.steps", "chalicelib.aws.objects, chalicelib.aws.jobs"),
+    "chunk worker, with a transform": (
         "import app; import chalicelib.steps; import chalicelib.transforms.orders",
         "chalicelib.aws.objects, chalicelib.aws.jobs",
     ),

@@ -1,7 +1,8 @@
 """Arrow arrays as numpy sees them: views, masks and arrays made from buffers, without copies where none are needed.
 
-``pa.array``, ``pa.scalar`` and ``Array.to_numpy`` import pandas wherever it is installed (0.16 s at start); everything
-here goes through ``Array.buffers`` and ``from_buffers`` instead. All functions take sliced arrays (offset != 0).
+``pa.array``, ``pa.scalar``, ``Array.to_numpy``, ``Schema.empty_table`` and a Python number among a kernel's arguments
+import pandas wherever it is installed (0.16 s at start); everything here goes through ``Array.buffers`` and
+``from_buffers`` instead. All functions take sliced arrays (offset != 0).
 """
 
 from __future__ import annotations
@@ -252,6 +253,16 @@ def from_values(values: NDArray[Any], arrow_type: pa.DataType, kept: Mask | None
     """A fixed-width array over a numpy array's memory, null wherever ``kept`` is False."""
     validity = None if kept is None or kept.all() else bitmap(kept)
     return pa.Array.from_buffers(arrow_type, len(values), [validity, _buffer(np.ascontiguousarray(values))])
+
+
+def scalar(value: float) -> pa.Scalar[Any]:
+    """A float64, as kernels take it."""
+    return from_values(np.array([value], np.float64), pa.float64())[0]
+
+
+def empty_table(schema: pa.Schema) -> pa.Table:
+    """A table of this schema without rows."""
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def in_order(keys: Sequence[NDArray[np.int64]]) -> ArrowArray:

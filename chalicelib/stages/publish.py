@@ -15,8 +15,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from chalicelib import errors, publication
+from chalicelib.engine import arrays, ledger
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import ledger
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Base, Reasons
 from chalicelib.engine.contract import Tolerance
@@ -224,7 +224,7 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         outputs.add("data", path, stored, part["rows"], part["sha256"])
     if not parts:
         path = "data/part-00000.parquet"
-        body = parquet.write(_schema(state).empty_table().drop_columns(list(state.contract.partition_by)))
+        body = parquet.write(arrays.empty_table(_schema(state)).drop_columns(list(state.contract.partition_by)))
         outputs.add(
             "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
         )

@@ -65,7 +65,7 @@ class Workspace:
 
     def planned(self, plan: Plan) -> Self:
         """The folder of what is done by this plan and this code."""
-        document = json.dumps([plan.to_json(), code_digest()], sort_keys=True)
+        document = json.dumps([plan.to_json(), code_digest()])  # not sorted: a contract's order is its columns'
         return replace(self, prefix=f"{self.prefix}/{hashlib.sha256(document.encode()).hexdigest()[:16]}")
 
     def key(self, name: str) -> str:

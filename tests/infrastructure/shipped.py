@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -51,6 +52,8 @@ def main(fakes_file: str, *shipped: str) -> None:
     (task,) = json.loads(ports.objects.get(results, planned["round"]["key"]))
     assert app.process_chunk({"task": task}, CONTEXT) == {}
 
+    assert "pandas" not in sys.modules, "a worker without a transform starts without it"
+    importlib.import_module("pandas")  # as a transform would
     for module in ("pandas", "pyarrow", "numpy", "chalice", "aws_lambda_powertools", "chalicelib"):
         assert any(Path(folder) in Path(sys.modules[module].__file__ or "").parents for folder in shipped[:2]), module
     keys = [stored.key for stored in ports.objects.list(results, f"work/{planned['job_id']}/")]

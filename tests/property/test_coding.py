@@ -27,9 +27,10 @@ TYPED = pipeline.contract(
     {"name": "size", "type": "number", "constraints": {"required": True, "exclusiveMinimum": 1}},
     sluice={
         "tolerance": {"maxRejectedRatio": 1},
+        "derive": {"ratio": "size / (id - 2)", "either": "coalesce(ratio * id, size)"},
         "aggregates": [
             {"name": "by_size", "groupBy": ["size"], "measures": {"n": {"count": "id"}, "most": {"max": "id"}}},
-            {"name": "all", "groupBy": [], "measures": {"ids": {"approxDistinct": "id"}, "sum": {"sum": "size"}}},
+            {"name": "all", "groupBy": [], "measures": {"ids": {"approxDistinct": "id"}, "sum": {"sum": "ratio"}}},
         ],
     },
 )

@@ -21,15 +21,18 @@ from chalicelib.engine.contract import (
     Aggregate,
     Constraints,
     Contract,
+    Derived,
     Dialect,
     Field,
     ForeignKey,
     Measure,
     Tolerance,
+    expressions,
     literals,
     regexes,
     sluice_keys,
 )
+from chalicelib.engine.contract.descriptor import Node
 from chalicelib.errors import InvalidContract, Terminal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -130,6 +133,19 @@ def aggregates(draw: st.DrawFn, name: str) -> Aggregate:
 
 
 @st.composite
+def derived(draw: st.DrawFn, known: tuple[Field, ...]) -> tuple[Derived, ...]:
+    """Expressions of every kind of operand, over columns whose names have to be quoted or need not be."""
+    columns = [field.name for field in known if field.type in expressions.NUMERIC]
+    texts: dict[str, str] = {}
+    for name in draw(distinct(NAMES.filter(lambda name: name not in {field.name for field in known}), max_size=2)):
+        quoted = ['"' + column.replace('"', '""') + '"' for column in [*columns, *texts]]
+        operands = st.sampled_from(["1", "2.5e-3", "(-4)", *quoted])
+        chosen = draw(st.lists(operands, min_size=1, max_size=3))
+        texts[name] = draw(st.sampled_from([*(mark.join(chosen) for mark in "+-*/"), f"coalesce({','.join(chosen)})"]))
+    return expressions.read(Node(texts), known)
+
+
+@st.composite
 def all_contracts(draw: st.DrawFn) -> Contract:
     missing_values = draw(distinct(st.text("NA-", max_size=2), max_size=3))
     names = draw(distinct(NAMES, min_size=1, max_size=5))
@@ -137,9 +153,10 @@ def all_contracts(draw: st.DrawFn) -> Contract:
     dialect = Dialect(
         characters[0], draw(st.sampled_from([None, characters[1]])), draw(st.booleans()), None, draw(st.booleans())
     )
+    described = tuple(draw(fields(name, missing_values)) for name in names)
     return Contract(
         name=draw(TEXTS),
-        fields=tuple(draw(fields(name, missing_values)) for name in names),
+        fields=described,
         primary_key=names[: draw(st.integers(0, len(names)))],
         unique_keys=() if len(names) < 2 else draw(st.sampled_from([(), (names,), (names[:2], names[1::-1])])),
         foreign_keys=tuple(draw(st.lists(foreign_keys(names), max_size=2))),
@@ -148,6 +165,7 @@ def all_contracts(draw: st.DrawFn) -> Contract:
         dialect=draw(st.sampled_from([None, dialect])),
         encoding=draw(st.sampled_from([None, "utf-8"])),
         tolerance=Tolerance(draw(st.none() | st.integers(0, 2**63 - 1)), draw(st.floats(0, 1))),
+        derived=draw(derived(described)),
         aggregates=tuple(draw(aggregates(name)) for name in draw(distinct(TEXTS, max_size=2))),
         partition_by=draw(distinct(TEXTS, max_size=2)),
         mode=draw(st.sampled_from(["append", "replace"])),

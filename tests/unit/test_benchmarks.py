@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import answers, generate, measure, readme
+from benchmarks import answers, data, generate, measure, readme
 from benchmarks.__main__ import RESULTS
 from benchmarks.shapes import SHAPES
 from ops import inprocess
@@ -30,7 +30,7 @@ def raced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A shape's folder, and Sluice's answer to it."""
     place = tmp_path_factory.mktemp(request.param)
     generate.write(SHAPES[request.param], place, ROWS, BAD)
-    upload = Upload(place / "data.csv", "orders", place / "contract.json")
+    upload = Upload(place / "data.csv", data.DATASET, place / "contract.json")
     job = inprocess.check(upload, place / "out", None, Nobody())
     return place, answers.of_sluice(place / "out" / job.job_id)
 
@@ -65,6 +65,16 @@ def _with_a_row_twice(table: pq.Table) -> pq.Table:
 def _written(table: pq.Table, path: Path) -> Path:
     pq.write_table(table, path)
     return path
+
+
+def test_a_kept_folder_has_the_contract_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(data, "WORK", tmp_path)
+    place = data.folder("orders", ROWS, BAD)
+    written, current = (place / "data.csv").stat(), (place / "contract.json").read_bytes()
+    (place / "contract.json").write_text("{}")
+    assert data.folder("orders", ROWS, BAD) == place
+    assert (place / "contract.json").read_bytes() == current
+    assert (place / "data.csv").stat() == written
 
 
 @pytest.mark.parametrize("shape", SHAPES)

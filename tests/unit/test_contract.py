@@ -14,6 +14,7 @@ import pytest
 
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, ForeignKey, Measure, Tolerance
+from chalicelib.engine.contract.expressions import Apply, Column
 from chalicelib.errors import InvalidContract, Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -216,6 +217,30 @@ def test_sluices_own_keys() -> None:
     )
     assert (contract.partition_by, contract.mode) == (("made_later",), "replace")
     assert (contract.fields[2].precision, contract.fields[2].scale) == (12, 2)
+
+
+def test_derived_columns_are_read_into_postfix_order() -> None:
+    document = changed("schema.fields.2.name", 'unit "price"') | {
+        "sluice": {"derive": {"x": 'id - -"unit ""price""" / 2.5e-1', "y": "coalesce(x, (id), 0)"}}
+    }
+    x, y = contracts.parse(document).derived
+    assert (x.name, x.text) == ("x", 'id - -"unit ""price""" / 2.5e-1')
+    price, minus, quotient = Column('unit "price"'), Apply("negate"), Apply("divide")
+    assert x.steps == (Column("id"), price, minus, 0.25, quotient, Apply("subtract"))
+    assert y.steps == (Column("x"), Column("id"), Apply("coalesce"), 0.0, Apply("coalesce"))
+
+
+def test_names_are_taken_as_they_are() -> None:
+    """Python's parser would refuse the first two, and take another normal form of the third for it."""
+    for name in ("class", "None", "\ufb01", "größe", "coalesce"):
+        document = changed("schema.fields.0.name", name)
+        assert contracts.parse(document | {"sluice": {"derive": {"x": f"-{name}"}}}).derived[0].steps[0] == Column(name)
+
+
+def test_the_largest_expressions_are_read() -> None:
+    for text in ("id" + 499 * "+1", 32 * "(" + "id" + 32 * ")", 32 * "-" + "id"):
+        derived = contracts.parse(BASE | {"sluice": {"derive": {"x": text}}}).derived
+        assert hash(derived) == hash(copy.deepcopy(derived))
 
 
 def test_a_dialect_has_the_standards_defaults_for_what_it_leaves_out() -> None:
@@ -431,6 +456,53 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "name of a field",
     ),
     ("sluice.decimals", {"id": {"precision": 2, "scale": 1}}, "sluice.decimals.id", "type integer, expected number"),
+    ("sluice.derive", [], "sluice.derive", "is an array, expected an object"),
+    ("sluice.derive", {"": "price"}, 'sluice.derive[""]', "is empty"),
+    ("sluice.derive", {" ": "price"}, 'sluice.derive[" "]', "has a blank name"),
+    ("sluice.derive", {"\ud800": "price"}, 'sluice.derive["\\ud800"]', "surrogate"),
+    ("sluice.derive", {"_errors": "price"}, "sluice.derive._errors", "has the name of a column of rejects.csv"),
+    ("sluice.derive", {"country": "price"}, "sluice.derive.country", "has the name of a field"),
+    ("sluice.derive", {"x": "1", "y": 2}, "sluice.derive.y", "is 2, expected a text"),
+    *(
+        ("sluice.derive", {"x": text, "z": "1"}, "sluice.derive.x", problem)
+        for text, problem in {
+            "": "is empty",
+            " ": "ends where a number, a column or a bracket is expected",
+            "prise": '"prise" is not the name of a field; did you mean "price"?',
+            '"unit ""price"': '"unit \\"price" is not the name of a field',
+            "country + 1": '"country" is a field of type string, expected integer or number',
+            "x + 1": '"x" is not derived before this column',
+            "z + 1": '"z" is not derived before this column',
+            "price +": "ends where a number, a column or a bracket is expected",
+            "+price": 'has "+" at character 1 where a number, a column or a bracket is expected',
+            "price price": 'has "price" at character 7 where an operator or the end is expected',
+            "price ** 2": 'has "*" at character 8 where',
+            "price // 2": 'has "/" at character 8 where',
+            "(price": 'ends where an operator or ")" is expected',
+            "price)": 'has ")" at character 6 where an operator or the end is expected',
+            "price, 1": 'has "," at character 6 where',
+            "price % 2": 'has "%" at character 7, which is no part of an expression',
+            "price > 2": 'has ">" at character 7, which is no part of an expression',
+            "price # all of it": 'has "#" at character 7, which is no part of an expression',
+            "'price'": 'has "\'" at character 1, which is no part of an expression',
+            '2 * "price': "has a quoted name that does not end at character 5",
+            "price.real": 'has "." at character 6, which is no part of an expression',
+            "1_000": 'has "_000" at character 2 where an operator',
+            "0x10": 'has "x10" at character 2 where an operator',
+            "1e": 'has "e" at character 2 where an operator',
+            "٣": 'has "٣" at character 1, which is no part of an expression',
+            "max(price, 1)": '"max" is not a function; there is coalesce alone',
+            "coalesce()": 'has ")" at character 10 where a number',
+            "coalesce(price,)": 'has ")" at character 16 where a number',
+            "coalesce": '"coalesce" is not the name of a field',
+            "1e309": "has a number at character 1 that is too large for 64 bits",
+            "2 * 1" + 400 * "0": "has a number at character 5 that is too large for 64 bits",
+            "1" * 1001: "has 1001 characters, the limit is 1000",
+            33 * "(" + "1" + 33 * ")": "is nested more than 32 levels deep",
+            500 * "(": "is nested more than 32 levels deep",
+            900 * "-" + "1": "is nested more than 32 levels deep",
+        }.items()
+    ),
     ("sluice.aggregates", {}, "sluice.aggregates", "expected an array"),
     ("sluice.aggregates", [AGGREGATE, AGGREGATE], "sluice.aggregates[1].name", "another aggregate"),
     ("sluice.aggregates", [AGGREGATE | {"measures": {}}], "sluice.aggregates[0].measures", "is empty"),

@@ -191,6 +191,17 @@ def test_the_contract_as_it_stands_now_applies_and_then_all_is_done_again(
     assert workflow.job(source).rows.valid == 10
 
 
+def test_columns_in_another_order_are_another_contract(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    derive = {"twice": "id * 2", "half": "id / 2"}
+    workflow.agree(contract(ID, NAME, sluice={"derive": derive}))
+    source, called = failed(workflow, monkeypatch)
+    workflow.agree(contract(ID, NAME, sluice={"derive": dict(reversed(derive.items()))}))
+    workflow.retry(source.job_id)
+    assert workflow.execute(source) == called
+    data = [body for name, body in workflow.outputs(source).items() if name.startswith("data/")]
+    assert pq.read_schema(io.BytesIO(data[0])).names == ["id", "name", "half", "twice"]
+
+
 def test_of_another_release_all_is_done_again(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
     source, called = failed(workflow, monkeypatch)
     monkeypatch.setattr("chalicelib.stages.workspace.code_digest", lambda: "another")

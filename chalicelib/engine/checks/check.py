@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.checks.derived import FLOAT, Deriver
 from chalicelib.engine.checks.findings import Findings, Found, notes_on, same_note, shown_column
 from chalicelib.engine.checks.matching import Expression
 from chalicelib.engine.checks.references import KeySet, Reference
@@ -44,9 +45,11 @@ class Checked:
     """A block's rows, typed, with the findings so far."""
 
     table: pa.Table
-    """One column per field of the contract, in its order, coded or not; a cell with a finding is null."""
+    """One column per field of the contract, in its order, coded or not, and then those that it derives; a cell with a
+    finding is null.
+    """
     findings: Findings
-    """First those on a row's structure, then by field in the contract's order."""
+    """First those on a row's structure, then by field in the contract's order, then on what is derived."""
 
     def rows(self, kept: Mask) -> pa.Table:
         return self.table.filter(arrays.booleans(kept))
@@ -59,13 +62,16 @@ class Checker:
         """``references``: the keys that the contract's foreign keys refer to, in order; None: they are not checked, for
         callers that want the schema or the keys alone.
         """
-        self.schema = pa.schema([(each.name, types.arrow_type(each)) for each in contract.fields])
+        fields = [(each.name, types.arrow_type(each)) for each in contract.fields]
+        self.schema = pa.schema([*fields, *((each.name, FLOAT) for each in contract.derived)])
+        """That of ``Checked.table``, with no column coded."""
         self._columns: dict[int, int] = {
             position: column for column, position in enumerate(binding.fields) if position is not None
         }
         """Position of a field in the contract → column of the file."""
         self._fields = [_FieldChecker(each) for each in contract.fields]
         self._places = {each.name: place for place, each in enumerate(contract.fields)}
+        self._deriver = Deriver(contract.derived)
         self._references = [] if references is None else [
             Reference(key, [contract.fields[self._places[name]] for name in key.fields], known)
             for key, known in zip(contract.foreign_keys, references, strict=True)
@@ -91,6 +97,7 @@ class Checker:
                 findings.add(found)
         for found in self._foreign(values, parsed):
             findings.add(found)
+        values += self._deriver.derive(dict(zip(self._places, values, strict=True)), rows, findings)
         return Checked(pa.Table.from_arrays(values, names=self.schema.names), findings)
 
     def _foreign(self, values: list[pa.Array], parsed: Parsed) -> Iterator[Found]:
@@ -224,9 +231,12 @@ def _lasting(keeps: Callable[[Any, Any], bool], limit: durations.Duration) -> Te
     return lambda _, values: arrays.valid(values) & ~nested.is_duration_within(values, lambda each: keeps(each, limit))
 
 
+_ZERO: Final = arrays.scalar(0.0)
+
+
 def _one_zero(values: pa.Array) -> pa.Array:
     """The values with 0.0 for -0.0: they are equal, but Arrow's ``is_in`` takes them for two."""
-    return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
+    return pc.add(values, _ZERO) if pa.types.is_floating(values.type) else values
 
 
 def _absent(checked: Field, allowed: pa.Array) -> Test:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalicelib.engine.contract.binding import Binding, bind, bind_positions
 from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.contract.expressions import Derived
 from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, TYPES, Constraints, Field, ForeignKey
 from chalicelib.engine.contract.resource import SUPPORTED_ENCODINGS, Contract, parse, to_document
 from chalicelib.engine.contract.schema import RESERVED_LABELS
@@ -19,6 +20,7 @@ __all__ = [
     "Binding",
     "Constraints",
     "Contract",
+    "Derived",
     "Dialect",
     "Field",
     "ForeignKey",

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from chalicelib.engine.contract import sluice_keys
+from chalicelib.engine.contract import expressions, sluice_keys
 from chalicelib.engine.contract.descriptor import Node, load, shown
 from chalicelib.engine.contract.dialect import Dialect, read_dialect
+from chalicelib.engine.contract.expressions import Derived
 from chalicelib.engine.contract.fields import Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE, read_schema
 from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Tolerance
@@ -44,6 +45,8 @@ class Contract:
     encoding: str | None = None
     """One of ``SUPPORTED_ENCODINGS``; None: to be detected."""
     tolerance: Tolerance = DEFAULT_TOLERANCE
+    derived: tuple[Derived, ...] = ()
+    """Columns after the fields, which no file has."""
     aggregates: tuple[Aggregate, ...] = ()
     partition_by: tuple[str, ...] = ()
     mode: Literal["append", "replace"] = "append"
@@ -83,6 +86,7 @@ def parse(document: bytes | str | dict[str, Any]) -> Contract:
         dialect=None if dialect_node is None else read_dialect(dialect_node),
         encoding=None if encoding_node is None else _encoding(encoding_node),
         tolerance=keys.tolerance,
+        derived=() if keys.derive is None else expressions.read(keys.derive, schema.fields),
         aggregates=keys.aggregates,
         partition_by=keys.partition_by,
         mode=cast('Literal["append", "replace"]', keys.mode),
@@ -225,6 +229,8 @@ def _sluice_document(contract: Contract) -> dict[str, Any]:
         if field.precision is not None
     }
     document: dict[str, Any] = {"tolerance": tolerance, "mode": contract.mode}
+    if contract.derived:
+        document["derive"] = {each.name: each.text for each in contract.derived}
     if contract.aggregates:
         document["aggregates"] = [sluice_keys.aggregate_document(aggregate) for aggregate in contract.aggregates]
     if contract.partition_by:

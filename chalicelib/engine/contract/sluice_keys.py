@@ -1,4 +1,7 @@
-"""Sluice's own keys of a contract, those under ``sluice``: tolerance, aggregates, partitions, exact decimals."""
+"""Sluice's own keys of a contract, those under ``sluice``: tolerance, aggregates, partitions, exact decimals.
+
+What they say of columns is looked up by ``resource``; ``derive`` has a module of its own, ``expressions``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ MODES: Final = ("append", "replace")
 MAX_PRECISION: Final = 38
 """Digits of Arrow's and Parquet's 128-bit decimals."""
 
-_KEYS: Final = ("tolerance", "aggregates", "partitionBy", "mode", "decimals", "inferred")
+_KEYS: Final = ("tolerance", "aggregates", "partitionBy", "mode", "decimals", "derive", "inferred")
 _ROWS_LIMIT: Final = 2**63 - 1
 
 
@@ -60,6 +63,8 @@ class SluiceKeys:
     mode: str
     decimals: dict[str, tuple[Node, tuple[int, int]]]
     """Field name → where it stands, and precision and scale. Whether there is such a field is not checked yet."""
+    derive: Node | None
+    """Not read yet: an expression names fields."""
     inferred: bool
 
 
@@ -75,6 +80,7 @@ def read(node: Node) -> SluiceKeys:
         partition_by=() if partition_by is None else partition_by.texts(),
         mode="append" if mode is None else mode.one_of(MODES),
         decimals={} if decimals is None else {name: (child, _decimal(child)) for name, child in decimals.children()},
+        derive=node.get("derive"),
         inferred=inferred is not None and inferred.flag(),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from chalicelib.engine import coding
+from chalicelib.engine import arrays, coding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.delivery import partition
 from chalicelib.engine.delivery import transform as transforms
@@ -79,6 +79,4 @@ def try_out(contract: Contract, schema: pa.Schema) -> None:
     Errors: ``Terminal("unknown-column")``, ``Terminal("bad-measure")``, ``Terminal("bad-partition")``.
     """
     partition.refuse(schema.names, contract.partition_by)
-    # Arrow's ``empty_table`` would import pandas.
-    nothing = [pa.nulls(0, field.type) for field in schema]
-    Aggregates(contract.aggregates).add(pa.Table.from_arrays(nothing, schema=schema))
+    Aggregates(contract.aggregates).add(arrays.empty_table(schema))

@@ -198,3 +198,25 @@ def _unscaled(text: str, precision: int, scale: int) -> int | None:
         return None
     unscaled = int(coefficient + "0" * shift)
     return -unscaled if sign == "-" else unscaled
+
+
+FLOAT_INTEGERS: Final = 2**53
+"""Up to here every integer is a float64."""
+FLOAT_POWERS: Final = 22
+"""So is every power of ten up to this one."""
+
+
+def floats_of(values: ArrowArray) -> ArrowArray:
+    """The nearest float64 to each integer, float or exact decimal. Arrow's own cast of a decimal is not always that."""
+    if pa.types.is_floating(values.type):
+        return values
+    if not pa.types.is_decimal(values.type):
+        return values.cast(pa.float64(), safe=False)
+    unscaled = arrays.values_of(values, "V16").view(np.int64).reshape(-1, 2)
+    low, high = unscaled[:, 0], unscaled[:, 1]
+    small = (low >> 63 == high) & (low >= -FLOAT_INTEGERS) & (low <= FLOAT_INTEGERS)
+    kept = arrays.valid(values)
+    if values.type.scale <= FLOAT_POWERS and (small | ~kept).all():
+        # Of two numbers that are exact a division is rounded once, and so to the nearest.
+        return arrays.from_values(low / float(10**values.type.scale), pa.float64(), kept)
+    return values.cast(pa.string()).cast(pa.float64())
