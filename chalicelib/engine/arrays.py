@@ -95,10 +95,20 @@ def holding(texts: pa.BinaryArray, letters: bytes) -> Mask:
 
 
 def _with_bytes(texts: pa.BinaryArray, sought: Mask) -> Mask:
-    edges = offsets(texts)
-    places = np.flatnonzero(sought[text_bytes(texts)])
+    return with_flag(texts, classes(text_bytes(texts), sought).view(np.bool_))
+
+
+def classes(data: NDArray[np.uint8], table: NDArray[Any]) -> NDArray[np.uint8]:
+    """For each byte what stands in a table of 256 bytes; ``table[data]`` takes four times as long."""
+    return np.frombuffer(data.tobytes().translate(table.tobytes()), np.uint8)
+
+
+def with_flag(texts: pa.BinaryArray, flags: Mask) -> Mask:
+    """Which texts hold a byte that has a flag; ``flags``: one for each of ``text_bytes``."""
     found = np.zeros(len(texts), np.bool_)
-    found[np.searchsorted(edges[1:] - edges[0], places, "right")] = True
+    if flags.any():
+        edges = offsets(texts)
+        found[np.searchsorted(edges[1:] - edges[0], np.flatnonzero(flags), "right")] = True
     return found
 
 

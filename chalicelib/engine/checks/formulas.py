@@ -40,7 +40,7 @@ def neutralise_column(texts: pa.BinaryArray) -> pa.BinaryArray:
     """``neutralise`` of each text; none is null."""
     edges = arrays.offsets(texts)
     given = np.flatnonzero(np.diff(edges))
-    suspects = given[_MAY_START[arrays.data(texts)[edges[given]]]]
+    suspects = given[MAY_START[arrays.data(texts)[edges[given]]]]
     if not len(suspects):
         return texts
     chosen = texts.take(arrays.from_values(suspects, pa.int64()))
@@ -53,7 +53,7 @@ def neutralise_column(texts: pa.BinaryArray) -> pa.BinaryArray:
     return pc.replace_with_mask(texts, arrays.booleans(mask), prefixed)
 
 
-_MAY_START: Final = np.isin(np.arange(256), list(b"'\0=+-@\t\r\n\xef"))
+MAY_START: Final = np.isin(np.arange(256), list(b"'\0=+-@\t\r\n\xef"))
 """First bytes of what ``_STARTS`` matches, EF being that of the full-width forms."""
 _APOSTROPHE, _NOTHING = arrays.binaries([b"'"]), arrays.binaries([b""])
 
