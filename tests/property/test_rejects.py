@@ -21,8 +21,9 @@ from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.rejects import render
+from chalicelib.engine.rejects.alike import alike
 from chalicelib.engine.rejects.drafts import OF_CSV, Draft, Numbers, firsts_of, read
-from chalicelib.engine.rejects.escape import alike, csv_cells, json_texts
+from chalicelib.engine.rejects.escape import csv_cells, json_texts
 from chalicelib.model import JSON
 from tests import pipeline, polluted, rowwise
 from tests.pipeline import RESULTS, Outcome, contract

@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
-from chalicelib.engine.checks.formulas import MAY_START, neutralise_column
+from chalicelib.engine.checks.formulas import neutralise_column
 
 Part: TypeAlias = "pa.BinaryArray | pa.BinaryScalar"  # a text, because these are generic for type checkers only
 
 QUOTED: Final = '",\r\n'
 """A cell of CSV that holds one of these is quoted."""
-_FIRST_PRINTABLE: Final = 0x20
+FIRST_PRINTABLE: Final = 0x20
+"""What is before it is escaped in a string of JSON."""
 
 
 def encoded(texts: Sequence[str]) -> pa.BinaryArray:
@@ -66,31 +67,8 @@ def json_texts(texts: pa.BinaryArray) -> pa.BinaryArray:
     """What stands between the quotes of a JSON string, written with ``ensure_ascii=False``."""
     data = arrays.text_bytes(texts)
     special = [byte for byte in b'\\"' if (data == byte).any()]
-    if data.min(initial=255) < _FIRST_PRINTABLE:
-        special += np.unique(data[data < _FIRST_PRINTABLE]).tolist()
+    if data.min(initial=255) < FIRST_PRINTABLE:
+        special += np.unique(data[data < FIRST_PRINTABLE]).tolist()
     for byte in special:  # the backslash first: the others' escapes have one
         texts = pc.replace_substring(texts, chr(byte), json.dumps(chr(byte))[1:-1])
     return texts
-
-
-def alike(records: pa.BinaryArray, quote_char: str | None) -> Mask:
-    """Which records, whose cells are parted by commas, are the same in the file, in CSV and in a JSON string: nothing
-    in them is quoted or escaped, no cell neutralised. ``quote_char``: of the file.
-
-    A line break can be inside quotes only, and so is none of theirs.
-    """
-    table = _CLASSES.copy()
-    if quote_char is not None:
-        table[ord(quote_char)] = _SPECIAL
-    data, edges = arrays.text_bytes(records), arrays.offsets(records)
-    found = arrays.classes(data, table)
-    others = found == _SPECIAL
-    others[1:] |= (found[1:] == _MAY_START) & (data[:-1] == ord(","))
-    starts = (edges[:-1] - edges[0])[np.diff(edges) > 0]
-    others[starts] |= found[starts] == _MAY_START
-    return ~arrays.with_flag(records, others)
-
-
-_MAY_START, _SPECIAL = 1, 2
-_CLASSES: Final = MAY_START.astype(np.uint8)
-_CLASSES[[*range(_FIRST_PRINTABLE), *b'"\\']] = _SPECIAL
