@@ -121,11 +121,18 @@ def test_texts_are_escaped_as_by_json(texts: list[str]) -> None:
     st.sampled_from([{}, {"delimiter": ";"}, {"quoteChar": None}, {"escapeChar": "\\"}, {"skipInitialSpace": True}]),
     st.sampled_from([7, 64, 1 << 20]),
     st.sampled_from([1, 200, 4 << 20]),
+    st.sampled_from([1, 64]),
     st.booleans(),
 )
-@example([["1", "a", "", "x"], ["1", "a", "", "x"], ["1", "a", "-1", "z"]], "\n", {}, 7, 1, True)
+@example([["1", "a", "", "x"], ["1", "a", "", "x"], ["1", "a", "-1", "z"]], "\n", {}, 7, 1, 1, True)
 def test_rejects_are_written_as_row_by_row(
-    rows: list[list[str]], line_break: str, dialect: JSON, chunk_size: int, slice_bytes: int, has_key: bool
+    rows: list[list[str]],
+    line_break: str,
+    dialect: JSON,
+    chunk_size: int,
+    slice_bytes: int,
+    many: int,
+    has_key: bool,
 ) -> None:
     described = contract(
         *FIELDS,
@@ -138,6 +145,7 @@ def test_rejects_are_written_as_row_by_row(
     body = line_break.join(delimiter.join(row) for row in every).encode("utf-8", "surrogateescape")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(render, "SLICE_BYTES", slice_bytes)
+        patched.setattr(render, "MANY", many)
         outcome = pipeline.run(body, described, chunk_size=chunk_size)
     assume(outcome.job.error is None or outcome.job.error.code != "not-csv")
     assert outcome.job.error is None

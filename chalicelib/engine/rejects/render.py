@@ -25,7 +25,7 @@ from chalicelib.engine.rejects.told import Told
 SLICE_BYTES: Final = 4 << 20
 """Text and notes rendered at a time: enough that the steps' fixed cost is small, and little memory."""
 
-_MANY: Final = 64
+MANY: Final = 64
 """So many records with the same number of cells are written a column at a time: a column takes 50 µs at the least, a
 cell by itself 0.8 µs."""
 
@@ -105,7 +105,7 @@ class Renderer:
         tails: list[tuple[Offsets, pa.BinaryArray]] = []
         for cells in np.unique(records.cells[~alone]).tolist():
             of_these = records.cells == cells
-            if np.count_nonzero(of_these) < _MANY:
+            if np.count_nonzero(of_these) < MANY:
                 alone |= of_these
                 continue
             lines = joined(records.texts.filter(arrays.booleans(of_these)), _LF)
