@@ -176,7 +176,7 @@ def balance(reports: Sequence[Report], data_start: int, size_bytes: int, *, tran
         written = sum(part["rows"] for part in report.outputs.get("data", ()))
         if written != report.delivered:
             raise _unbalanced(f"chunk {report.index}: {report.delivered} rows delivered, but {written} written")
-        if ("rejects_jsonl" in report.outputs) != (rows.rejected > 0):
+        if ("rejects" in report.outputs) != (rows.rejected > 0):
             raise _unbalanced(f"chunk {report.index}: {rows.rejected} records rejected, but not so written")
     total = sum((report.rows for report in reports), Rows())
     return {

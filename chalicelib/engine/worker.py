@@ -27,7 +27,8 @@ from chalicelib.engine.records.chunk import Origin, Records
 from chalicelib.engine.records.parse import Parsed, parse
 from chalicelib.engine.records.split import Block, Offsets
 from chalicelib.engine.records.tape import Tape
-from chalicelib.engine.rejects.render import Rejected, Renderer
+from chalicelib.engine.rejects.rejected import Rejected, texts_of
+from chalicelib.engine.rejects.render import Renderer
 from chalicelib.engine.types.infer import Surveys
 from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Rows
@@ -44,10 +45,8 @@ class Result:
     """See ``ledger.Report``."""
     parts: list[Part] = field(default_factory=list)
     """The delivered rows as Parquet files."""
-    rejects_csv: bytes = b""
-    """A draft of the chunk's part of ``rejects.csv`` (``rejects.drafts``)."""
-    rejects_json: bytes = b""
-    """Likewise of ``rejects.jsonl``."""
+    rejects: bytes = b""
+    """A draft of the chunk's part of ``rejects.csv`` and ``rejects.jsonl`` (``rejects.drafts``)."""
     reasons: Sequence[Any] = ()
     """``Reasons.to_json``."""
     keys: list[bytes] = field(default_factory=list)
@@ -166,7 +165,7 @@ class _Process:
         self._keys = uniqueness.keys_of(plan.contract)
         self._repeats = repeats
         self._delivery = Delivery(plan, plan.contract, task.index, transform)
-        self._rejects = Renderer(plan, task.index)
+        self._rejects = Renderer(plan)
         self._failed: tuple[int, int] | None = None
         """The first and the last record of the block that could not be delivered."""
         self._rows = Rows()
@@ -188,7 +187,7 @@ class _Process:
         return Result(
             report,
             delivered.parts,
-            *self._rejects.finish(),
+            self._rejects.finish(),
             self._rejects.reasons.to_json(),
             keys,
             delivered.aggregates,
@@ -275,9 +274,8 @@ class _Process:
             numbers=held.numbers[rows],
             lines=lines[rows],
             byte_offsets=held.origin.of_all(starts[at]),
-            starts=starts[at],
-            ends=starts[at + 1],
             cells=held.cells[rows],
+            texts=texts_of(held.block.data, starts[at], starts[at + 1], self._plan.dialect),
         )
         self._rejects.reasons.count(held.checked.findings, held.numbers, lines)
-        self._rejects.add(held.block.data, rejected, held.checked.findings)
+        self._rejects.add(rejected, held.checked.findings)

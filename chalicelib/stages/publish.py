@@ -7,7 +7,7 @@ put (``publication.py``), and only after the manifest, which is written after ev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
@@ -25,7 +25,7 @@ from chalicelib.engine.delivery import parquet
 from chalicelib.engine.delivery.parquet import decode_schema
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan
-from chalicelib.engine.rejects.drafts import Numbers
+from chalicelib.engine.rejects import drafts
 from chalicelib.engine.rejects.render import csv_header
 from chalicelib.engine.report import render
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
@@ -149,21 +149,23 @@ def _write_rejects(outputs: _Outputs, state: State) -> JSON:
     rejected = state.rows.rejected
     bases = ledger.bases(state.reports, state.plan.header_lines)
     reasons = _reasons(state, bases)
-    numbers = Numbers(bases)
+    numbers = drafts.Numbers(bases)
 
-    def parts(name: str) -> Iterator[bytes]:
-        for each in state.reports:
-            lines = 0
-            for text in numbers.filled(state.workspace.body(each.outputs[name])) if name in each.outputs else ():
-                lines += text.count(b"\n")
-                yield text
-            if name == "rejects_jsonl" and lines != each.rows.rejected:  # there a record is a line
-                raise _miscounted(each, f"{each.rows.rejected} records rejected", lines)
+    written = [each for each in state.reports if "rejects" in each.outputs]
 
-    csv = chain([csv_header(state.plan.labels)], parts("rejects_csv"))
+    def slices(report: Report, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        records = 0
+        for batch in drafts.read(state.workspace.body(report.outputs["rejects"]), columns):
+            records += len(batch)
+            yield batch
+        if records != report.rows.rejected:
+            raise _miscounted(report, f"{report.rows.rejected} records rejected", records)
+
+    csv = (numbers.csv(batch, each.index) for each in written for batch in slices(each, drafts.OF_CSV))
+    jsonl = (numbers.json(batch, each.index) for each in written for batch in slices(each, drafts.OF_JSON))
     for name, path, pieces, kind in (
-        ("rejects", "rejects.csv", csv, _CSV_TYPE),
-        ("rejects_jsonl", "rejects.jsonl", parts("rejects_jsonl"), _JSONL_TYPE),
+        ("rejects", "rejects.csv", chain([csv_header(state.plan.labels)], csv), _CSV_TYPE),
+        ("rejects_jsonl", "rejects.jsonl", jsonl, _JSONL_TYPE),
     ):
         stored = outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
         outputs.add(name, path, stored, rejected)

@@ -147,8 +147,7 @@ class Workspace:
             ],
         }
         for name, body in (
-            ("rejects_csv", result.rejects_csv),
-            ("rejects_jsonl", result.rejects_json),
+            ("rejects", result.rejects),
             ("reasons", json.dumps(result.reasons).encode() if result.reasons else b""),
             ("aggregates", result.aggregates),
             ("profile", result.profile),

@@ -123,9 +123,9 @@ def test_expressions_equal_pythons(
     findings = Findings({}, [Found("type-error", "a", earlier, same_note("", len(earlier)))])
     made, following = Deriver(derived).derive(columns_of(rows, coded, before), len(rows), findings)
     told = {
-        (found.field, row): note.decode().rpartition(" ")[2]
+        (found.field, row): note.rpartition(" ")[2]
         for found in findings.checks[1:]
-        for row, note in zip(found.rows.tolist(), found.notes.to_pylist(), strict=True)
+        for row, note in zip(found.rows.tolist(), found.notes.texts(), strict=True)
     }
     for place, row in enumerate(rows):
         wanted = expected(first, row)

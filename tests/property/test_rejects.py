@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays
+from chalicelib.engine.checks.findings import Base
 from chalicelib.engine.checks.formulas import neutralise
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.rejects import render
-from chalicelib.engine.rejects.drafts import Draft, Gaps, Numbers
+from chalicelib.engine.rejects.alike import alike
+from chalicelib.engine.rejects.drafts import OF_CSV, Draft, Numbers, firsts_of, read
 from chalicelib.engine.rejects.escape import csv_cells, json_texts
 from chalicelib.model import JSON
 from tests import pipeline, polluted, rowwise
@@ -118,11 +121,18 @@ def test_texts_are_escaped_as_by_json(texts: list[str]) -> None:
     st.sampled_from([{}, {"delimiter": ";"}, {"quoteChar": None}, {"escapeChar": "\\"}, {"skipInitialSpace": True}]),
     st.sampled_from([7, 64, 1 << 20]),
     st.sampled_from([1, 200, 4 << 20]),
+    st.sampled_from([1, 64]),
     st.booleans(),
 )
-@example([["1", "a", "", "x"], ["1", "a", "", "x"], ["1", "a", "-1", "z"]], "\n", {}, 7, 1, True)
+@example([["1", "a", "", "x"], ["1", "a", "", "x"], ["1", "a", "-1", "z"]], "\n", {}, 7, 1, 1, True)
 def test_rejects_are_written_as_row_by_row(
-    rows: list[list[str]], line_break: str, dialect: JSON, chunk_size: int, slice_bytes: int, has_key: bool
+    rows: list[list[str]],
+    line_break: str,
+    dialect: JSON,
+    chunk_size: int,
+    slice_bytes: int,
+    many: int,
+    has_key: bool,
 ) -> None:
     described = contract(
         *FIELDS,
@@ -135,6 +145,7 @@ def test_rejects_are_written_as_row_by_row(
     body = line_break.join(delimiter.join(row) for row in every).encode("utf-8", "surrogateescape")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(render, "SLICE_BYTES", slice_bytes)
+        patched.setattr(render, "MANY", many)
         outcome = pipeline.run(body, described, chunk_size=chunk_size)
     assume(outcome.job.error is None or outcome.job.error.code != "not-csv")
     assert outcome.job.error is None
@@ -190,9 +201,72 @@ def test_half_of_the_rows_repeat_a_key_in_columns_that_are_coded(chunk_size: int
     assert_written_as_row_by_row(outcome)
 
 
-def test_a_text_with_another_number_of_gaps_is_refused() -> None:
-    gaps = Gaps(np.zeros(1, np.int32), np.ones(1, np.int64), np.zeros(1, np.bool_))
-    with pytest.raises(ValueError, match="a text has 2 gaps, and 1 numbers"):
-        Draft().add(arrays.binaries([b"\xff,\xff"]), gaps)
+def test_errors_with_another_number_of_gaps_are_refused() -> None:
+    errors = arrays.binaries([b"\xff,\xff"])
+    one = firsts_of(np.zeros(1, np.int32), np.ones(1, np.int64), np.array([0, 1], np.int32))
+    number, text = arrays.from_values(np.ones(1, np.int64), pa.int64()), arrays.binaries([b"x"])
+    with pytest.raises(ValueError, match="errors_csv has 2 gaps, and 1 numbers"):
+        Draft().add([number, number, number, errors, errors, one, text, text, text])
     assert Draft().finish() == b""
-    assert Numbers({})
+
+
+PIECES = st.lists(st.one_of(st.just("\udcff"), st.text("ab,é", max_size=3)), max_size=4)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=6), st.data())
+def test_the_files_numbers_stand_in_the_gaps(records: list[list[str]], data: st.DataObject) -> None:
+    bases = {chunk: Base(data.draw(st.integers(0, 10**12)), data.draw(st.integers(0, 99))) for chunk in range(3)}
+    firsts = [
+        [(data.draw(st.integers(0, 2)), data.draw(st.integers(1, 10**6))) for piece in pieces if piece == "\udcff"]
+        for pieces in records
+    ]
+    draft = Draft()
+    edges = np.cumsum([0, *map(len, firsts)]).astype(np.int32)
+    flat = [first for each in firsts for first in each]
+    own = arrays.from_values(np.arange(1, len(records) + 1), pa.int64())
+    errors = arrays.binaries(["".join(pieces).encode("utf-8", "surrogateescape") for pieces in records])
+    column = firsts_of(
+        np.array([chunk for chunk, _ in flat], np.int32), np.array([record for _, record in flat], np.int64), edges
+    )
+    texts, nothing = arrays.binaries([b"t"] * len(records)), pa.nulls(len(records), pa.binary())
+    draft.add([own, own, own, errors, errors, column, texts, nothing, nothing])
+    (batch,) = read(draft.finish(), OF_CSV)
+    lines = []
+    for number, (pieces, of_record) in enumerate(zip(records, firsts, strict=True), 1):
+        told = iter(bases[chunk].records + record for chunk, record in of_record)
+        text = "".join(str(next(told)) if piece == "\udcff" else piece for piece in pieces)
+        lines.append(f"{bases[1].records + number},{bases[1].lines + number},{text},t\r\n")
+    assert Numbers(bases).csv(batch, 1).decode() == "".join(lines)
+
+
+SIMPLE = st.text("a1 -=+'@\t\x00\x1f\uff1dé\\;|\"\udcff", max_size=4)
+
+
+@given(st.lists(st.lists(SIMPLE, min_size=1, max_size=4), max_size=8), st.sampled_from(['"', "'", "a", None]))
+def test_records_are_alike_where_no_output_changes_them(rows: list[list[str]], quote_char: str | None) -> None:
+    """Never where one does; and all that begin no cell like a formula and hold no special letter."""
+    every = [",".join(row).encode("utf-8", "surrogateescape") for row in rows]
+    texts = [text for text in every if text]  # an empty record is a blank one, and those are not rejected
+    dialect = Dialect(quote_char=quote_char)
+    for text, found in zip(texts, alike(arrays.binaries(texts), quote_char).tolist(), strict=True):
+        shown = text.decode("utf-8", "replace")
+        sink = io.StringIO(newline="")
+        csv.writer(sink).writerow(["", *map(neutralise, cells(shown, dialect))])
+        is_same = sink.getvalue() == f",{shown}\r\n" and json.dumps(shown, ensure_ascii=False) == f'"{shown}"'
+        assert is_same or not found
+        plain = not set(shown) & {*'"\\\t\x00\x1f', quote_char}
+        assert found or not plain or any(each[:1] in set("'=+-@\uff1d") for each in shown.split(",") if each)
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 3000, 4 << 20])
+def test_records_of_each_kind_among_one_another_are_written_as_row_by_row(slice_bytes: int) -> None:
+    """Such as stand in the outputs as in the file, such as do not, ragged ones, and such as are read one by one."""
+    kinds = ["{0},ab,-1,z", '{0},"a,b",-1,z', "{0},a\\b,,z", "{0},=1,2,z", "{0},ab,-1", "{0},ab,-1,z,+", '{0},"a"b,,z']
+    rows = [kinds[at % len(kinds)].format(at // 2) for at in range(800)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(render, "SLICE_BYTES", slice_bytes)
+        outcome = pipeline.run(
+            "\n".join(rows).encode(), contract(*FIELDS, dialect={"header": False}, encoding="utf-8"), chunk_size=9000
+        )
+    assert len(outcome.rejects) == 800
+    assert_written_as_row_by_row(outcome)

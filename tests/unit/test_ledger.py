@@ -195,7 +195,7 @@ def test_each_field_of_a_stored_report_is_held_to_what_the_worker_wrote(name: st
         ledger.unsealed(written()[name], replace(task, round=task.round + 1))
 
 
-PARTIALS = ("rejects_csv", "rejects_jsonl", "reasons", "aggregates", "profile", "keys-0.arrow", "keys-1.arrow")
+PARTIALS = ("rejects", "reasons", "aggregates", "profile", "keys-0.arrow", "keys-1.arrow")
 """The Parquet files are copied by their ETags: see the adapters' tests."""
 
 

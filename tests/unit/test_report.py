@@ -246,7 +246,7 @@ def test_a_ledger_as_the_ledger_makes_it():
                 rows=ROWS,
                 size_bytes=2038,
                 delivered=4,
-                outputs={"data": [{"rows": 4}], "rejects_jsonl": {}},
+                outputs={"data": [{"rows": 4}], "rejects": {}},
             )
         ],
         10,

@@ -159,7 +159,7 @@ class _FieldChecker:
 def _of_rows(column: ArrowArray, found: Found) -> Found:
     """What was found of a coded column's distinct texts, as findings of its rows."""
     rows, places = coding.rows_with(column, found.rows)
-    return Found(found.code, found.field, rows, found.notes.take(arrays.from_values(places, pa.int64())))
+    return Found(found.code, found.field, rows, found.notes.take(places))
 
 
 def _texts(texts: ArrowArray, rows: Offsets) -> pa.StringArray:

@@ -44,12 +44,42 @@ class Firsts:
     chunks: NDArray[np.int32]
     records: Offsets
 
-    def __getitem__(self, part: slice | Mask) -> Firsts:
+    def __getitem__(self, part: slice | Mask | Offsets) -> Firsts:
         return Firsts(self.chunks[part], self.records[part])
 
     @classmethod
     def concat(cls, parts: Sequence[Firsts]) -> Firsts:
         return cls(np.concatenate([part.chunks for part in parts]), np.concatenate([part.records for part in parts]))
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The notes of one check, kept apart from the cells that they show: what is the same in all is rendered once."""
+
+    before: str
+    cells: pa.BinaryArray
+    """As they are shown; without nulls."""
+    after: str
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, part: slice) -> Notes:
+        return Notes(self.before, self.cells[part], self.after)
+
+    def take(self, places: Offsets) -> Notes:
+        return Notes(self.before, self.cells.take(arrays.from_values(places, pa.int64())), self.after)
+
+    def filter(self, kept: Mask) -> Notes:
+        return Notes(self.before, self.cells.filter(arrays.booleans(kept)), self.after)
+
+    @property
+    def sizes(self) -> Offsets:
+        """About how many bytes each has."""
+        return np.diff(arrays.offsets(self.cells)).astype(np.int64) + len(self.before + self.after)
+
+    def texts(self) -> list[str]:
+        return [f"{self.before}{cell.decode()}{self.after}" for cell in self.cells.to_pylist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +91,14 @@ class Found:
     """Empty where the findings are about records as a whole."""
     rows: Offsets
     """The rows of the block, ascending, each once."""
-    notes: pa.BinaryArray
-    """A note for each, in UTF-8."""
+    notes: Notes
+    """One for each."""
     firsts: Firsts | None = None
     """Not None: each note has a ``GAP`` for the number of such a record."""
 
     def without(self, rows: Offsets) -> Found:
         kept = np.isin(self.rows, rows, invert=True)
-        return Found(self.code, self.field, self.rows[kept], self.notes.filter(arrays.booleans(kept)))
+        return Found(self.code, self.field, self.rows[kept], self.notes.filter(kept))
 
 
 @dataclass(slots=True)
@@ -86,6 +116,12 @@ class Findings:
     @property
     def count(self) -> int:
         return sum(map(len, self.structure.values())) + sum(len(found.rows) for found in self.checks)
+
+    @property
+    def note_bytes(self) -> int:
+        """About how many bytes the notes have."""
+        structure = sum(len(note.note) for notes in self.structure.values() for note in notes)
+        return structure + sum(int(found.notes.sizes.sum()) for found in self.checks)
 
     def rejected(self, rows: int) -> Mask:
         """Which of so many rows have a finding."""
@@ -111,18 +147,15 @@ def shown_column(texts: pa.StringArray) -> pa.StringArray:
 _EMPTY, _ELLIPSIS = arrays.strings(["", "…"])
 
 
-def notes_on(code: str, cells: pa.StringArray, **values: str) -> pa.BinaryArray:
+def notes_on(code: str, cells: pa.StringArray, **values: str) -> Notes:
     """The code's note on each cell, as ``shown_column`` gives them; ``values``: what else its template takes."""
     before, after = (part.format(**values) for part in errors.FINDINGS[code].split("{cell}"))
-    return pc.binary_join_element_wise(*arrays.strings([before]), cells, *arrays.strings([after]), _EMPTY).cast(
-        pa.binary()
-    )
+    return Notes(before, arrays.retyped(cells, pa.binary()), after)
 
 
-def same_note(note: str, count: int) -> pa.BinaryArray:
+def same_note(note: str, count: int) -> Notes:
     """One note so many times."""
-    only = arrays.binaries([note.encode("utf-8", "surrogateescape")])
-    return only.take(arrays.from_values(np.zeros(count, np.int64), pa.int64()))
+    return Notes(note, arrays.spans(np.zeros(0, np.uint8), np.zeros(count + 1, np.int32)), "")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -201,7 +234,7 @@ class Reasons:
 
 def _examples(found: Found, numbers: Offsets, lines: Offsets) -> list[Example]:
     rows = found.rows[:EXAMPLES]
-    notes = [note.decode("utf-8", "surrogateescape") for note in found.notes.slice(0, EXAMPLES).to_pylist()]
+    notes = found.notes[:EXAMPLES].texts()
     firsts: list[tuple[int, int] | None] = [None] * len(rows)
     if found.firsts is not None:
         firsts = list(

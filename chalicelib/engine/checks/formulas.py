@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
+from chalicelib.engine.arrays import Mask
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 
 _STARTS: Final = "'*\\x00*[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]"
@@ -40,20 +41,24 @@ def neutralise_column(texts: pa.BinaryArray) -> pa.BinaryArray:
     """``neutralise`` of each text; none is null."""
     edges = arrays.offsets(texts)
     given = np.flatnonzero(np.diff(edges))
-    suspects = given[_MAY_START[arrays.data(texts)[edges[given]]]]
+    suspects = given[MAY_START[arrays.data(texts)[edges[given]]]]
     if not len(suspects):
         return texts
     chosen = texts.take(arrays.from_values(suspects, pa.int64()))
-    chosen = arrays.retyped(chosen, pa.string())  # of binaries RE2 would match bytes, not characters
-    formulas = arrays.matches(chosen, rf"\A{_STARTS}") & ~arrays.matches(chosen, rf"\A{_NUMBER}\z")
+    strings = arrays.retyped(chosen, pa.string())  # of binaries RE2 would match bytes, not characters
+    formulas = arrays.matches(strings, rf"\A{_STARTS}") & ~are_signed_numbers(strings)
     mask = np.zeros(len(texts), np.bool_)
     mask[suspects[formulas]] = True
-    found = arrays.retyped(chosen, pa.binary()).filter(arrays.booleans(formulas))
-    prefixed = pc.binary_join_element_wise(*_APOSTROPHE, found, *_NOTHING)
+    prefixed = pc.binary_join_element_wise(*_APOSTROPHE, chosen.filter(arrays.booleans(formulas)), *_NOTHING)
     return pc.replace_with_mask(texts, arrays.booleans(mask), prefixed)
 
 
-_MAY_START: Final = np.isin(np.arange(256), list(b"'\0=+-@\t\r\n\xef"))
+def are_signed_numbers(texts: pa.StringArray) -> Mask:
+    """Which texts start with a sign, perhaps behind apostrophes, and yet are no formulas."""
+    return arrays.matches(texts, rf"\A{_NUMBER}\z")
+
+
+MAY_START: Final = np.isin(np.arange(256), list(b"'\0=+-@\t\r\n\xef"))
 """First bytes of what ``_STARTS`` matches, EF being that of the full-width forms."""
 _APOSTROPHE, _NOTHING = arrays.binaries([b"'"]), arrays.binaries([b""])
 

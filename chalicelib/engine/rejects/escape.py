@@ -6,7 +6,8 @@ All take and give binary arrays without nulls, whose texts may have gaps (see ``
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,42 +17,58 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks.formulas import neutralise_column
 
-_FIRST_PRINTABLE: Final = 0x20
+Part: TypeAlias = "pa.BinaryArray | pa.BinaryScalar"  # a text, because these are generic for type checkers only
+
+QUOTED: Final = '",\r\n'
+"""A cell of CSV that holds one of these is quoted."""
+FIRST_PRINTABLE: Final = 0x20
+"""What is before it is escaped in a string of JSON."""
+
+
+def encoded(texts: Sequence[str]) -> pa.BinaryArray:
+    """Python's texts, which may have gaps."""
+    return arrays.binaries([text.encode("utf-8", "surrogateescape") for text in texts])
 
 
 def constants(*texts: str) -> list[pa.BinaryScalar]:
-    """Parts that are the same in every row; they may have gaps."""
-    return list(arrays.binaries([text.encode("utf-8", "surrogateescape") for text in texts]))
+    """Parts that are the same in every row."""
+    return list(encoded(texts))
 
 
 _NOTHING, _QUOTE = constants("", '"')
 
 
-def joined(*parts: pa.BinaryArray | pa.BinaryScalar, by: pa.BinaryScalar = _NOTHING) -> pa.BinaryArray:
-    """The parts of each row, one after the other."""
+def joined(*parts: Part, by: pa.BinaryScalar = _NOTHING) -> pa.BinaryArray:
+    """The parts of each row, one after the other; null where one of them is."""
     return pc.binary_join_element_wise(*parts, by)
 
 
 def csv_cells(texts: pa.BinaryArray) -> pa.BinaryArray:
     """Cells of ``rejects.csv``: neutralised, and quoted where ``csv.QUOTE_MINIMAL`` says so."""
-    texts = neutralise_column(texts)
-    quoted = arrays.holding(texts, b'",\r\n')
-    if not quoted.any():
+    return quoted(csv_escaped(neutralise_column(texts)), arrays.holding(texts, QUOTED.encode()))
+
+
+def csv_escaped(texts: pa.BinaryArray) -> pa.BinaryArray:
+    """What stands between the quotes of a cell of CSV."""
+    return pc.replace_substring(texts, '"', '""') if (arrays.text_bytes(texts) == ord('"')).any() else texts
+
+
+def quoted(texts: pa.BinaryArray, chosen: Mask) -> pa.BinaryArray:
+    """The texts, and quotes around the chosen ones."""
+    if chosen.all():
+        return joined(_QUOTE, texts, _QUOTE)
+    if not chosen.any():
         return texts
-    chosen = texts if quoted.all() else texts.filter(arrays.booleans(quoted))
-    return _with(texts, quoted, joined(_QUOTE, pc.replace_substring(chosen, '"', '""'), _QUOTE))
-
-
-def _with(texts: pa.BinaryArray, mask: Mask, others: pa.BinaryArray) -> pa.BinaryArray:
-    return others if len(others) == len(texts) else pc.replace_with_mask(texts, arrays.booleans(mask), others)
+    mask = arrays.booleans(chosen)
+    return pc.replace_with_mask(texts, mask, joined(_QUOTE, texts.filter(mask), _QUOTE))
 
 
 def json_texts(texts: pa.BinaryArray) -> pa.BinaryArray:
     """What stands between the quotes of a JSON string, written with ``ensure_ascii=False``."""
     data = arrays.text_bytes(texts)
     special = [byte for byte in b'\\"' if (data == byte).any()]
-    if data.min(initial=255) < _FIRST_PRINTABLE:
-        special += np.unique(data[data < _FIRST_PRINTABLE]).tolist()
+    if data.min(initial=255) < FIRST_PRINTABLE:
+        special += np.unique(data[data < FIRST_PRINTABLE]).tolist()
     for byte in special:  # the backslash first: the others' escapes have one
         texts = pc.replace_substring(texts, chr(byte), json.dumps(chr(byte))[1:-1])
     return texts

@@ -23,7 +23,7 @@ def csv_line(texts: Sequence[str]) -> bytes:
 
 
 def csv_tail(raw: bytes, dialect: Dialect, added: int, is_rejects: bool) -> bytes:
-    """What follows ``_errors`` in the record's row of ``rejects.csv``.
+    """What stands between ``_errors`` and the line break in the record's row of ``rejects.csv``.
 
     Of a ``rejects.csv`` that was uploaded again (``is_rejects``), the ``added`` columns before its own are written
     anew, and are not kept beside the new ones.
@@ -31,12 +31,12 @@ def csv_tail(raw: bytes, dialect: Dialect, added: int, is_rejects: bool) -> byte
     texts = cells(readable(raw), dialect)[added:]
     if is_rejects:
         texts = [restore(text) for text in texts]
-    return csv_line(["", *texts]) if texts else b"\r\n"  # an only empty cell would be quoted
+    return csv_line(["", *texts]).removesuffix(b"\r\n") if texts else b""  # an only empty cell would be quoted
 
 
 def json_tail(raw: bytes, original: Original) -> bytes:
-    """What follows ``errors`` in the record's line of ``rejects.jsonl``: its exact bytes in the file, as ``raw`` in the
-    file's encoding, or as ``raw_base64`` where they are not that.
+    """What stands between the last of ``errors`` and the quote that ends the record's line of ``rejects.jsonl``: its
+    exact bytes in the file, as ``raw`` in the file's encoding, or as ``raw_base64`` where they are not that.
     """
     document: JSON = {}
     try:
@@ -46,4 +46,4 @@ def json_tail(raw: bytes, original: Original) -> bytes:
     else:
         if not original.writes_as_usual(document["raw"]):
             document["raw_base64"] = base64.b64encode(original.of(raw)).decode()
-    return b", " + json.dumps(document, ensure_ascii=False).encode()[1:] + b"\n"
+    return b"], " + json.dumps(document, ensure_ascii=False).removeprefix("{").removesuffix('"}').encode()
