@@ -119,3 +119,19 @@ def test_a_block_of_broken_records_among_whole_ones(bad: bytes) -> None:
     outcome = run(body, described, {}, block=9000)
     assert outcome.job.error is None
     assert (outcome.job.rows.valid, outcome.job.rows.rejected) == (3000, 1500)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ({"type": "list", "delimiter": ";"}, "a;b", ["a", "b"]),
+        ({"type": "geopoint"}, '"1, 2"', {"lon": 1.0, "lat": 2.0}),
+    ],
+    ids=["list", "geopoint"],
+)
+def test_columns_of_few_nested_values_are_delivered(field: dict[str, str], text: str, value: Any) -> None:
+    described = pipeline.contract({"name": "id", "type": "integer"}, {"name": "value", **field})
+    body = "id,value\n" + "".join(f"{row},{text}\n" for row in range(1, 41))
+    outcome = run(body.encode(), described, EVERY, row_group=1 << 20, block=100)
+    assert outcome.job.error is None
+    assert outcome.table.column("value").to_pylist() == [value] * 40
