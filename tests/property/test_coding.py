@@ -135,3 +135,37 @@ def test_columns_of_few_nested_values_are_delivered(field: dict[str, str], text:
     outcome = run(body.encode(), described, EVERY, row_group=1 << 20, block=100)
     assert outcome.job.error is None
     assert outcome.table.column("value").to_pylist() == [value] * 40
+
+
+CELLS = {
+    "boolean": ("true", "false"),
+    "date": ("2024-01-02", "1999-12-31"),
+    "time": ("10:00:00", "23:59:59.5"),
+    "year": ("2024", "1999"),
+    "yearmonth": ("2024-01", "1999-12"),
+    "duration": ("P1D", "PT5M"),
+    "object": ('"{""a"": 1}"', '"{}"'),
+    "array": ('"[1, 2]"', "[]"),
+    "geojson": ('"{""type"": ""Point"", ""coordinates"": [1, 2]}"', ""),
+    "list": ('"a,b"', "a"),
+    "geopoint": ('"1, 2"', '"3, 4"'),
+    "any": ("a", "1"),
+}
+
+
+@pytest.mark.parametrize("coded", [EVERY, {}], ids=["from the first row", "as it comes"])
+def test_columns_of_every_type_may_hold_few_values(coded: dict[str, int]) -> None:
+    exact = {"name": "number", "type": "number"}
+    described = pipeline.contract(
+        *({"name": kind, "type": kind} for kind in CELLS),
+        exact,
+        sluice={"tolerance": {"maxRejectedRatio": 1}, "decimals": {"number": {"precision": 9, "scale": 2}}},
+    )
+    rows = [
+        ",".join([*(cells[row // 3 % 2] if row % 7 else "" for cells in CELLS.values()), "1.50" if row % 5 else "x"])
+        for row in range(3000)
+    ]
+    body = "\n".join([",".join([*CELLS, "number"]), *rows, ""]).encode()
+    outcome = run(body, described, coded, row_group=1 << 16, block=1 << 15)
+    assert outcome.job.error is None
+    assert essence(outcome) == essence(run(body, described, NONE, row_group=1 << 40))
