@@ -5,6 +5,7 @@ None of them outlives this process, however it ends.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import io
 import os
@@ -24,6 +25,8 @@ from typing import Any, Final, NoReturn
 from chalicelib.errors import Transient
 
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM}
+_LOOK_SECONDS: Final = 1.0
+"""So often it is seen whether a worker is dead whose pipe a process that it forked keeps open."""
 _PR_SET_PDEATHSIG: Final = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
@@ -40,6 +43,11 @@ class Worker:
 
     def __init__(self, process: BaseProcess, connection: Connection) -> None:
         self._process, self.connection = process, connection
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    @property
+    def is_dead(self) -> bool:
+        return not self._process.is_alive()
 
     def begin(self, task: Any) -> None:
         with self._alive():
@@ -51,18 +59,25 @@ class Worker:
         Errors: that of its task; ``Transient`` where the process has ended.
         """
         with self._alive():
+            if self.is_dead and not self.connection.poll():
+                raise EOFError
             said = self.connection.recv()
         if isinstance(said, bytes):
-            sys.stderr.write(said.decode(errors="replace"))
+            sys.stderr.write(self._decoder.decode(said))
             return False
         if said is not None:
             error, trace = said
             raise error from InWorker(trace)
         return True
 
+    def kill(self) -> None:
+        if self._process.pid is not None:  # else it was not started yet
+            self._process.kill()
+
     def end(self) -> None:
-        self._process.kill()
-        self._process.join()
+        self.kill()
+        if self._process.pid is not None:
+            self._process.join()
         self._process.close()
         self.connection.close()
 
@@ -79,7 +94,10 @@ def _ended(process: BaseProcess) -> str:
     status = process.exitcode or 0
     if status == -signal.SIGKILL:
         return "was killed (SIGKILL): the system may have run out of memory"
-    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended itself with exit status {status}"
+    if status < 0:
+        known = -status in set(signal.Signals)
+        return f"was ended by {signal.Signals(-status).name if known else f'signal {-status}'}"
+    return f"ended itself with exit status {status}"
 
 
 @contextmanager
@@ -94,19 +112,24 @@ def workers(work: Callable[[Any], None], count: int) -> Iterator[list[Worker]]:
             for _ in range(count):
                 ours, theirs = fork.Pipe()
                 process = fork.Process(target=_serve, args=(work, theirs, os.getpid()))
+                started.append(Worker(process, ours))
                 process.start()
                 theirs.close()  # or its end would not be seen when the worker dies
-                started.append(Worker(process, ours))
         yield started
     finally:
+        for worker in started:  # first, and all: a second Ctrl-C may come while one is waited for
+            worker.kill()
         for worker in started:
             worker.end()
 
 
 def heard(workers: Sequence[Worker]) -> list[Worker]:
     """Those that have said something, or have ended; waits until there is one."""
-    ready = wait([worker.connection for worker in workers])
-    return [worker for worker in workers if worker.connection in ready]
+    while True:
+        ready = wait([worker.connection for worker in workers], _LOOK_SECONDS)
+        found = [worker for worker in workers if worker.connection in ready or worker.is_dead]
+        if found:
+            return found
 
 
 @contextmanager
@@ -129,7 +152,7 @@ def _serve(work: Callable[[Any], None], connection: Connection, parent: int) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; one of them acts
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    voice = Voice(connection)
+    voice, pid = Voice(connection), os.getpid()
     sys.stdout = sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(voice), "utf-8", "backslashreplace", line_buffering=True
     )
@@ -140,6 +163,8 @@ def _serve(work: Callable[[Any], None], connection: Connection, parent: int) -> 
             work(task)
         except BaseException as error:  # noqa: BLE001 - told to the parent, which raises it
             said = _portable(error), traceback.format_exc()
+        if os.getpid() != pid:  # a process that the task forked has no say here
+            os._exit(0 if said is None else 1)
         sys.stderr.flush()
         voice.say(said)
 

@@ -58,7 +58,8 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
     with tempfile.TemporaryDirectory(dir=out, prefix=".check-") as folder:
         run = Run(FolderPorts.at(Path(folder)), _settings(chunk_size_bytes), upload.path.name, view)
         job = run.to_the_end(_put(run.ports, run.settings, upload))
-        return outputs.fetch(run.ports.objects, run.settings.results_bucket, job, out)
+        objects = run.ports.objects
+        return outputs.fetch(objects, run.settings.results_bucket, job, out, objects.export)
 
 
 def infer(upload: Upload) -> JSON:

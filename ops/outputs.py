@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from chalicelib.model import Job, Source
@@ -12,10 +13,13 @@ from chalicelib.settings import MIB
 _PIECE_BYTES = 8 * MIB
 
 
-def fetch(objects: Objects, bucket: str, job: Job, out: Path) -> Job:
+def fetch(
+    objects: Objects, bucket: str, job: Job, out: Path, export: Callable[[Source, Path], None] | None = None
+) -> Job:
     """Put all of ``jobs/<job_id>/`` under ``out/<job_id>/`` and return the job with these paths as its ``outputs``.
 
-    The folder appears whole, in place of an older one, or not at all. Errors: what the port raises; ``OSError``.
+    ``export`` puts an object to a path, where a port has a better way than to stream it. The folder appears whole, in
+    place of an older one, or not at all. Errors: what the port raises; ``OSError``.
     """
     prefix = f"jobs/{job.job_id}/"
     target = out / job.job_id
@@ -28,6 +32,9 @@ def fetch(objects: Objects, bucket: str, job: Job, out: Path) -> Job:
             path.parent.mkdir(parents=True, exist_ok=True)
             found = objects.head(bucket, stored.key)
             source = Source(bucket, stored.key, found.version_id, found.size_bytes, found.etag)
+            if export is not None:
+                export(source, path)
+                continue
             with path.open("wb") as file:
                 for piece in objects.stream(source, _PIECE_BYTES):
                     file.write(piece)

@@ -113,7 +113,9 @@ def value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def has_few_values(column: pa.ChunkedArray) -> bool:
-    """Whether a column, coded or not, is worth coding; a short one always is."""
+    """Whether a column, coded or not, is worth coding; a short one always is, one of lists or structures never."""
+    if pa.types.is_nested(column.type):
+        return False
     return is_coded(column) or len(column) < GLANCE_ROWS or _is_worth(column.slice(0, GLANCE_ROWS).drop_null())
 
 

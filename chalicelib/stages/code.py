@@ -39,4 +39,9 @@ def _installed(name: str) -> list[str]:
     found = find_spec(name)
     assert found is not None, f"{name} is a requirement"
     folders = [Path(folder).parent for folder in found.submodule_search_locations or ()]
-    return sorted(path.name for folder in folders for path in folder.glob(f"{name}-*.dist-info"))
+    noted = sorted(path.name for folder in folders for path in folder.glob(f"{name}-*.dist-info"))
+    if noted:
+        return noted
+    from importlib.metadata import version  # some installers note it elsewhere
+
+    return [version(name)]

@@ -36,18 +36,21 @@ _HEAD_BYTES: Final = 4 * LOOKAHEAD_BYTES
 class _Parts:
     """Consecutive parts of an object from ``start`` on, the first one being small where others come ahead of need."""
 
-    def __init__(self, read: Read, threads: Executor, start: int, ahead: int) -> None:
-        self._read, self._threads, self._ahead = read, threads, ahead
+    def __init__(self, read: Read, threads: Executor, start: int, ahead: int, least: int = 0) -> None:
+        self._read, self._threads, self._ahead, self._least = read, threads, ahead, least
         self._asked = start
         self._next_bytes = min(FIRST_PART_BYTES, PART_SIZE_BYTES)
         self._coming: deque[Future[bytes]] = deque()
 
     def next(self, wanted: int, end: int) -> bytes:
-        """The next part. The ones after it are asked for, as far as ``end``; where none is to come ahead, nothing is
-        read beyond ``wanted``.
+        """The next part. The ones after it are asked for, as far as ``end``; where none is to come ahead, it goes on
+        to ``wanted``, or for the ``least`` that a request is worth.
         """
         if not self._ahead:
-            start, self._asked = self._asked, min(self._asked + PART_SIZE_BYTES, wanted)
+            start = self._asked
+            worth = min(start + self._least, end)
+            self._asked = min(start + PART_SIZE_BYTES, max(wanted, worth))
+            self._least = PART_SIZE_BYTES if self._least else 0
             return self._read(start, self._asked)
         self._ask(end)
         part = self._coming.popleft().result()
@@ -56,7 +59,8 @@ class _Parts:
 
     def one_by_one(self, start: int) -> _Parts:
         """Parts of the same object from elsewhere on, each only read when it is wanted."""
-        return _Parts(self._read, self._threads, start, 0)
+        least = min(FIRST_PART_BYTES, PART_SIZE_BYTES) if self._ahead else self._least
+        return _Parts(self._read, self._threads, start, 0, least)
 
     def _ask(self, end: int) -> None:
         while len(self._coming) < self._ahead and self._asked < end:

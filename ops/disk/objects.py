@@ -147,6 +147,17 @@ class DiskObjects:
             self._place(path, target, bucket, target_key)
         return _stored(bucket, target_key, status)
 
+    def export(self, source: Source, path: Path) -> None:
+        """Give an object another path of the same file system: no byte is copied. What is put over the object later
+        does not change what stands there. Errors: those of ``read_range``.
+        """
+        uri = _uri(source.bucket, source.key)
+        with disk_errors(uri):
+            os.link(self._path(source.bucket, source.key), path)
+            if _etag(path.stat()) != source.etag:
+                path.unlink()
+                raise Terminal("object-replaced", f"{uri} was replaced by another version")
+
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]:
         base = self._bucket(bucket)
         folder = base.joinpath(*_safe_parts(prefix.rpartition("/")[0]))

@@ -196,6 +196,19 @@ def test_nothing_temporary_stays(objects: DiskObjects, outside: Path) -> None:
     assert files == {"k", "a", "b", "c", "lock"}
 
 
+def test_an_exported_object_stays_what_it_was(objects: DiskObjects, tmp_path: Path) -> None:
+    first = source_of(objects.put("results", "a.bin", b"first", "text/plain"))
+    objects.export(first, tmp_path / "exported")
+    objects.put("results", "a.bin", b"second", "text/plain")
+    assert (tmp_path / "exported").read_bytes() == b"first"
+    with pytest.raises(Terminal, match="object-replaced"):
+        objects.export(first, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    objects.delete("results", "a.bin")
+    with pytest.raises(Terminal, match="object-not-found"):
+        objects.export(first, tmp_path / "again")
+
+
 def test_a_folder_is_made_by_the_first_write_alone(objects: DiskObjects) -> None:
     assert list(objects.list("inbox", "")) == []
     assert objects.get_with_etag("inbox", "k") is None

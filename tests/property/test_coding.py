@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from unittest import mock
@@ -119,3 +120,56 @@ def test_a_block_of_broken_records_among_whole_ones(bad: bytes) -> None:
     outcome = run(body, described, {}, block=9000)
     assert outcome.job.error is None
     assert (outcome.job.rows.valid, outcome.job.rows.rejected) == (3000, 1500)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ({"type": "list", "delimiter": ";"}, "a;b", ["a", "b"]),
+        ({"type": "geopoint"}, '"1, 2"', {"lon": 1.0, "lat": 2.0}),
+    ],
+    ids=["list", "geopoint"],
+)
+def test_columns_of_few_nested_values_are_delivered(field: dict[str, str], text: str, value: Any) -> None:
+    described = pipeline.contract({"name": "id", "type": "integer"}, {"name": "value", **field})
+    body = "id,value\n" + "".join(f"{row},{text}\n" for row in range(1, 41))
+    outcome = run(body.encode(), described, EVERY, row_group=1 << 20, block=100)
+    assert outcome.job.error is None
+    assert outcome.table.column("value").to_pylist() == [value] * 40
+
+
+CELLS: dict[str, Callable[[int], str]] = {
+    "boolean": lambda n: ("true", "false")[n % 2],
+    "date": lambda n: str(np.datetime64("2024-01-02") + n),
+    "time": lambda n: f"{n % 24:02}:{n % 60:02}:{n % 59:02}.{n}",
+    "datetime": lambda n: f"{np.datetime64('2024-01-02T00:00:00') + 61 * n}Z",
+    "year": lambda n: str(1000 + n),
+    "yearmonth": lambda n: f"{1000 + n}-{n % 12 + 1:02}",
+    "duration": lambda n: f"PT{n}S",
+    "object": lambda n: f'"{{""a"": {n}}}"',
+    "array": lambda n: f'"[1, {n}]"',
+    "geojson": lambda n: f'"{{""type"": ""Point"", ""coordinates"": [1, {n % 90}]}}"',
+    "list": lambda n: f'"a,{n}"',
+    "geopoint": lambda n: f'"{n % 180}, {n % 89}"',
+    "any": lambda n: f"é{n}",
+}
+
+
+@pytest.mark.parametrize("values", [2, 3000])
+@pytest.mark.parametrize("coded", [EVERY, {}], ids=["from the first row", "as it comes"])
+def test_columns_of_every_type_may_hold_few_values_and_many(coded: dict[str, int], values: int) -> None:
+    described = pipeline.contract(
+        *({"name": kind, "type": kind} for kind in CELLS),
+        {"name": "number", "type": "number"},
+        sluice={"tolerance": {"maxRejectedRatio": 0.3}, "decimals": {"number": {"precision": 9, "scale": 2}}},
+    )
+    rows = [
+        ",".join([cell(row // 3 % values) if row % 7 else "" for cell in CELLS.values()])
+        + ("," + f"{row % values}.50" if row % 5 else ",x")
+        for row in range(3000)
+    ]
+    body = "\n".join([",".join([*CELLS, "number"]), *rows, ""]).encode()
+    outcome = run(body, described, coded, row_group=1 << 16, block=1 << 18)
+    assert outcome.job.error is None
+    assert outcome.job.rows.rejected == 600
+    assert essence(outcome) == essence(run(body, described, NONE, row_group=1 << 40))

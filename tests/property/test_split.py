@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records import speculate, split
-from chalicelib.engine.records.automaton import Grammar, Shape, count_line_breaks, line_of, line_starts
+from chalicelib.engine.records import automaton, speculate, split
+from chalicelib.engine.records.automaton import TERMINATOR, Grammar, Shape, count_line_breaks, line_of, line_starts
 from chalicelib.engine.records.split import blocks
 from tests import reference
 
@@ -155,3 +156,28 @@ def test_written_by_a_csv_writer_is_read_whole(rows: list[list[str]], block_byte
     found, _, _ = run(Tape(quoted, 0, len(quoted), 1), 0, len(quoted), Grammar.of(Dialect(), 1000), block_bytes)
     assert len(found) == len(rows)
     assert {shape for _, shape in found} <= {Shape.REGULAR}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b'"a",b' * 400, id="cells before the limit"),
+        pytest.param(b'"' + b'""' * 1000 + b'",b', id="doubled quotes"),
+        pytest.param(b'"' + b"x" * 9000 + b'",' + b'"a",' * 400, id="cells beyond the limit"),
+    ],
+)
+def test_a_long_line_is_not_read_anew_for_every_quote_in_it(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting:
+        read = 0
+
+        def search(self, data: bytes, start: int, end: int | None = None) -> Any:
+            found = TERMINATOR.search(data, start, len(data) if end is None else end)
+            stop = found.end() if found else min(len(data), len(data) if end is None else end)
+            Counting.read += max(stop - start, 0)
+            return found
+
+    monkeypatch.setattr(automaton, "TERMINATOR", Counting())
+    monkeypatch.setattr(automaton, "_FIRST_STEP_BYTES", 16)
+    data = b"x," + text + b"y" * 20_000
+    assert automaton.scan_record(data, 0, Grammar.of(Dialect(), 5000), True) == (len(data), Shape.REGULAR)
+    assert Counting.read <= 3 * len(data)

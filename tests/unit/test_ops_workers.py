@@ -207,3 +207,41 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@linux
+def test_a_dead_worker_is_seen_though_a_process_that_it_forked_keeps_its_pipe(forks: None, tmp_path: Path) -> None:
+    def work(task: int) -> None:
+        if task == 1:
+            if child := os.fork():
+                (tmp_path / "child").write_text(str(child))
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)
+            os._exit(0)
+
+    begun = time.monotonic()
+    try:
+        with pytest.raises(Transient, match="SIGKILL"):
+            workers.each(work, range(4), lambda: None, 2)
+        assert time.monotonic() - begun < 30
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+    assert children() == []
+
+
+@linux
+def test_a_process_that_a_task_forks_has_no_say_in_what_it_came_to(forks: None) -> None:
+    def work(task: int) -> None:
+        if task == 1 and os.fork() == 0:
+            raise ValueError("in the child of a worker")
+
+    finished: list[None] = []
+    workers.each(work, range(6), lambda: finished.append(None), 2)
+    assert len(finished) == 6
+
+
+@linux
+def test_characters_may_be_cut_between_two_messages(forks: None, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "x" + "é" * 6000
+    workers.each(lambda task: print(text, end=""), range(2), lambda: None, 2)
+    assert capsys.readouterr().err == text * 2

@@ -182,6 +182,15 @@ def test_a_column_must_stay_of_one_kind(rows):
             late()
 
 
+def test_nanoseconds_are_measured_alike_in_every_block():
+    moments = np.arange(20_000) * 10**9 + 1_700_000_000 * 10**9
+    whole, parts = Profile(), Profile()
+    for of_block in (moments, moments + 20_000 * 10**9 + 1):
+        parts.add(pa.table({"t": pa.array(of_block, pa.timestamp("ns"))}))
+    whole.add(pa.table({"t": pa.array(np.concatenate((moments, moments + 20_000 * 10**9 + 1)), pa.timestamp("ns"))}))
+    assert parts.result() == whole.result()
+
+
 def test_wide_tables_of_few_rows_are_gathered():
     made, whole = Profile(), Profile()
     table = pa.table({f"c{number}": np.arange(100) * number for number in range(200)})

@@ -178,3 +178,13 @@ def test_outputs_do_not_depend_on_the_parts(
     assert cut.published == whole.published
     data = [name for name in whole.published if name.startswith("data/")]
     assert [cut.body(name) for name in data] == [whole.body(name) for name in data]
+
+
+def test_a_tape_read_again_asks_for_as_much_as_a_request_is_worth() -> None:
+    with tape_of(whole := Objects(), 0, len(BODY), first_record=0, ahead=1) as tape:
+        again = tape.again()
+        asked = len(whole.asked)
+        for end in range(1, len(BODY), 7):
+            again.reach(0, end)
+        assert again.data == BODY[: len(again.data)]
+        assert len(whole.asked) - asked <= 2 + len(BODY) // PART

@@ -123,13 +123,14 @@ class Checker:
 class _FieldChecker:
     def __init__(self, checked: Field) -> None:
         self._field = checked
+        self._is_nested = pa.types.is_nested(types.arrow_type(checked))
         self._missing = _Missing(checked.missing_values)
         self._constraints = list(_constraints(checked))
 
     def check(self, column: ArrowArray) -> tuple[ArrowArray, list[Found]]:
-        """The typed column, coded as the texts are, and its findings by check."""
-        if not coding.is_coded(column):
-            return self._check(column)
+        """The typed column, coded as the texts are unless its values are nested, and its findings by check."""
+        if not coding.is_coded(column) or self._is_nested:
+            return self._check(coding.decoded(column))
         values, found = self._check(column.dictionary)
         return coding.replaced(column, values), [_of_rows(column, each) for each in found]
 

@@ -55,8 +55,8 @@ def validity(array: Any) -> Bools | None:
 def canonical(array: Any) -> Any:
     """The same values in the one type that stands for their kind, so that results do not depend on how a block or a
     transform happened to store them: integers as int64 (decimal128 where they need it), floats as float64 without a
-    negative zero and with one NaN, text as string, dates as date32, times as time64, and timestamps in microseconds (in
-    nanoseconds where they have any) and, if they have a zone, in UTC.
+    negative zero and with one NaN, text as string, dates as date32, times as time64, and timestamps in microseconds
+    (those in nanoseconds as they are) and, if they have a zone, in UTC.
     """
     kind = array.type
     if kind == pa.int64() or kind == pa.string() or kind == pa.date32():
@@ -89,10 +89,8 @@ def canonical(array: Any) -> Any:
         return array.cast(pa.time64("us"), safe=False)
     if types.is_timestamp(kind):
         zone = "UTC" if kind.tz else None
-        try:
-            return array.cast(pa.timestamp("us", zone))
-        except pa.ArrowInvalid:  # a fraction of a microsecond would be lost
-            return array.cast(pa.timestamp("ns", zone))
+        # By the type alone: whether any value has nanoseconds may differ from block to block.
+        return array.cast(pa.timestamp("ns" if kind.unit == "ns" else "us", zone))
     return array
 
 
