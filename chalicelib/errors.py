@@ -11,7 +11,6 @@ Two kinds of trouble are kept apart:
 
 from __future__ import annotations
 
-import copyreg
 import traceback
 from typing import Any, Final
 
@@ -52,7 +51,11 @@ class SluiceError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without ``__init__``: its arguments are not those of ``Exception``, and differ by class."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[SluiceError], arguments: tuple[Any, ...]) -> SluiceError:
+    return kind.__new__(kind, *arguments)
 
 
 class Terminal(SluiceError):

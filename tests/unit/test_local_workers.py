@@ -16,8 +16,7 @@ import pytest
 import local
 from benchmarks.data import ROOT
 from ops import inprocess, workers
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="a fork is safe on Linux alone")
+from tests.platforms import linux
 
 
 @pytest.fixture

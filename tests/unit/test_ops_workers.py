@@ -17,8 +17,7 @@ import pytest
 from benchmarks.data import ROOT
 from chalicelib.errors import InvalidContract, SluiceError, Terminal, ToleranceExceeded, Transient
 from ops import forked, workers
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="a fork is safe on Linux alone")
+from tests.platforms import linux
 
 WAYS = {"neither": (1, False), "threads": (2, False), "processes": (2, True)}
 
@@ -109,7 +108,8 @@ def test_the_error_of_a_task_comes_out_as_it_was_raised(way: str, error: BaseExc
     assert str(caught.value) == str(error)
     assert vars(caught.value) == vars(error)
     if isinstance(error, SluiceError):
-        assert (caught.value.code, caught.value.message) == (error.code, error.message)  # type: ignore[attr-defined]
+        assert isinstance(caught.value, SluiceError)
+        assert (caught.value.code, caught.value.message) == (error.code, error.message)
     if way == "processes":
         assert isinstance(caught.value.__cause__, forked.InWorker)
         assert f'{Path(__file__).name}", line' in str(caught.value.__cause__)

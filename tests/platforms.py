@@ -1,0 +1,10 @@
+"""What only some systems have."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import pytest
+
+linux: Final = pytest.mark.skipif(sys.platform != "linux", reason="a fork is safe on Linux alone")
