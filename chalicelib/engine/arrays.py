@@ -276,6 +276,11 @@ def in_order(keys: Sequence[NDArray[np.int64]]) -> ArrowArray:
     return from_values(np.argsort(np.concatenate(keys), kind="stable"), pa.int64())
 
 
+def whole(column: pa.ChunkedArray) -> ArrowArray:
+    """The column as one array; the very chunk where there is one, of which ``combine_chunks`` makes a copy."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def retyped(array: ArrowArray, arrow_type: pa.DataType) -> ArrowArray:
     """The same memory under another type of the same width."""
     return pa.Array.from_buffers(arrow_type, len(array), array.buffers(), array.null_count, array.offset)

@@ -33,29 +33,25 @@ CODED_TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 class Coding:
-    """Decides from block to block which columns are read as codes."""
+    """Decides which columns are read as codes: by a glance at a chunk's first rows, and then from block to block."""
 
     def __init__(self) -> None:
-        self._judged = False
+        self.wants_glance = True
         self.columns: frozenset[int] = frozenset()
         """The columns to read as codes in the next block."""
 
-    def settle(self, columns: Sequence[ArrowArray]) -> list[ArrowArray]:
-        """The columns of a block just read, those worth it as codes; what they show is remembered for the next."""
-        rows = len(columns[0]) if columns else 0
-        if not self._judged and rows >= GLANCE_ROWS:
-            self._judged = True
-            chosen = [place for place, column in enumerate(columns) if _is_worth(column.slice(0, GLANCE_ROWS))]
-            coded = [column.dictionary_encode() if place in chosen else column for place, column in enumerate(columns)]
-        else:
-            chosen, coded = sorted(self.columns), list(columns)
-        if rows >= GLANCE_ROWS:
-            self.columns = frozenset(place for place in chosen if _stays_worth(coded[place]))
-        return coded
+    def glance(self, columns: Sequence[ArrowArray]) -> None:
+        """Choose by the first ``GLANCE_ROWS`` rows of a chunk, or a little less, as plain texts."""
+        self.wants_glance = False
+        self.columns = frozenset(place for place, column in enumerate(columns) if _is_worth(column))
+
+    def revise(self, columns: Sequence[ArrowArray]) -> None:
+        """Let go of the columns that a block just read shows to have many values."""
+        self.columns = frozenset(place for place in self.columns if _stays_worth(columns[place]))
 
 
 def _is_worth(sample: ArrowArray) -> bool:
-    return not sample.null_count and len(sample.unique()) * ROWS_PER_VALUE <= len(sample)
+    return len(sample) > 0 and not sample.null_count and len(sample.unique()) * ROWS_PER_VALUE <= len(sample)
 
 
 def _stays_worth(column: ArrowArray) -> bool:

@@ -220,8 +220,10 @@ class _Process:
         codes = Coding()
         for block in self._records:
             origin = self._records.origin(block)
+            if codes.wants_glance and block.count >= coding.GLANCE_ROWS:
+                codes.glance(_parsed(block.head(coding.GLANCE_ROWS), origin, self._plan).columns)
             parsed = _parsed(block, origin, self._plan, codes.columns)
-            parsed.columns = codes.settle(parsed.columns)
+            codes.revise(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
             yield _Held(block, origin, parsed.records, parsed.cells, parsed.blank, checked, before, lines)

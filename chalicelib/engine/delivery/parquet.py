@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,6 +23,12 @@ from chalicelib.engine.delivery import partition
 
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """Rows are gathered in memory up to this size (as Arrow holds them), then written as one row group."""
+
+_BATCH_BYTES: Final = 1024 * 1024
+_BATCH_ROWS: Final = (1024, 20_000)
+"""The writer takes so many rows of a column at a time, the more the better: with Arrow's default, the lower, two
+million orders take 15 % longer. But only between two batches does it look whether a page is full, of bytes or of the
+20,000 rows that it has at most."""
 
 _ARROW_SCHEMA: Final = "ARROW:schema"
 """The key under which Arrow's own readers look for the schema, in base64. Written here and not by Arrow, whose schema
@@ -181,6 +188,7 @@ class _File:
             # The least and greatest of many texts spare no reader a row group, and cost a comparison a row.
             write_statistics=[name for name in schema.names if name in few or name not in texts],
             store_schema=False,
+            write_batch_size=_batch_rows(tables),
         )
         self._writer.add_key_value_metadata({_ARROW_SCHEMA: encode_schema(schema)})
 
@@ -195,6 +203,14 @@ class _File:
         assert self._writer is not None, "a file has rows, or at least columns"
         self._writer.close()
         return self._sink.getvalue()
+
+
+def _batch_rows(tables: Sequence[pa.Table]) -> int:
+    rows = sum(table.num_rows for table in tables)
+    columns = zip(*(table.columns for table in tables), strict=True)
+    widest: int = max((sum(part.nbytes for part in column) for column in columns), default=0)
+    least, most = _BATCH_ROWS
+    return int(np.clip(_BATCH_BYTES * rows // max(widest, 1), least, most))
 
 
 def _coded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from chalicelib.engine import coding
+from chalicelib.engine import arrays, coding
 from chalicelib.engine.arrays import ArrowArray
 from chalicelib.engine.contract.dialect import Dialect
 
@@ -53,7 +53,7 @@ def read_texts(
             check_utf8=False,
         ),
     )
-    columns = [column.combine_chunks() for column in table.columns]
+    columns = [arrays.whole(column) for column in table.columns]
     if dialect.skip_initial_space:
         columns = [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
     return columns, miscounted

@@ -8,7 +8,7 @@ automaton, one at a time, and counting goes on behind it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -58,6 +58,11 @@ class Block:
     def end(self) -> int:
         """Offset in the object of the record after the block."""
         return self.base + int(self.starts[-1])
+
+    def head(self, count: int) -> Block:
+        """The first so many records alone."""
+        odd = {at: shape for at, shape in self.odd.items() if at < count}
+        return replace(self, starts=self.starts[: count + 1], odd=odd)
 
     def lines_before(self, records: Offsets) -> Offsets:
         """Line breaks of the block before each of these records (from 0)."""
