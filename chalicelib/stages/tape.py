@@ -73,20 +73,22 @@ class ObjectTape:
     """Satisfies ``engine.records.tape.Tape``: the bytes of a task's chunk, from where it needs them, and on as its
     last record does.
 
-    ``ahead``: most parts that are on their way, or wait to be worked on. To be used in a ``with`` block, at whose end
-    no request is under way any more. Errors: those of ``Objects.read_range``, when the bytes that could not be read are
+    ``ahead``: most parts that are on their way, or wait to be worked on; 0: each window is read whole when it is wanted,
+    also what is at hand of it, which is no more to read than to copy. To be used in a ``with`` block, at whose end no
+    request is under way any more. Errors: those of ``Objects.read_range``, when the bytes that could not be read are
     asked for.
     """
 
     def __init__(self, objects: Objects, plan: Plan, task: Task, ahead: int = PARTS_AHEAD) -> None:
-        read: Read = partial(objects.read_range, plan.text.source)
+        self._read: Read = partial(objects.read_range, plan.text.source)
+        self._ahead = ahead
         self._size_bytes = plan.text.source.size_bytes
         self._step = READ_ON_BYTES
         self._end = min(task.end + self._step, self._size_bytes)
         self._start = self.base = chunk.first_byte(task, plan)
         self._head = self.data = b""
         self._threads = ThreadPoolExecutor(max(ahead, 1), "read-ahead")  # starts none before it is asked to
-        self._parts = _Parts(read, self._threads, self._start, ahead)
+        self._parts = _Parts(self._read, self._threads, self._start, ahead)
 
     def __enter__(self) -> Self:
         return self
@@ -102,9 +104,14 @@ class ObjectTape:
 
     def reach(self, start: int, end: int) -> bool:
         at_hand = reached = self.base + len(self.data)
+        end = min(end, self._end)
+        if not self._ahead and reached < end:
+            self.base = max(start, self.base)
+            self.data = self._read(self.base, end)
+            return True
         parts: list[bytes] = []
-        while reached < min(end, self._end):
-            parts.append(self._parts.next(min(end, self._end), self._end))
+        while reached < end:
+            parts.append(self._parts.next(end, self._end))
             reached += len(parts[-1])
         if parts:
             if at_hand == self._start:
