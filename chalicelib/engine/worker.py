@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chalicelib.engine import coding
+from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.check import Checked, Checker
 from chalicelib.engine.checks.findings import Firsts
@@ -147,6 +148,12 @@ class _Held:
         """Number in the chunk (from 1) of each row's record."""
         return self.records + (self.records_before + 1)
 
+    def between(self, rejected: Mask) -> tuple[int, int]:
+        """Numbers of the first and the last record that is not rejected, of at least one."""
+        first, last = np.argmin(rejected), len(rejected) - 1 - np.argmin(rejected[::-1])
+        before = self.records_before + 1
+        return int(self.records[first]) + before, int(self.records[last]) + before
+
 
 class _Process:
     def __init__(
@@ -203,8 +210,7 @@ class _Process:
                 if failure is None:
                     self._deliver(each)
             except Terminal as error:
-                valid = each.numbers[~each.checked.findings.rejected(len(each.records))]
-                failure, self._failed = error, (int(valid[0]), int(valid[-1]))
+                failure, self._failed = error, each.between(each.checked.findings.rejected(len(each.records)))
         if failure is None:
             try:
                 return self._delivery.finish(), None
@@ -261,11 +267,12 @@ class _Process:
         rejected = held.checked.findings.rejected(len(held.records))
         rows = np.flatnonzero(rejected)
         self._rows += Rows(held.block.count, len(held.records) - len(rows), len(rows), held.blank)
+        table = held.checked.table
         if len(rows):
             self._reject(held, rows)
-            self._delivery.add(held.checked.rows(~rejected), held.numbers[~rejected])
-        else:
-            self._delivery.add(held.checked.table, held.numbers)
+            table = held.checked.rows(~rejected)
+        if table.num_rows:
+            self._delivery.add(table, held.between(rejected))
 
     def _reject(self, held: _Held, rows: Offsets) -> None:
         at, starts = held.records[rows], held.block.starts

@@ -73,10 +73,10 @@ class ObjectTape:
     """Satisfies ``engine.records.tape.Tape``: the bytes of a task's chunk, from where it needs them, and on as its
     last record does.
 
-    ``ahead``: most parts that are on their way, or wait to be worked on; 0: each window is read whole when it is wanted,
-    also what is at hand of it, which is no more to read than to copy. To be used in a ``with`` block, at whose end no
-    request is under way any more. Errors: those of ``Objects.read_range``, when the bytes that could not be read are
-    asked for.
+    ``ahead``: most parts that are on their way, or wait to be worked on; 0: each window is read whole when it is
+    wanted, with what is at hand of it, which costs no more than to copy that. To be used in a ``with`` block, at whose
+    end no request is under way any more. Errors: those of ``Objects.read_range``, when the bytes that could not be
+    read are asked for.
     """
 
     def __init__(self, objects: Objects, plan: Plan, task: Task, ahead: int = PARTS_AHEAD) -> None:

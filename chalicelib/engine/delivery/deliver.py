@@ -16,7 +16,6 @@ from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
 from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan
-from chalicelib.engine.records.split import Offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,11 @@ class Delivery:
         self._aggregates = Aggregates(contract.aggregates)
         self._profile = Profile()
 
-    def add(self, table: pa.Table, records: Offsets) -> None:
-        """Take valid rows; ``records`` are their numbers in the chunk."""
-        if not table.num_rows:
-            return
+    def add(self, table: pa.Table, records: tuple[int, int]) -> None:
+        """Take valid rows, at least one; ``records``: numbers in the chunk of the first and the last."""
         if self._transform is not None:
             dataset = self._plan.source.dataset
-            where = f"dataset {dataset}, chunk {self._chunk}, records {records[0]} to {records[-1]} of the chunk"
+            where = f"dataset {dataset}, chunk {self._chunk}, records {records[0]} to {records[1]} of the chunk"
             if self._contract.inferred:
                 where += " (the dataset has a transform but no contract, so it was given inferred types)"
             plain = coding.decoded_table(table)
