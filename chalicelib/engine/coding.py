@@ -70,12 +70,13 @@ def codes_of(column: ArrowArray) -> Codes:
 
 def coded(codes: Codes, values: ArrowArray, present: Mask | None = None) -> ArrowArray:
     """A coded column, null where ``present`` is False and where a code refers to a null."""
-    indices = arrays.from_values(codes, pa.int32(), present)
     if values.null_count:
         held = arrays.valid(values)
-        renumbered = arrays.from_values(np.cumsum(held, dtype=np.int32) - np.int32(1), pa.int32(), held)
-        indices, values = pc.take(renumbered, indices, boundscheck=False), values.drop_null()
-    return pa.DictionaryArray.from_arrays(indices, values, safe=False)
+        found = held.take(codes, mode="clip")  # anything may stand under a null
+        present = found if present is None else present & found
+        codes = (np.cumsum(held, dtype=np.int32) - np.int32(1)).take(codes, mode="clip")
+        values = values.drop_null()
+    return pa.DictionaryArray.from_arrays(arrays.from_values(codes, pa.int32(), present), values, safe=False)
 
 
 def replaced(column: ArrowArray, values: ArrowArray) -> ArrowArray:
@@ -121,7 +122,9 @@ def decoded(column: ArrowArray) -> ArrowArray:
         return column
     if column.null_count == len(column):  # there may be no value that Arrow could look up, not even for a null
         return pa.nulls(len(column), column.type.value_type)
-    return column.cast(column.type.value_type)
+    if isinstance(column, pa.ChunkedArray):
+        return column.cast(column.type.value_type)
+    return pc.take(column.dictionary, column.indices, boundscheck=False)
 
 
 def decoded_table(table: pa.Table) -> pa.Table:

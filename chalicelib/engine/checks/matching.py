@@ -1,6 +1,6 @@
 """A contract's regular expression over a column of texts.
 
-To begin a match costs RE2 as much as to read forty bytes. So texts are matched some hundred at a time, joined by line
+To begin a match costs RE2 as much as to read forty bytes. So texts are matched some dozens at a time, joined by line
 feeds, wherever neither they nor anything that the expression matches holds a line feed. Where such a stretch is
 refused, its texts are matched one by one.
 """
@@ -17,7 +17,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.contract import regexes
 
-STRETCH_ROWS: Final = 256
+STRETCH_ROWS: Final = 64
 _LF: Final = 10
 _LINE_FEED: Final = arrays.strings(["\n"])
 

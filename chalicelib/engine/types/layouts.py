@@ -7,6 +7,7 @@ have to be tried again without it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -22,7 +23,11 @@ Ints = NDArray[np.int64]
 WIDTHS: Final = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
 """Directive → how many digits it has."""
 
+ROWS_PER_DATE: Final = 4
+"""Where so many rows or more that follow each other have one date, it is read once for all of them."""
+
 _DAY_SECONDS: Final = 86_400
+_WORD_BYTES: Final = 8
 _ZERO: Final = np.uint8(ord("0"))
 _TEN: Final = np.uint8(10)
 
@@ -52,16 +57,48 @@ class Layout:
         """Seconds since 1970-01-01 00:00:00 of each row of a (texts, width) matrix, and which rows obey the layout and
         name a real date of the years 0001 to 9999. What the layout lacks is 1970, January, the first, 0.
         """
-        places: dict[str, list[int]] = {}
+        date = self._date
+        if date is None:
+            return self._read(texts, range(self.width))
+        heads = _heads(texts[:, date.start : date.stop])
+        if len(heads) * ROWS_PER_DATE > len(texts):
+            return self._read(texts, range(self.width))
+        lengths = np.diff(heads, append=len(texts))
+        days, real = self._read(texts[heads], date)
+        clocks, good = self._read(texts, [place for place in range(self.width) if place not in date])
+        return np.repeat(days, lengths) + clocks, np.repeat(real, lengths) & good
+
+    @property
+    def _date(self) -> range | None:
+        """From the first to the last character of the date; None where there is none, or it is no word long."""
+        places = [place for place, sign in enumerate(self.signs) if sign in ("%Y", "%m", "%d")]
+        date = range(places[0], places[-1] + 1) if places else range(0)
+        return date if len(date) >= _WORD_BYTES else None
+
+    def _read(self, texts: Bytes, places: Sequence[int]) -> tuple[Ints, Mask]:
+        """As ``read``, by what stands at these places alone."""
+        digits: dict[str, list[int]] = {}
         good = np.ones(len(texts), np.bool_)
-        for place, sign in enumerate(self.signs):
+        for place in places:
+            sign = self.signs[place]
             if len(sign) == 2 and sign[0] == "%":
-                places.setdefault(sign[1], []).append(place)
+                digits.setdefault(sign[1], []).append(place)
             else:
                 good &= _is_one_of(texts[:, place], sign)
-        found = {letter: _number(texts, at, good) for letter, at in places.items()}
+        found = {letter: _number(texts, at, good) for letter, at in digits.items()}
         days = _days(found, good) if found.keys() & {"Y", "m", "d"} else np.zeros(len(texts), np.int64)
         return days * _DAY_SECONDS + _clock(found, good), good
+
+
+def _heads(texts: Bytes) -> Ints:
+    """The rows that differ from the one before, of a (texts, width) matrix at least a word wide."""
+    last = texts.shape[1] - _WORD_BYTES
+    differs = np.zeros(len(texts), np.bool_)
+    differs[:1] = True
+    for at in (*range(0, last, _WORD_BYTES), last):
+        words = texts[:, at : at + _WORD_BYTES].view(np.uint64)[:, 0].copy()  # compared faster where aligned
+        differs[1:] |= words[1:] != words[:-1]
+    return np.flatnonzero(differs)
 
 
 def _is_one_of(column: Bytes, letters: str) -> Mask:
