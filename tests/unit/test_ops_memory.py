@@ -28,7 +28,33 @@ print(pa.default_memory_pool().backend_name, all(block < top(0) for block in blo
 """
 
 
+GIVEN_BACK = """
+from ops import memory
+memory.keep()
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+blocks = [bytes(range(256)) * 4096 for _ in range(64)]
+above = bytes(range(256)) * 4096
+blocks.clear()
+kept = memory.Kept()
+held = resident()
+seen = []
+for _ in range(memory._CHUNKS_KEPT):
+    kept.chunk_done()
+    seen.append(held - resident() > 60 << 20)
+print(*seen)
+"""
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="elsewhere nothing is changed")
 def test_threads_and_arrow_allocate_from_the_heap() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True, capture_output=True, text=True)
     assert told.stdout.split() == ["system", "True"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="elsewhere nothing is changed")
+def test_what_lies_between_blocks_in_use_is_given_back_after_some_chunks() -> None:
+    told = subprocess.run([sys.executable, "-c", GIVEN_BACK], cwd=ROOT, check=True, capture_output=True, text=True)
+    *before, after = told.stdout.split()
+    assert set(before) == {"False"}
+    assert after == "True"
