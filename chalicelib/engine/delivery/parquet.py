@@ -1,14 +1,15 @@
 """Delivered rows as Parquet files, a row group at a time, so that a chunk's rows are never all in memory as a table.
 
 Encodings cost or gain by column: a dictionary pays where there are few values, and costs a hash table where there are
-many. Columns that come coded go to their dictionary pages as they are. On two million orders the writer takes 0.35 s
-so, and 0.76 s with its defaults, for a file that is 6 % smaller.
+many. Columns that come coded go to their dictionary pages as they are. On two million orders the writer takes 0.38 s
+so, and 0.72 s with its defaults, for a file that is 9 % larger.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,10 +20,14 @@ import pyarrow.parquet as pq
 
 from chalicelib import errors
 from chalicelib.engine import coding
+from chalicelib.engine.arrays import from_values
 from chalicelib.engine.delivery import partition
 
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """Rows are gathered in memory up to this size (as Arrow holds them), then written as one row group."""
+
+ROWS_PER_VALUE: Final = 16
+_SAMPLE_ROWS: Final = 8192
 
 _BATCH_BYTES: Final = 1024 * 1024
 _BATCH_ROWS: Final = (1024, 20_000)
@@ -181,10 +186,11 @@ class _File:
             (field.name, coding.CODED_TEXT if field.name in self._coded else field.type) for field in schema
         ]  # fmt: skip
         texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        repeated = [name for name, parts in columns.items() if name not in few and _are_repeated(parts)]
         self._writer = pq.ParquetWriter(
             self._sink,
             pa.schema(written),
-            use_dictionary=few,
+            use_dictionary=[*few, *repeated],
             # The least and greatest of many texts spare no reader a row group, and cost a comparison a row.
             write_statistics=[name for name in schema.names if name in few or name not in texts],
             store_schema=False,
@@ -203,6 +209,19 @@ class _File:
         assert self._writer is not None, "a file has rows, or at least columns"
         self._writer.close()
         return self._sink.getvalue()
+
+
+def _are_repeated(parts: Sequence[pa.ChunkedArray]) -> bool:
+    """Whether a sample tells that there are so many rows a value that a dictionary takes less room than the values."""
+    rows = sum(len(part) for part in parts)
+    if pa.types.is_nested(parts[0].type) or rows < 8 * _SAMPLE_ROWS:
+        return False  # of so few rows there is little to gain
+    step = rows // _SAMPLE_ROWS
+    samples = [part.take(from_values(np.arange(0, len(part), step), pa.int64())) for part in parts]
+    drawn, most = sum(map(len, samples)), rows / ROWS_PER_VALUE
+    seen = len(pa.chunked_array([array for sample in samples for array in coding.decoded(sample).chunks]).unique())
+    # So many of ``most`` values that are as frequent as each other are seen in so many draws.
+    return seen <= most * (1 - math.exp(-drawn / most))
 
 
 def _batch_rows(tables: Sequence[pa.Table]) -> int:
