@@ -123,7 +123,7 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
         after = 0
         if guess.first_record is not None:
             guessed, fresh, after = run(tape, guess.first_record, end, grammar, block_bytes)
-        told = speculate.continuations(tape, guess, np.array([*fresh, after], np.int64), end, grammar)
+        told = speculate.continuations(tape, guess, [(0, np.array(fresh, np.int64))], after, end, grammar)
         if first >= end:
             continue
         again = Tape(whole, first, end - first, step)

@@ -102,7 +102,7 @@ class Records:
         """Line breaks of the blocks gone by."""
         self.size_bytes = 0
         """Of the blocks gone by."""
-        self._fresh: list[Offsets] = []
+        self._fresh: list[speculate.Starts] = []
         self._after = 0 if place.first is None else place.first
         self._way_back = (
             _WayBack(plan, task, tape, place.first) if plan.text.rewritten and place.first is not None else None
@@ -119,7 +119,7 @@ class Records:
             self.read += block.count
             self.lines += len(block.breaks)
             self.size_bytes += int(block.starts[-1] - block.starts[0])
-            self._fresh.append(block.fresh[:-1] + block.base)
+            self._fresh.append((block.base, block.fresh[:-1]))
             self._after = block.end
 
     def origin(self, block: Block) -> Origin:
@@ -130,8 +130,9 @@ class Records:
         task, place = self._task, self._place
         told: speculate.Continuations = {}
         if place.guess is not None:
-            fresh = np.concatenate((*self._fresh, np.array([self._after], np.int64)))
-            told = speculate.continuations(self._tape, place.guess, fresh, task.end, self._plan.grammar)
+            told = speculate.continuations(
+                self._tape, place.guess, self._fresh, self._after, task.end, self._plan.grammar
+            )
         return {
             "index": task.index,
             "round": task.round,

@@ -7,7 +7,7 @@ file's first record on, they prove or refute every guess without reading a byte 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 _CONVERGENCE_BLOCK_BYTES = 64 * 1024
 _QUOTES_ASKED = 64
 """Quotes looked at before the guess falls back to "outside"."""
+
+Starts = tuple[int, Offsets]
+"""Record starts, ascending, and the offset in the object that they are counted from."""
 
 Continuations = dict[str, tuple[int, int]]
 """Possible state at the range's start → (first record's offset, offset of the first record after the range)."""
@@ -50,18 +53,20 @@ def guess(tape: Tape, start: int, stop: int, grammar: Grammar) -> Guess:
     return Guess(entries, State.QUOTED if inside else possible[0])
 
 
-def continuations(tape: Tape, found: Guess, fresh: Offsets, stop: int, grammar: Grammar) -> Continuations:
+def continuations(
+    tape: Tape, found: Guess, fresh: Sequence[Starts], after: int, stop: int, grammar: Grammar
+) -> Continuations:
     """Follow every possible state to the end of the range.
 
-    ``fresh``: the ``Block.fresh`` record starts that the guess found, and at last the offset of the first record after
+    ``fresh``: the ``Block.fresh`` record starts that the guess found; ``after``: the offset of the first record after
     the range. A run from another state mostly meets one of them within a few records and is followed no further.
     """
     known: dict[int, int] = {}
     if found.first_record is not None:
-        known[found.first_record] = int(fresh[-1])
+        known[found.first_record] = after
     for first in found.entries.values():
         if first not in known:
-            known[first] = _follow(tape, first, fresh, stop, grammar)
+            known[first] = _follow(tape, first, fresh, after, stop, grammar)
     return {state.value: (first, known[first]) for state, first in found.entries.items()}
 
 
@@ -149,10 +154,17 @@ def _starts_inside(data: bytes, start: int, end: int, grammar: Grammar) -> bool:
     return False
 
 
-def _follow(tape: Tape, first: int, fresh: Offsets, stop: int, grammar: Grammar) -> int:
-    after = first
+def _follow(tape: Tape, first: int, fresh: Sequence[Starts], after: int, stop: int, grammar: Grammar) -> int:
+    end = first
     for block in blocks(tape.again(), first, stop, grammar, _CONVERGENCE_BLOCK_BYTES):
-        if np.isin(block.fresh + block.base, fresh[:-1], assume_unique=True).any():
-            return int(fresh[-1])
-        after = block.end
-    return after
+        if any(_meet(block.fresh + (block.base - base), starts) for base, starts in fresh):
+            return after
+        end = block.end
+    return end
+
+
+def _meet(offsets: Offsets, starts: Offsets) -> bool:
+    """Whether two ascending sequences have an offset in common; the second may be a thousand times as long."""
+    places = np.searchsorted(starts, offsets)
+    within = places < len(starts)
+    return bool((starts[places[within]] == offsets[within]).any())
