@@ -33,6 +33,11 @@ Test = Callable[[pa.StringArray, pa.Array], Mask]
 """Texts and values of a column → which of its cells break the constraint; nulls never do."""
 
 
+MOST_KEPT: Final = 0.9
+"""The share of rows from which on each column is filtered by itself: that copies stretches, where a table's filter
+takes row after row by its number, and is up to three times as fast where stretches are long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     name: str
@@ -52,7 +57,10 @@ class Checked:
     """First those on a row's structure, then by field in the contract's order, then on what is derived."""
 
     def rows(self, kept: Mask) -> pa.Table:
-        return self.table.filter(arrays.booleans(kept))
+        mask = arrays.booleans(kept)
+        if np.count_nonzero(kept) < MOST_KEPT * len(kept):
+            return self.table.filter(mask)
+        return pa.Table.from_arrays([column.filter(mask) for column in self.table.columns], self.table.column_names)
 
 
 class Checker:
