@@ -1,7 +1,9 @@
-"""Whether a column is coded, and where a row group ends, changes nothing that a user is given."""
+"""Whether a column is coded, or checked with others, and where a row group ends, changes nothing that users are given."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from chalicelib import steps
 from chalicelib.engine import coding
+from chalicelib.engine.checks import cells
 from chalicelib.engine.delivery import parquet
 from chalicelib.engine.delivery import transform as transforms
 from tests import pipeline
@@ -67,6 +70,32 @@ def test_coded_columns_give_what_plain_ones_do(
     body = file_of(rows, line_break, last=True)
     plain = run(body, described, NONE, row_group=1 << 40)
     assert essence(run(body, described, coded, chunk=chunk, block=block)) == essence(plain)
+
+
+ALIKE = pipeline.contract(
+    *({"name": f"date{each}", "type": "datetime", "constraints": {"minimum": "2024-01-02"}} for each in "ab"),
+    *({"name": f"text{each}", "type": "string", "constraints": {"pattern": "[a-z]*", "maxLength": 2}} for each in "ab"),
+    {"name": "textc", "type": "string", "constraints": {"pattern": "[a-z]*", "maxLength": 2}},
+    *({"name": f"list{each}", "type": "list", "itemType": "integer"} for each in "ab"),
+    schema={"missingValues": ["", "NA"], "uniqueKeys": [["texta", "datea"]]},
+    sluice={"tolerance": {"maxRejectedRatio": 1}, "aggregates": [
+        {"name": "all", "groupBy": ["textb"], "measures": {"n": {"count": "dateb"}, "most": {"max": "texta"}}},
+    ]},
+)  # fmt: skip
+ALIKE_CELLS = st.sampled_from(["", "NA", "2024-01-02", "2024-01-01T10:00:00Z", "x", "1,2", "aé", "abc", "1", "é" * 101])
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(ALIKE_CELLS, min_size=6, max_size=8), max_size=12), CHUNKS, st.sampled_from([NONE, SOME]))
+@example([["2024-01-02", "2024-01-02", "a", "a", "b", "1", "2"]] * 3, 1000, SOME)
+def test_columns_that_are_checked_together_give_what_each_gives(
+    rows: list[list[str]], chunk: int, coded: dict[str, int]
+) -> None:
+    body = io.StringIO()
+    csv.writer(body).writerows([[each["name"] for each in ALIKE["schema"]["fields"]], *rows])
+    with mock.patch.object(cells, "TOGETHER_ROWS", 0):
+        apart = run(body.getvalue().encode(), ALIKE, NONE, row_group=1 << 40)
+    assert essence(run(body.getvalue().encode(), ALIKE, coded, chunk=chunk, block=40)) == essence(apart)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

@@ -7,7 +7,7 @@ numbers in the file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -96,9 +96,14 @@ class Found:
     firsts: Firsts | None = None
     """Not None: each note has a ``GAP`` for the number of such a record."""
 
+    def between(self, start: int, stop: int) -> Found:
+        """Those of a stretch of rows, counted from its start."""
+        first, last = np.searchsorted(self.rows, (start, stop)).tolist()
+        return replace(self, rows=self.rows[first:last] - start, notes=self.notes[first:last])
+
     def without(self, rows: Offsets) -> Found:
         kept = np.isin(self.rows, rows, invert=True)
-        return Found(self.code, self.field, self.rows[kept], self.notes.filter(kept))
+        return replace(self, rows=self.rows[kept], notes=self.notes.filter(kept))
 
 
 @dataclass(slots=True)
