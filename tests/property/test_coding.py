@@ -1,4 +1,4 @@
-"""Whether a column is coded, or checked with others, and where a row group ends, changes nothing that users are given."""
+"""Whether a column is coded, or checked with others, and where a row group ends, changes nothing for users."""
 
 from __future__ import annotations
 
