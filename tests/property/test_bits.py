@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.engine.records import bits
+from chalicelib.engine import bits
 
 runs = st.tuples(st.booleans(), st.integers(1, 130))
 flags = st.lists(runs, max_size=8).map(lambda drawn: [flag for flag, size in drawn for _ in range(size)])
@@ -28,6 +28,13 @@ def test_bits_are_found_where_they_are(given: list[bool]) -> None:
     assert held(words(given), len(given) + 1) == [*given, False]
     assert bits.places(words(given)).tolist() == [place for place, flag in enumerate(given) if flag]
     assert bits.places(bits.marked(words(given), len(given))).tolist()[-1] == len(given)
+
+
+@given(mixed, st.data())
+def test_bits_are_counted(given: list[bool], data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.integers(0, len(given)), max_size=9))
+    counted = bits.before(words(given), np.array(places, np.int64))
+    assert counted.tolist() == [sum(given[:place]) for place in places]
 
 
 @given(mixed, st.booleans())

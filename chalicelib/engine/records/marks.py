@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine.records import bits
+from chalicelib.engine import bits
+from chalicelib.engine.bits import Offsets, Words
 from chalicelib.engine.records.automaton import CR, LF, SPACE, Grammar
-from chalicelib.engine.records.bits import Offsets, Words
 
 _NONE: Offsets = np.empty(0, np.int64)
 

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine.arrays import Mask
-
+Mask = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 Offsets = NDArray[np.int64]
 
@@ -59,6 +58,15 @@ def places(words: Words) -> Offsets:
 def at(words: Words, places: Offsets) -> Mask:
     """Whether the bits at these places are set."""
     found: Mask = (words[places >> 6] >> (places & 63).astype(np.uint64) & _ONE).astype(np.bool_)
+    return found
+
+
+def before(words: Words, places: Offsets) -> Offsets:
+    """How many bits are set before each of these places."""
+    counts = np.bitwise_count(words)
+    words_before = np.cumsum(counts, dtype=np.int64) - counts
+    word, bit = places >> 6, (places & 63).astype(np.uint64)
+    found: Offsets = words_before[word] + np.bitwise_count(words[word] & (_ONE << bit) - _ONE)
     return found
 
 
