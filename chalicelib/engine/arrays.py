@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from chalicelib.engine import bits
+
 ArrowArray: TypeAlias = "pa.Array[Any]"  # a text, because pa.Array is generic for type checkers only
 Mask = NDArray[np.bool_]
 Fast = Callable[[pa.StringArray], "ArrowArray | None"]
@@ -191,6 +193,18 @@ def text_bytes(texts: pa.StringArray) -> NDArray[np.uint8]:
     """The bytes of all the texts, one after the other (with whatever lies under nulls)."""
     edges = offsets(texts)
     return data(texts)[edges[0] : edges[-1]]
+
+
+def characters(texts: pa.StringArray) -> NDArray[np.int64]:
+    """How many characters each text has: as many as bytes that do not go on with one. Anything for a null."""
+    edges = offsets(texts).astype(np.int64)
+    edges -= edges[0]
+    text = text_bytes(texts)
+    # mostly the first few bytes tell that there is more than ASCII, and then the others need not be looked at twice
+    if text[:4096].max(initial=0) < 128 and text.max(initial=0) < 128:
+        return np.diff(edges)
+    goes_on = bits.packed(text.view(np.int8) < -64)  # 10xxxxxx, whose sign is the first bit
+    return np.diff(edges - bits.before(goes_on, edges))
 
 
 def of_width(texts: pa.StringArray, width: int) -> tuple[Mask, NDArray[np.uint8]]:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
 from functools import cache
 from typing import Any
 from unittest import mock
@@ -159,6 +161,17 @@ def value(at: int, text: str) -> Any:
 
 def test_every_type_is_here() -> None:
     assert {given.get("type", name) for name, given in FIELDS.items()} == set(TYPES)
+
+
+def test_no_check_imports_pandas() -> None:
+    """Only a transform needs it, and it takes 0.16 s."""
+    code = (
+        "import sys\n"
+        "from tests.property.test_neighbours import FIELDS, TEXTS, run\n"
+        "run([[text] * len(FIELDS) for text in (*TEXTS, 'é' * 101)])\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @given(ROWS, st.data())

@@ -20,6 +20,7 @@ from tests import reference
 HOSTILE = b'a,,"""\n\n\r\xc3\xa9\x00;#\\\\  '
 texts = st.lists(st.sampled_from([bytes((byte,)) for byte in HOSTILE] + [b'"\n"', b'","', b"\r\n", b'""']), max_size=60)
 data = texts.map(b"".join)
+long_data = st.builds(bytes.__mul__, data, st.integers(1, 8))
 dialects = st.builds(
     Dialect,
     double_quote=st.booleans(),
@@ -91,7 +92,7 @@ def run(tape: Tape, first: int, stop: int, grammar: Grammar, block_bytes: int) -
     return found, fresh, after
 
 
-@given(data, grammars, st.integers(1, 40), st.integers(0, 60), st.integers(1, 9))
+@given(long_data, grammars, st.integers(1, 40) | st.integers(60, 400), st.integers(0, 60), st.integers(1, 9))
 def test_vectorised_equals_plain(whole: bytes, grammar: Grammar, block_bytes: int, at_hand: int, step: int) -> None:
     found, _, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes)
     assert found == reference.records(whole, 0, grammar)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -107,9 +108,18 @@ PINNED_TEXTS = [
     "8a70348d518ada85",
     "e4429926c0462058",
     "44be596bfa21b51a",
-    "ed129a8d76ed0e8c",
+    "2e7206704144e000",
 ]
 PINNED_NUMBERS = ["0000000000000000", "d66ad737d54c5575", "64b5720b4b825f21"]
+
+
+PROSE = "".join(chr(97 + int(at)) for at in np.random.default_rng(5).integers(0, 26, 900))
+
+
+def swapped(left: int, right: int) -> str:
+    pieces = [PROSE[start : start + 20] for start in range(0, 900, 20)]
+    pieces[left], pieces[right] = pieces[right], pieces[left]
+    return "".join(pieces)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +132,14 @@ PINNED_NUMBERS = ["0000000000000000", "d66ad737d54c5575", "64b5720b4b825f21"]
         pytest.param(["x" * 200 + f"{number:060}" + "y" * 200 for number in range(100_000)], id="long ones"),
         pytest.param(["a" * number + "b" + "a" * (999 - number) for number in range(1000)], id="one moves"),
         pytest.param([chr(number % 1000 + 200) * 9 + str(number) for number in range(50_000)], id="not ASCII"),
+        pytest.param([PROSE[:at] + letter + PROSE[at + 1 :] for at in range(900) for letter in "ABCDEFGHIJ"], id="one"),
+        pytest.param([swapped(*pair) for pair in combinations(range(45), 2)], id="two pieces swapped"),
+        pytest.param(
+            ["".join(digit.ljust(64, "x") for digit in f"{number:014b}") for number in range(1 << 14)], id="far apart"
+        ),
+        pytest.param([f"{number:09}{PROSE}{number % 7}" for number in range(50_000)], id="at both ends"),
+        pytest.param([PROSE[:300].upper() + PROSE[300:size] for size in range(300, 900)], id="prefixes"),
+        pytest.param([PROSE[start:] for start in range(640)], id="suffixes"),
     ],
 )
 def test_texts_hash_apart_and_evenly(texts):

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import ArrowArray, Mask
@@ -137,11 +136,9 @@ def _constraints(checked: Field) -> Iterator[Constraint]:
         yield Constraint("pattern", given.pattern, lambda texts, _: arrays.valid(texts) & ~expression.matches(texts))
     yield from _limits(checked)
     if given.min_length is not None:
-        shortest = given.min_length
-        yield Constraint("minLength", str(shortest), _measured(checked, lambda sizes: sizes < shortest))
+        yield Constraint("minLength", str(given.min_length), _measured(checked, operator.lt, given.min_length))
     if given.max_length is not None:
-        longest = given.max_length
-        yield Constraint("maxLength", str(longest), _measured(checked, lambda sizes: sizes > longest))
+        yield Constraint("maxLength", str(given.max_length), _measured(checked, operator.gt, given.max_length))
 
 
 def _limits(checked: Field) -> Iterator[Constraint]:
@@ -188,5 +185,5 @@ def _beyond(breaks: Callable[[pa.Array, pa.Scalar], pa.BooleanArray], limit: pa.
     return lambda _, values: arrays.trues(breaks(values, limit))
 
 
-def _measured(checked: Field, breaks: Callable[[NDArray[np.int32]], Mask]) -> Test:
-    return lambda _, values: arrays.valid(values) & breaks(nested.lengths(checked, values))
+def _measured(checked: Field, breaks: Callable[[Any, int], Mask], limit: int) -> Test:
+    return lambda _, values: arrays.valid(values) & breaks(nested.lengths(checked, values, limit), limit)

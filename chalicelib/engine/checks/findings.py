@@ -142,7 +142,7 @@ def shown_column(texts: pa.StringArray) -> pa.StringArray:
     texts = pc.fill_null(texts, _EMPTY) if texts.null_count else texts
     if np.diff(arrays.offsets(texts)).max(initial=0) <= SHOWN_CHARACTERS:
         return texts
-    long = arrays.trues(pc.greater(pc.utf8_length(texts), SHOWN_CHARACTERS))
+    long = arrays.values_of(pc.utf8_length(texts), np.int32) > SHOWN_CHARACTERS
     if not long.any():
         return texts
     cut = pc.utf8_slice_codeunits(texts.filter(arrays.booleans(long)), 0, SHOWN_CHARACTERS)

@@ -7,7 +7,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
@@ -70,10 +69,7 @@ class Measured:
             self._high = extremes(*_together([self._high, *highs]), 1, True)
 
     def _measure_lengths(self, array: Any) -> None:
-        if arrays.text_bytes(array).max(initial=0) < 128:
-            lengths = np.diff(arrays.offsets(array))
-        else:
-            lengths = view(pc.call_function("utf8_length", [array]))
+        lengths = arrays.characters(array)
         self._widen(int(lengths.min()), int(lengths.max()))
 
     def _widen(self, shortest: int, longest: int) -> None:

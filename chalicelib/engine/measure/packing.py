@@ -17,7 +17,7 @@ import pyarrow as pa
 from chalicelib.engine.measure.columns import combined, from_numpy
 
 _META: Final = b"sluice"
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def pack(meta: Any, arrays: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """Where records begin and end in a stretch of bytes, vectorised wherever every quote is well formed.
 
 With quotes well formed, an odd number of them before a line break means that it is inside a cell; so record ends are
-found by counting, in numpy. A record with a stray quote, a comment, or one longer than the limit is left to the
+found by counting (``marks``). A record with a stray quote, a comment, or one longer than the limit is left to the
 automaton, one at a time, and counting goes on behind it.
 """
 
@@ -14,21 +14,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine.records.automaton import (
-    CR,
-    LF,
-    SPACE,
-    Grammar,
-    NeedMore,
-    Shape,
-    line_starts,
-    lines,
-    scan_record,
-)
+from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, line_starts, lines, scan_record
+from chalicelib.engine.records.marks import Marks
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 
 Offsets = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
 _NONE: Offsets = np.empty(0, np.int64)
 
 
@@ -69,127 +59,6 @@ class Block:
         return np.searchsorted(self.breaks, self.starts[records], "right")
 
 
-class _Marks:
-    """Positions of line breaks and quotes in one window, and where counting quotes stops being enough."""
-
-    def __init__(self, data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> None:
-        self._window = np.frombuffer(data, np.uint8, end - base, base)
-        self._grammar = grammar
-        self._after: int | None = data[end] if end < len(data) else None
-        self._at_end = at_end
-        escaped = self._escaped() if _holds(data, base, end, grammar.escape) else None
-        self.breaks = self._breaks(escaped, has_returns=_holds(data, base, end, CR))
-        """Offset after each line break, relative to ``base``, like all offsets here."""
-        self.physical = self.breaks if escaped is None else self._breaks(None, has_returns=_holds(data, base, end, CR))
-        """Likewise, with those that are escaped."""
-        self.quotes = self._positions(grammar.quote, escaped) if _holds(data, base, end, grammar.quote) else _NONE
-        # With every quote well formed, an odd number of them before a place means that it is inside a cell.
-        self._quotes_before = np.searchsorted(self.quotes, self.breaks)
-        self._escapes = escaped
-        self._violations: dict[int, Offsets] = {}
-        self._comments = self._find_comments() if _holds(data, base, end, grammar.comment) else _NONE
-
-    def record_ends(self, start: int) -> tuple[Offsets, bool]:
-        """Ends of the well-formed records from the record start ``start`` on, and whether something else follows."""
-        first_break = int(np.searchsorted(self.breaks, start, "right"))
-        first_quote = int(np.searchsorted(self.quotes, start))
-        bound = min(self._first_violation(first_quote), self._first_comment(start, first_quote))
-        if not len(self.quotes) and bound > len(self._window):
-            return self.breaks[first_break:], False
-        last_break = int(np.searchsorted(self.breaks, bound, "right"))
-        outside = (self._quotes_before[first_break:last_break] - first_quote) & 1 == 0
-        return self.breaks[first_break:last_break][outside], bound <= len(self._window)
-
-    def _first_violation(self, first_quote: int) -> int:
-        parity = first_quote & 1
-        if parity not in self._violations:  # rarely are both asked for
-            self._violations[parity] = self._find_violations(parity)
-        violations = self._violations[parity]
-        at = int(np.searchsorted(violations, first_quote))
-        return int(self.quotes[violations[at]]) if at < len(violations) else len(self._window) + 1
-
-    def _first_comment(self, start: int, first_quote: int) -> int:
-        comments = self._comments[int(np.searchsorted(self._comments, start)) :]
-        outside = np.flatnonzero((np.searchsorted(self.quotes, comments) - first_quote) & 1 == 0)
-        return int(comments[outside[0]]) if len(outside) else len(self._window) + 1
-
-    def _escaped(self) -> NDArray[np.bool_]:
-        """Which bytes an escape character makes literal: in a run of escapes every second one is itself escaped."""
-        escapes = np.flatnonzero(self._window == self._grammar.escape)
-        first_of_run = np.diff(escapes, prepend=-2) != 1
-        run_start = np.maximum.accumulate(np.where(first_of_run, np.arange(len(escapes)), 0))
-        targets = escapes[(np.arange(len(escapes)) - run_start) % 2 == 0] + 1
-        escaped = np.zeros(len(self._window), np.bool_)
-        escaped[targets[targets < len(escaped)]] = True
-        return escaped
-
-    def _positions(self, byte: int, escaped: NDArray[np.bool_] | None) -> Offsets:
-        hits = self._window == byte
-        return np.flatnonzero(hits if escaped is None else hits & ~escaped)
-
-    def _breaks(self, escaped: NDArray[np.bool_] | None, *, has_returns: bool) -> Offsets:
-        """Offset after each LF, CR LF and lone CR. A CR that may be half of a CR LF is left out."""
-        feeds = self._positions(LF, escaped) + 1
-        if not has_returns:
-            return feeds
-        returns = self._positions(CR, escaped)
-        lone = self._following(returns) != LF
-        if len(returns) and returns[-1] == len(self._window) - 1 and self._after is None:
-            lone[-1] = self._at_end
-        return np.sort(np.concatenate((feeds, returns[lone] + 1)))
-
-    def _following(self, positions: Offsets) -> Bytes:
-        """The byte after each position; 0 after the last one at hand."""
-        following = self._window[np.minimum(positions + 1, len(self._window) - 1)]
-        if len(positions) and positions[-1] == len(self._window) - 1:
-            following[-1] = self._after or 0
-        return following
-
-    def _find_violations(self, parity: int) -> Offsets:
-        """Quotes (by their place among the quotes) that are not well formed: an opening one not at the start of a
-        cell, a closing one not at the end of one; those at places of this parity open, the others close.
-        """
-        grammar = self._grammar
-        opening, closing = self.quotes[parity::2], self.quotes[1 - parity :: 2]
-        before = self._previous_text(opening) if grammar.skip_space else opening - 1
-        starts_cell = self._separates(self._window[before])
-        if self._escapes is not None:
-            starts_cell &= ~self._escapes[before]
-        starts_cell |= before < 0
-        ends_cell = self._separates(self._following(closing))
-        if len(closing) and closing[-1] == len(self._window) - 1 and self._after is None:
-            ends_cell[-1] = self._at_end
-        if grammar.double_quote:
-            after = opening[1 - parity :]  # the quotes after the closing ones
-            doubled = after - closing[: len(after)] == 1
-            starts_cell[1 - parity :] |= doubled
-            ends_cell[: len(after)] |= doubled
-        bad = 2 * np.flatnonzero(~starts_cell) + parity, 2 * np.flatnonzero(~ends_cell) + (1 - parity)
-        return np.sort(np.concatenate(bad))
-
-    def _separates(self, text: Bytes) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = (text == self._grammar.delimiter) | (text == LF) | (text == CR)
-        return found
-
-    def _previous_text(self, positions: Offsets) -> Offsets:
-        """The last byte before each position that is no space; -1 where there is none."""
-        places = np.arange(len(self._window))
-        last = np.maximum.accumulate(np.where(self._window == SPACE, -1, places))
-        found: Offsets = np.where(positions > 0, last[positions - 1], -1)
-        return found
-
-    def _find_comments(self) -> Offsets:
-        """Comment characters at the start of a line."""
-        found = np.flatnonzero(self._window == self._grammar.comment)
-        previous = self._window[found - 1]
-        at_line_start: Offsets = found[(found == 0) | (previous == LF) | (previous == CR)]
-        return at_line_start
-
-
-def _holds(data: bytes, start: int, end: int, byte: int) -> bool:
-    return byte >= 0 and data.find(bytes((byte,)), start, end) >= 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The records of a stretch of bytes."""
@@ -207,7 +76,7 @@ _NOTHING: Final = _Found(_NONE, {}, _NONE, cut=False)
 
 def _find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> _Found:
     """The whole records between ``base`` (a record start) and about ``end``."""
-    marks = _Marks(data, base, end, grammar, at_end)
+    marks = Marks(data, base, end, grammar, at_end)
     pieces: list[Offsets] = []
     odd: dict[int, Shape] = {}
     count, start, size, cut = 0, 0, end - base, False

@@ -154,16 +154,22 @@ def _point_bytes(points: ArrowArray) -> ArrowArray:
     return pc.cast(fixed, pa.binary())
 
 
-def lengths(field: Field, values: ArrowArray) -> NDArray[np.int32]:
+def lengths(field: Field, values: ArrowArray, limit: int) -> NDArray[np.integer[Any]]:
     """What ``minLength`` and ``maxLength`` count: characters of a text, items of a list or array, members of an object.
-    Anything for a null.
+    Anything for a null. Only good to be compared with ``limit``: where a text's bytes, one to four for a character,
+    are less or more for certain, they stand for its characters.
     """
     if field.type == "list":
         return _lengths_of(values)
     if field.type in ("object", "array"):
         codes, found = _each(cast("pa.StringArray", values), lambda text: len(jsontexts.parse(text)))
         return np.array([size or 0 for size in found] + [0], np.int32)[codes]
-    return arrays.values_of(pc.utf8_length(values), np.int32)
+    texts = cast("pa.StringArray", values)
+    sizes = np.diff(arrays.offsets(texts)).astype(np.int64)
+    unsure = (sizes >= limit) & (sizes <= 4 * limit)
+    if unsure.any():
+        sizes[unsure] = arrays.characters(cast("pa.StringArray", texts.filter(arrays.booleans(unsure))))
+    return sizes
 
 
 def is_duration_within(values: ArrowArray, within: Callable[[durations.Duration], bool]) -> Mask:

@@ -1,0 +1,109 @@
+"""Which bytes of a window are of a kind, as one bit each: 64 at a time are moved, combined and counted.
+
+Bit i of word j stands for byte ``64 * j + i``. There is always a bit for what comes after the window, which is not set
+unless ``marked`` sets it; what the bits after that one hold has no meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Words = NDArray[np.uint64]
+Offsets = NDArray[np.int64]
+
+_ONE: Final = np.uint64(1)
+_LAST: Final = np.uint64(63)
+_DENSE: Final = 10
+"""Where one bit in so many is set, numpy finds all of them at once faster than ``places`` does word by word."""
+
+
+def packed(flags: Mask) -> Words:
+    """A bit for each flag."""
+    words = np.zeros(len(flags) // 64 + 1, "<u8")
+    folded = np.packbits(flags, bitorder="little")
+    words.view(np.uint8)[: len(folded)] = folded
+    return words
+
+
+def marked(words: Words, place: int) -> Words:
+    """The same bits, and the one at ``place``."""
+    words = words.copy()
+    words[place >> 6] |= _ONE << np.uint64(place & 63)
+    return words
+
+
+def places(words: Words) -> Offsets:
+    """Where the bits are set, ascending."""
+    if int(np.bitwise_count(words).sum()) > 64 * len(words) // _DENSE:
+        return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+    starts = np.flatnonzero(words != 0)
+    left = words[starts]
+    starts <<= 6
+    found = [starts[:0]]
+    while len(left):  # the lowest bit of every word that has one left
+        fewer = left - _ONE
+        found.append(starts + np.bitwise_count(fewer & ~left))
+        left &= fewer
+        more = np.flatnonzero(left != 0)
+        left, starts = left[more], starts[more]
+    together = np.concatenate(found)
+    together.sort(kind="stable")  # which merges what is ascending already
+    return together
+
+
+def at(words: Words, places: Offsets) -> Mask:
+    """Whether the bits at these places are set."""
+    found: Mask = (words[places >> 6] >> (places & 63).astype(np.uint64) & _ONE).astype(np.bool_)
+    return found
+
+
+def before(words: Words, places: Offsets) -> Offsets:
+    """How many bits are set before each of these places."""
+    counts = np.bitwise_count(words)
+    words_before = np.cumsum(counts, dtype=np.int64) - counts
+    word, bit = places >> 6, (places & 63).astype(np.uint64)
+    found: Offsets = words_before[word] + np.bitwise_count(words[word] & (_ONE << bit) - _ONE)
+    return found
+
+
+def later(words: Words, step: int = 1, first: bool = False) -> Words:
+    """Each bit moved ``step`` places on; ``first``: what comes to the first place."""
+    whole, part = divmod(step, 64)
+    moved = np.zeros_like(words)
+    moved[whole:] = words[: len(words) - whole] << np.uint64(part)
+    if part:
+        moved[whole + 1 :] |= words[: len(words) - whole - 1] >> np.uint64(64 - part)
+    if first:
+        moved[0] |= _ONE
+    return moved
+
+
+def earlier(words: Words) -> Words:
+    """Each bit moved to the place before."""
+    moved = words >> _ONE
+    moved[:-1] |= words[1:] << _LAST
+    return moved
+
+
+def spread(words: Words, runs: Words) -> Words:
+    """The bits, and all that follow on one of them without a gap in ``runs``; takes steps twice as long each time."""
+    step = 1
+    while runs.any():
+        words = words | runs & later(words, step)
+        runs = runs & later(runs, step)
+        step *= 2
+    return words
+
+
+def parities(words: Words) -> Words:
+    """Whether the bits up to each place, itself included, are odd in number."""
+    odd = words.copy()
+    for step in (1, 2, 4, 8, 16, 32):
+        odd ^= odd << np.uint64(step)
+    before = np.bitwise_xor.accumulate(odd >> _LAST)
+    odd[1:] ^= -before[:-1]  # all ones where those of the words before are odd in number
+    return odd
