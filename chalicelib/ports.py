@@ -38,6 +38,10 @@ class Objects(Protocol):
     ``Transient("precondition-failed")`` where ``if_match`` lost a race.
     """
 
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests of one caller gain by being under way together: 1 where none is waited for."""
+
     def head(self, bucket: str, key: str, version_id: str = "") -> Stored: ...
 
     def read_range(self, source: Source, start: int, end: int) -> bytes:

@@ -177,7 +177,8 @@ def _reasons(state: State, bases: Mapping[int, Base]) -> Reasons:
         return json.loads(state.workspace.body(report.outputs["reasons"])) if "reasons" in report.outputs else []
 
     reasons = Reasons()
-    for each, told in zip(state.reports, workspace.parallel(load, state.reports), strict=True):
+    told_of = workspace.parallel(state.workspace.objects, load, state.reports)
+    for each, told in zip(state.reports, told_of, strict=True):
         before = reasons.total
         reasons.merge(told, each.index, bases)
         if reasons.total - before != each.findings:
@@ -219,7 +220,7 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         path = f"data/{part['folder']}part-{index:05}.parquet"
         return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
 
-    copied = workspace.parallel(copy, parts)
+    copied = workspace.parallel(outputs.objects, copy, parts)
     if len({path for path, _ in copied}) < len(copied):
         raise errors.Terminal("ledger-unbalanced", "two of the job's files have one name")
     for (path, stored), (_, part) in zip(copied, parts, strict=True):

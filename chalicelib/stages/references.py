@@ -128,7 +128,8 @@ def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], roo
     known = engine.merged(fields, [])
     parts = _parts(workspace, key.resource)
     for start in range(0, len(parts), _PARTS_AT_ONCE):
-        read = parallel(lambda part: _part_keys(workspace, key, fields, part), parts[start : start + _PARTS_AT_ONCE])
+        some = parts[start : start + _PARTS_AT_ONCE]
+        read = parallel(workspace.objects, lambda part: _part_keys(workspace, key, fields, part), some)
         known = engine.merged(fields, [known, *read])
         if room.without(known).is_overdrawn:
             raise errors.Terminal(
@@ -146,7 +147,7 @@ def _parts(workspace: Workspace, dataset: str) -> list[str]:
     jobs: list[JSON] = json.loads(found[0])["jobs"] if found else []
     if not jobs:
         raise errors.Terminal("reference-missing", f"the dataset {dataset}, a foreign key's, has no current data")
-    manifests: list[Any] = parallel(lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)
+    manifests: list[Any] = parallel(objects, lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)
     return [output["key"] for each in manifests for output in each["outputs"] if output["name"] == "data"]
 
 

@@ -181,7 +181,7 @@ def _repeats(state: State, gathered: Mapping[int, list[bytes]]) -> Mapping[int, 
         return state.workspace.body(written[position]) if written else None
 
     for position in range(len(uniqueness.keys_of(state.contract))):
-        bodies = parallel(partial(keys_of, position), state.reports)
+        bodies = parallel(state.workspace.objects, partial(keys_of, position), state.reports)
         held = [
             (report.index, Occurrences.load(body)) for report, body in zip(state.reports, bodies, strict=True) if body
         ]
@@ -208,9 +208,13 @@ def merge(state: State) -> None:
     written = [report.outputs for report in state.reports if report.delivered]
     for start in range(0, len(written), MERGED_AT_ONCE):
         some = written[start : start + MERGED_AT_ONCE]
-        for body in parallel(state.workspace.body, [outputs["aggregates"] for outputs in some]):
+        for body in _bodies(state.workspace, "aggregates", some):
             aggregates.merge(Aggregates.load(state.contract.aggregates, body))
-        bodies = parallel(state.workspace.body, [outputs["profile"] for outputs in some])
-        profile.merge(*map(Profile.load, bodies))
+        profile.merge(*map(Profile.load, _bodies(state.workspace, "profile", some)))
     document = {"ledger": balanced, "aggregates": aggregates.result(), "profile": profile.result()}
     state.workspace.put_json("merged.json", document)
+
+
+def _bodies(workspace: Workspace, name: str, written: Sequence[JSON]) -> list[bytes]:
+    """The partial result of that name of each chunk whose outputs are given."""
+    return parallel(workspace.objects, workspace.body, [outputs[name] for outputs in written])

@@ -31,16 +31,14 @@ JSON_TYPE: Final = "application/json"
 BINARY_TYPE: Final = "application/octet-stream"
 PARQUET_TYPE: Final = "application/vnd.apache.parquet"
 
-_PARALLEL_REQUESTS: Final = 16
-"""Small objects read at a time: each waits for S3, none for the processor."""
 
-
-def parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``function`` of each item, in order, several at a time."""
+def parallel(objects: Objects, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """``function``, which asks ``objects``, of each item, in order, as many at a time as gains."""
     items = list(items)
-    if len(items) < 2:  # the most frequent job is of one chunk: no thread for it
+    count = min(len(items), objects.requests_at_once)
+    if count < 2:  # the most frequent job is of one chunk: no thread for it
         return [function(item) for item in items]
-    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads:
+    with ThreadPoolExecutor(count) as threads:
         return list(threads.map(function, items))
 
 
@@ -112,7 +110,7 @@ class Workspace:
                 return False
             return all(etags.get(each["key"]) == each["etag"] for each in _references(document["outputs"]))
 
-        standing = parallel(stands, tasks)
+        standing = parallel(self.objects, stands, tasks)
         return [task for task, stood in zip(tasks, standing, strict=True) if not stood]
 
     def tasks(self, number: int) -> list[Task]:
@@ -174,7 +172,7 @@ class Workspace:
         def load(task: Task) -> Report:
             return ledger.unsealed(self.objects.get(self.bucket, self._report(task)), task)
 
-        return parallel(load, tasks)
+        return parallel(self.objects, load, tasks)
 
     def body(self, reference: JSON) -> bytes:
         """What a report refers to. Errors: ``Terminal("ledger-unbalanced")`` where it is not what was written."""

@@ -35,6 +35,9 @@ _NAME_LIMIT_BYTES: Final = 255
 class DiskObjects:
     """Objects under ``root``, which is made at the first write. Safe among threads and processes; picklable."""
 
+    requests_at_once: Final = 1
+    """A folder answers at once; threads would wait for each other."""
+
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).absolute()
 
