@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, Literal, Self
 
 from chalicelib.engine import contract as contracts
@@ -59,7 +60,7 @@ class Text:
         return Original(self.encoding, self.variants)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is worked out once is kept
 class Plan:
     """Everything that the workers of a job share."""
 
@@ -100,7 +101,7 @@ class Plan:
     def grammar(self) -> Grammar:
         return Grammar.of(self.dialect, self.record_limit_bytes)
 
-    @property
+    @cached_property
     def binding(self) -> Binding:
         """Errors: ``Terminal("header-mismatch")``."""
         if self.contract is None:
