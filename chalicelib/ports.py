@@ -5,14 +5,14 @@ test suite runs over both. Adapters turn every foreign exception into ``errors.T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, Unpack
 
+from chalicelib.frozen import frozen
 from chalicelib.model import Facts, Failure, Job, Source, Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """An object as it was written or found."""
 
@@ -70,7 +70,7 @@ class Objects(Protocol):
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     jobs: tuple[Job, ...]
     cursor: str | None
@@ -124,7 +124,7 @@ class Jobs(Protocol):
         """Jobs that are not final and were received before the given time, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapProgress:
     """Live counts of the newest Distributed Map run of an execution."""
 

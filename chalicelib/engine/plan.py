@@ -18,6 +18,7 @@ from chalicelib.engine.text.dialect import UTF8_BOM, Sniffed
 from chalicelib.engine.text.encodings import UTF8, Original
 from chalicelib.engine.text.header import read_header
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Source
 
 Mode = Literal["survey", "process"]
@@ -27,7 +28,7 @@ WIDE_COLUMNS: Final = 64
 a block of 200 columns has but 3,000 rows to share it. That takes 0.85 of the time, and no more memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """The file as UTF-8: the upload itself, or what ValidateData made of one that cannot be cut by bytes."""
 
@@ -139,7 +140,7 @@ def bind(contract: Contract, labels: Sequence[str], dialect: Dialect) -> Binding
     return binding.bind_positions(contract, len(labels))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One chunk to be done in one round: an item of the Distributed Map."""
 

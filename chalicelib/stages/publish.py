@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from chalicelib.engine.plan import Plan
 from chalicelib.engine.rejects import drafts
 from chalicelib.engine.rejects.render import csv_header
 from chalicelib.engine.report import render
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
 from chalicelib.stages import workspace
@@ -39,7 +40,7 @@ _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     job_id: str
     dataset: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
@@ -29,6 +29,7 @@ from chalicelib.engine.contract import Contract, Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE
 from chalicelib.engine.delivery.partition import NULL_PARTITION
 from chalicelib.engine.plan import Plan
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
@@ -74,7 +75,7 @@ def load(objects: Objects, bucket: str, plan: Plan) -> Sequence[KeySet]:
     return _loaded(_Places(objects, bucket, plan.references))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class _Places:
     """Objects, known by their keys alone: a key names its content."""
 
@@ -109,7 +110,7 @@ def _write(workspace: Workspace, contract: Contract) -> list[str]:
     return written
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Room:
     """What a worker can still hold."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,7 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
 from chalicelib.engine.worker import Repeats
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Chunks, Rows
 from chalicelib.ports import Objects
 from chalicelib.stages.tape import ObjectTape
@@ -36,7 +37,7 @@ MERGED_AT_ONCE: Final = 16
 """Chunks whose partial results are read and merged together: a profile of 200 columns takes up to 4 MB."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """A job after a round: every chunk's last task and report."""
 

@@ -7,7 +7,6 @@ A file that is compressed or in another encoding cannot be cut by bytes. It is r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -19,6 +18,7 @@ from chalicelib.engine.text.dialect import Sniffed, is_rejects, sniff
 from chalicelib.engine.text.encodings import UTF8
 from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import Source
 from chalicelib.ports import Objects
 from chalicelib.settings import (
@@ -36,7 +36,7 @@ LIMITS: Final = Limits(TEXT_LIMIT_BYTES, EXPANSION_LIMIT_RATIO, EXPANSION_FREE_B
 _TEXT_TYPE: Final = "text/csv; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     text: Text
     head: bytes
@@ -127,7 +127,7 @@ def _peek(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(taken), chain(taken, pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Object:
     """Satisfies ``compression.Seekable``."""
 

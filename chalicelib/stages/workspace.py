@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
 from chalicelib import errors
@@ -20,6 +20,7 @@ from chalicelib.engine import ledger
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.worker import Repeats, Result
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 from chalicelib.ports import Objects, Stored
 from chalicelib.stages.code import code_digest
@@ -42,7 +43,7 @@ def parallel(objects: Objects, function: Callable[[T], R], items: Iterable[T]) -
         return list(threads.map(function, items))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workspace:
     objects: Objects
     bucket: str

@@ -20,6 +20,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.records.lenient import Note
 from chalicelib.engine.records.split import Offsets
+from chalicelib.frozen import frozen
 
 EXAMPLES: Final = 5
 """Examples kept of each reason: those with the lowest record numbers."""
@@ -29,7 +30,7 @@ GAP: Final = "\udcff"
 """Stands in a note where the number of a record in the file belongs; no text of a file has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """What stands in the file before a chunk's first record."""
 
@@ -37,7 +38,7 @@ class Base:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Firsts:
     """For findings on repeated keys: the chunks, and the records in them, that hold the keys first."""
 
@@ -52,7 +53,7 @@ class Firsts:
         return cls(np.concatenate([part.chunks for part in parts]), np.concatenate([part.records for part in parts]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notes:
     """The notes of one check, kept apart from the cells that they show: what is the same in all is rendered once."""
 
@@ -82,7 +83,7 @@ class Notes:
         return [f"{self.before}{cell.decode()}{self.after}" for cell in self.cells.to_pylist()]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What one check found in a block."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.errors import FINDINGS, Terminal
+from chalicelib.frozen import frozen
 
 if TYPE_CHECKING:
     from chalicelib.engine.contract import Contract
@@ -34,7 +34,7 @@ EXTRA_ALLOWED: Final = ("subset", "partial")
 ABSENT_ALLOWED: Final = ("superset", "partial")
 
 
-@dataclass(frozen=True)
+@frozen
 class Binding:
     fields: tuple[int | None, ...]
     """Per physical column of the file the index into ``contract.fields``, or None for a column that is ignored."""
@@ -116,7 +116,7 @@ def bind_positions(contract: Contract, width: int) -> Binding:
     return Binding(tuple(range(count)), ())
 
 
-@dataclass(frozen=True)
+@frozen
 class Drift:
     """How a file's columns differ from its contract's fields, where ``fieldsMatch`` tolerates that."""
 

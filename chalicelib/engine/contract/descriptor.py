@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from chalicelib.errors import InvalidContract
+from chalicelib.frozen import frozen
 
 DOCUMENT: Final = "(document)"
 """The path of a fault that concerns the document as a whole."""
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 80
 _T = TypeVar("_T", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A JSON value and the path that leads to it. Each method reads the value as one kind of thing, or raises
     ``InvalidContract`` for the path.

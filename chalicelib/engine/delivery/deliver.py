@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
 from chalicelib.engine import arrays, coding
@@ -16,9 +14,10 @@ from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
 from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan
+from chalicelib.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivered:
     rows: int
     schema: str | None

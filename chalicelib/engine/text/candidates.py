@@ -8,11 +8,12 @@ texts fit as well as their neighbours (the Cyrillic, Greek, Central European, Ko
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from chalicelib.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Candidate:
     encoding: str
     confidence: float

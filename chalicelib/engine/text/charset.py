@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.engine.text import candidates, encodings
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 
 EVIDENCE: Final = 8
 """Bytes that are not UTF-8, at the least, before another encoding is thought of: fewer may be damage, or one name."""
@@ -44,7 +44,7 @@ _MULTIBYTE: Final = re.compile(
 _HIGH: Final = bytes(range(128, 256))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charset:
     encoding: str
     """One of ``encodings.SUPPORTED``; of UTF-16 and UTF-32, with its byte order."""

@@ -7,12 +7,13 @@ that it leaves out has the standard's default. Without one, the delimiter and th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.text import detect, signatures
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 
 if TYPE_CHECKING:
     from chalicelib.engine.contract import Contract
@@ -26,7 +27,7 @@ the delimiter of its own locale into it. No field can have these labels.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sniffed:
     """What ``sniff`` found out about a file."""
 
