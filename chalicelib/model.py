@@ -134,6 +134,8 @@ class Rows:
 
 @frozen
 class Chunks:
+    """A job's chunks, counted."""
+
     planned: int = 0
     done: int = 0
     repaired: int = 0

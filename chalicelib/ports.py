@@ -72,6 +72,8 @@ class Objects(Protocol):
 
 @frozen
 class Page:
+    """Some of the job records that a list has."""
+
     jobs: tuple[Job, ...]
     cursor: str | None
     """Opaque; give it back to get the next page. None at the end."""

@@ -7,7 +7,6 @@ the same effect. What travels between states is a reference to a round of tasks,
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
 from functools import lru_cache
 
@@ -35,8 +34,6 @@ from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES
 from chalicelib.stages import publish, references, settling, texts
 from chalicelib.stages.tape import ObjectTape
 from chalicelib.stages.workspace import Workspace
-
-_LOG = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
 
 
 def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
@@ -141,7 +138,10 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
 
 def _log_failure(task: Task, failure: errors.Terminal) -> None:
-    _LOG.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
+    import logging  # with what it imports 2 ms of a start
+
+    log = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
+    log.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
 
 
 @lru_cache(maxsize=4)

@@ -42,6 +42,8 @@ _HTML_TYPE: Final = "text/html; charset=utf-8"
 
 @frozen
 class Job:
+    """Whose outputs are written."""
+
     job_id: str
     dataset: str
     execution: str

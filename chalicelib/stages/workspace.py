@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
@@ -39,12 +38,16 @@ def parallel(objects: Objects, function: Callable[[T], R], items: Iterable[T]) -
     count = min(len(items), objects.requests_at_once)
     if count < 2:  # the most frequent job is of one chunk: no thread for it
         return [function(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor  # 2 ms that a folder does not need
+
     with ThreadPoolExecutor(count) as threads:
         return list(threads.map(function, items))
 
 
 @frozen
 class Workspace:
+    """A folder of intermediate results, and how each is named and written."""
+
     objects: Objects
     bucket: str
     """The results bucket."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -164,13 +165,18 @@ def same_note(note: str, count: int) -> Notes:
     return Notes(note, arrays.spans(np.zeros(0, np.uint8), np.zeros(count + 1, np.int32)), "")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class Example:
+    """What is told of a finding."""
+
     record: int
     line: int
     note: str
     first: tuple[int, int] | None = field(default=None, compare=False)
     """Chunk and record in it, whose number belongs into the note's ``GAP``."""
+
+
+_PLACE: Final = attrgetter("record", "line", "note")
 
 
 class Reasons:
@@ -184,7 +190,7 @@ class Reasons:
         """``examples``: at least those of the findings in the first ``EXAMPLES`` records."""
         reason = (code, label)
         self._counts[reason] = self._counts.get(reason, 0) + count
-        kept = sorted((*self._examples.get(reason, ()), *examples))
+        kept = sorted((*self._examples.get(reason, ()), *examples), key=_PLACE)
         # A note's order may depend on what will stand in its gap: of the last record all are kept.
         self._examples[reason] = [each for each in kept if each.record <= kept[:EXAMPLES][-1].record]
 

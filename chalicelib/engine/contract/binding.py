@@ -36,6 +36,8 @@ ABSENT_ALLOWED: Final = ("superset", "partial")
 
 @frozen
 class Binding:
+    """Which column of a file holds which field."""
+
     fields: tuple[int | None, ...]
     """Per physical column of the file the index into ``contract.fields``, or None for a column that is ignored."""
     absent: tuple[int, ...]

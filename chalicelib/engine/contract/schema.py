@@ -47,6 +47,8 @@ SELF_REFERENCE: Final = "refers to the file itself, which is not supported; a fo
 
 @frozen
 class Schema:
+    """What a contract's ``schema`` states."""
+
     fields: tuple[Field, ...]
     primary_key: tuple[str, ...]
     unique_keys: tuple[tuple[str, ...], ...]

@@ -57,6 +57,8 @@ DEFAULT_TOLERANCE: Final = Tolerance()
 
 @frozen
 class SluiceKeys:
+    """What a contract's ``sluice`` states."""
+
     tolerance: Tolerance
     aggregates: tuple[Aggregate, ...]
     partition_by: tuple[str, ...]

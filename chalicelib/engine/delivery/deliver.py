@@ -19,6 +19,8 @@ from chalicelib.frozen import frozen
 
 @frozen
 class Delivered:
+    """What became of a chunk's valid rows."""
+
     rows: int
     schema: str | None
     """The rows' Arrow schema (IPC message in base64); None where there were no rows."""

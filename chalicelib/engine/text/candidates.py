@@ -15,6 +15,8 @@ from chalicelib.frozen import frozen
 
 @frozen
 class Candidate:
+    """An encoding in which bytes that are no UTF-8 read as text."""
+
     encoding: str
     confidence: float
     """0 to 1."""

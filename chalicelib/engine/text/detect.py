@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 @frozen
 class Detected(Generic[T]):
+    """A property of a file that was found out."""
+
     value: T
     confidence: float
     """0 to 1."""

@@ -14,6 +14,8 @@ from chalicelib.frozen import frozen
 
 @frozen
 class Header:
+    """What stands before a file's first record."""
+
     labels: tuple[str, ...]
     """One per column; for a file without a header, the cells of its first sound record (none where there is none)."""
     data_start: int
