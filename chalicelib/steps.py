@@ -6,9 +6,7 @@ the same effect. What travels between states is a reference to a round of tasks,
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from functools import lru_cache
 
 from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
@@ -121,8 +119,8 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     error than that there were too many.
     """
     task = Task.from_json(payload["task"])
-    plan = _parsed_plan(ports.objects.get(settings.results_bucket, task.plan))
     workspace = Workspace.holding(ports.objects, settings.results_bucket, task.plan)
+    plan = workspace.plan(task.plan)
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
@@ -142,12 +140,6 @@ def _log_failure(task: Task, failure: errors.Terminal) -> None:
 
     log = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
     log.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
-
-
-@lru_cache(maxsize=4)
-def _parsed_plan(body: bytes) -> Plan:
-    """A warm worker does many chunks of one job."""
-    return Plan.from_json(json.loads(body))
 
 
 def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:

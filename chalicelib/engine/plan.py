@@ -113,7 +113,7 @@ class Plan:
         return replace(self, contract=contract)
 
     def to_json(self) -> JSON:
-        document = asdict(self)
+        document = asdict(replace(self, contract=None))
         document["contract"] = contracts.to_document(self.contract) if self.contract else None
         document["inferred"] = self.contract is not None and self.contract.inferred
         return document

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, Self, TypeVar
 
 from chalicelib import errors
@@ -86,7 +87,7 @@ class Workspace:
         return self.put_json(f"round-{number}/plan.json", plan.to_json())
 
     def plan(self, key: str) -> Plan:
-        return Plan.from_json(json.loads(self.objects.get(self.bucket, key)))
+        return _parsed_plan(self.objects.get(self.bucket, key))
 
     def put_round(self, number: int, tasks: Sequence[Task]) -> JSON:
         """Write a round's tasks, and return the reference that travels through the workflow: to those of them that are
@@ -184,6 +185,12 @@ class Workspace:
         if hashlib.sha256(body).hexdigest() != reference["sha256"]:
             raise errors.Terminal("ledger-unbalanced", f"{reference['key']} is not what its chunk's worker wrote")
         return body
+
+
+@lru_cache(maxsize=4)
+def _parsed_plan(body: bytes) -> Plan:
+    """A warm worker does many chunks of one job."""
+    return Plan.from_json(json.loads(body))
 
 
 def _references(outputs: JSON) -> Iterator[JSON]:
