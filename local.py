@@ -90,6 +90,7 @@ def _check(options: argparse.Namespace) -> int:
     memory.keep()
     from ops import inprocess, progress
 
+    memory.settle()
     # Standard output is the answer: what a transform prints goes beside it.
     with progress.view() as view, contextlib.redirect_stdout(sys.stderr):
         jobs = [inprocess.check(upload, options.out, options.chunk_size, view) for upload in planned]
@@ -102,6 +103,7 @@ def _infer(options: argparse.Namespace) -> int:
     memory.keep()
     from ops import inprocess
 
+    memory.settle()
     print(json.dumps(inprocess.infer(planned), indent=2, ensure_ascii=False))
     return SUCCEEDED
 

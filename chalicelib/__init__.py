@@ -29,6 +29,6 @@
 ValidateData hands ProcessData only the chunks that no earlier attempt has done by the same plan.
 
 Who may call whom: ``engine`` is pure (bytes and Arrow in, Arrow and dataclasses out: no boto3, no clock, no
-environment) and imports nothing of the project outside itself but ``errors`` and ``model``. ``steps`` and ``stages``
-join it to the world through ``ports``, which ``aws`` implements. A test holds it.
+environment) and imports nothing of the project outside itself but ``errors``, ``model`` and ``frozen``. ``steps`` and
+``stages`` join it to the world through ``ports``, which ``aws`` implements. A test holds it.
 """

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self, TypedDict
+
+from chalicelib.frozen import frozen
 
 JSON = dict[str, Any]
 
@@ -52,7 +54,7 @@ class Status(StrEnum):
         return self in (Status.SUCCEEDED, Status.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """One version of one uploaded object."""
 
@@ -108,7 +110,7 @@ def is_dataset(name: str) -> bool:
     return _DATASET.fullmatch(name) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rows:
     """The ledger's row counts. ``read == valid + rejected + blank``, always."""
 
@@ -130,14 +132,16 @@ class Rows:
         return self.read == self.valid + self.rejected + self.blank
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chunks:
+    """A job's chunks, counted."""
+
     planned: int = 0
     done: int = 0
     repaired: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """How often one check failed: what notifications and tables show, without any cell's value."""
 
@@ -146,7 +150,7 @@ class Reason:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a job ended FAILED."""
 
@@ -154,7 +158,7 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """The job record: what DynamoDB keeps, the REST API answers and ``local.py --json`` prints."""
 

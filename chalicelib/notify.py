@@ -6,12 +6,12 @@ Messages name files, counts, fields and codes, never a cell's value: a mailbox i
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from chalicelib import metrics, telemetry
 from chalicelib.errors import SluiceError, Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET, Job, Rows, Status
 from chalicelib.ports import Notices, Ports
 from chalicelib.settings import Settings
@@ -90,7 +90,7 @@ _ADVICE: Final[dict[str, str]] = {
 """Code of a failed job → what its reader can do. Of other codes, the message says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """What ``Notices.publish`` takes. ``document`` is flat, the job record beside ``event``: should it exceed what the
     topic takes, it loses its largest entry, not the job.

@@ -9,17 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import Job, Status
 
 MAX_PAGE: Final = 1000
 _CURSOR_LIMIT_CHARS: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """Which jobs are listed; None does not filter."""
 
@@ -30,7 +30,7 @@ class Listing:
         return self.dataset in (None, job.dataset) and self.status in (None, job.status)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Position:
     """The last job that a page showed."""
 

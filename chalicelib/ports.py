@@ -5,14 +5,14 @@ test suite runs over both. Adapters turn every foreign exception into ``errors.T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, Unpack
 
+from chalicelib.frozen import frozen
 from chalicelib.model import Facts, Failure, Job, Source, Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """An object as it was written or found."""
 
@@ -37,6 +37,10 @@ class Objects(Protocol):
     where a pinned read finds another ETag; ``Transient("short-read")`` where fewer bytes came than asked for;
     ``Transient("precondition-failed")`` where ``if_match`` lost a race.
     """
+
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests of one caller gain by being under way together: 1 where none is waited for."""
 
     def head(self, bucket: str, key: str, version_id: str = "") -> Stored: ...
 
@@ -66,8 +70,10 @@ class Objects(Protocol):
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
+    """Some of the job records that a list has."""
+
     jobs: tuple[Job, ...]
     cursor: str | None
     """Opaque; give it back to get the next page. None at the end."""
@@ -120,7 +126,7 @@ class Jobs(Protocol):
         """Jobs that are not final and were received before the given time, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapProgress:
     """Live counts of the newest Distributed Map run of an execution."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from chalicelib.frozen import frozen
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -58,7 +59,7 @@ REFERENCE_SIZE_BYTES: Final = 128 * MIB
 """Most bytes of all those keys, as Arrow holds them: long texts, of which few would fill a worker's memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Where the pipeline's resources are."""
 

@@ -6,10 +6,7 @@ the same effect. What travels between states is a reference to a round of tasks,
 
 from __future__ import annotations
 
-import json
-import logging
 from dataclasses import replace
-from functools import lru_cache
 
 from chalicelib import errors, publication
 from chalicelib.engine import contract as contracts
@@ -35,8 +32,6 @@ from chalicelib.settings import BLOCK_SIZE_BYTES, MAX_CHUNKS, RECORD_LIMIT_BYTES
 from chalicelib.stages import publish, references, settling, texts
 from chalicelib.stages.tape import ObjectTape
 from chalicelib.stages.workspace import Workspace
-
-_LOG = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
 
 
 def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
@@ -124,8 +119,8 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     error than that there were too many.
     """
     task = Task.from_json(payload["task"])
-    plan = _parsed_plan(ports.objects.get(settings.results_bucket, task.plan))
     workspace = Workspace.holding(ports.objects, settings.results_bucket, task.plan)
+    plan = workspace.plan(task.plan)
     transform = transforms.find(plan.source.dataset) if task.mode == "process" else None
     repeats = workspace.repeats(task.repeats)
     known = references.load(ports.objects, settings.results_bucket, plan)
@@ -141,13 +136,10 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
 
 
 def _log_failure(task: Task, failure: errors.Terminal) -> None:
-    _LOG.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
+    import logging  # with what it imports 2 ms of a start
 
-
-@lru_cache(maxsize=4)
-def _parsed_plan(body: bytes) -> Plan:
-    """A warm worker does many chunks of one job."""
-    return Plan.from_json(json.loads(body))
+    log = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
+    log.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
 
 
 def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:

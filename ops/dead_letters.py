@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -22,6 +22,7 @@ from rich.console import Console
 
 from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.errors import SluiceError, Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, source_from_event, timestamp
 from ops.replay import jobs_of
 from ops.target import OperatorError, Target
@@ -40,7 +41,7 @@ _BATCH: Final = 10
 Kind = Literal["upload", "invocation", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Letter:
     """A message, without what it says of the event beside its subject."""
 
@@ -53,7 +54,7 @@ class Letter:
     """Why it was not delivered, as a code."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Held:
     """A message that was received, and so is ours for ``_HELD_SECONDS``."""
 
@@ -62,7 +63,7 @@ class _Held:
     document: JSON
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Handled:
     letter: Letter
     outcome: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from chalicelib.frozen import frozen
 from ops import stacks
 from ops.target import Target
 
@@ -26,7 +26,7 @@ _MERGED_IN: Final = "/NotificationConfiguration/LambdaConfigurations"
 _UNKNOWN_TO_THE_ENDPOINT: Final = frozenset({"InvalidAction", "UnknownOperationException", "NotImplemented"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drift:
     """One resource's."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from chalicelib.frozen import frozen
 from ops.target import Target
 
 Settings = dict[str, Any]
@@ -21,7 +21,7 @@ _BY_NAME: Final = ("environment", "policy")
 """Settings that have names of their own in them, each of which is compared by itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """One setting of one function."""
 

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -20,6 +20,7 @@ from chalicelib import failure, steps
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.plan import Plan
 from chalicelib.errors import SluiceError, Transient
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
 from chalicelib.stages.workspace import Workspace
@@ -30,7 +31,7 @@ from ops.watch import Sight, View
 _EXECUTION = "local-check"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderPorts:
     """``ports.Ports`` on one folder."""
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from chalicelib.aws.jobs import DynamoJobs
+from chalicelib.frozen import frozen
 from chalicelib.model import Job
 from ops import deployment, drift, layer, leftovers, record, stacks
 from ops.deployment import Deployed
@@ -18,7 +19,7 @@ JOBS_SHOWN: Final = 10
 GONE: Final = "DELETED"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resource:
     part: str
     """The stack's name, ``functions`` or ``layer``."""

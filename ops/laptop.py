@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
@@ -18,6 +17,7 @@ from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
 from ops import deployment, functions, outputs, progress, record
@@ -30,7 +30,7 @@ from ops.watch import watch
 STAGE = "local"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stack:
     """The deployed pipeline, and how to reach it from this process."""
 

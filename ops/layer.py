@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from chalicelib.frozen import frozen
 from ops import archive, wheels
 from ops.stacks import Tell
 from ops.target import OperatorError, Target
@@ -68,7 +68,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK: Final = ROOT / "requirements-layer.lock"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Archive:
     path: Path
     digest: str

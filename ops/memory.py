@@ -3,7 +3,8 @@
 By default glibc gives every large block back to the system when it is freed, and each page of the next one costs a page
 fault: on a virtual machine 1 to 2 µs, for a file of 186 MB 0.3 s of 4. Arrow's own allocator does so too. And both keep
 a store for each thread, of which none can use what another has freed. Elsewhere than on glibc nothing is changed.
-Python's collector, which runs again and again over the modules while they are imported (0.09 s), finds nothing here.
+Python's collector would run again and again over the modules while they are imported (0.09 s), and once more, over all
+of them, at the process's end (25 ms): nothing of them is ever garbage.
 
 Workers keep what they have freed, too: to give it back after each chunk would cost them 4 % of their time. But small
 blocks that live on come to lie between the large ones that are freed, and ever fewer of the holes have the size that is
@@ -36,6 +37,14 @@ def keep() -> None:
         libc.mallopt(_M_ARENA_MAX, 1)
         # https://arrow.apache.org/docs/cpp/env_vars.html
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+def settle() -> None:
+    """To be called once all is imported. From here on the collector looks at what comes, of which little is in cycles
+    but what a transform makes, and writes no longer to the modules' pages, which forked workers share.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 class Kept:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.errors import SluiceError
+from chalicelib.frozen import frozen
 from chalicelib.model import Status, timestamp
 from chalicelib.ports import Jobs
 from chalicelib.retry import retry
@@ -22,7 +23,7 @@ DEFAULT_WITHIN_HOURS: Final = 24
 _PAGE: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Redriven:
     """What became of one job that was to be retried."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from chalicelib.frozen import frozen
 from ops.target import APP_NAME, STAGE_TAG, OperatorError, Target
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _UNUSABLE: Final = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FA
 _NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """What happens to one resource."""
 

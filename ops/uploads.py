@@ -6,9 +6,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from chalicelib.frozen import frozen
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, NO_DATASET, dataset_of
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -19,7 +19,7 @@ class UsageError(Exception):
     """The command cannot start with these arguments; the message is for the person who typed them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """One file, the dataset it is uploaded to, and that dataset's contract, if there is one."""
 

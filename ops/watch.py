@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.errors import Terminal, Transient
+from chalicelib.frozen import frozen
 from chalicelib.model import Job, Status
 from chalicelib.ports import Executions, Jobs
 
@@ -18,7 +18,7 @@ SILENCE_SECONDS = 900.0
 """Give up when nothing at all has changed for this long."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sight:
     """What is known of one upload at one moment."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Final
 
 FORKS: Final = sys.platform == "linux"
@@ -40,6 +39,8 @@ def each(work: Callable[[Any], None], tasks: Sequence[Any], finished: Callable[[
 
 
 def _in_threads(work: Callable[[Any], None], tasks: Sequence[Any], finished: Callable[[], None], count: int) -> None:
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     with ThreadPoolExecutor(count) as threads:
         futures = [threads.submit(work, task) for task in tasks]
         try:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from chalicelib import paging, transitions
 from chalicelib.errors import Terminal, Transient
@@ -18,6 +18,8 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 class MemoryObjects:
     """Every put is a new version; the newest is what a key names."""
+
+    requests_at_once: Final = 2
 
     def __init__(self) -> None:
         self._versions: dict[tuple[str, str], list[tuple[Stored, bytes]]] = {}

@@ -39,6 +39,9 @@ _ETAG: Final = re.compile(r"[0-9a-f]{32}(-\d+)?")
 class S3Objects:
     """Objects in S3. ``part_size_bytes`` and ``copy_limit_bytes`` are S3's limits, smaller only in tests."""
 
+    requests_at_once: Final = 16
+    """Of small objects: each waits for S3, none for the processor."""
+
     def __init__(
         self,
         client: S3Client | None = None,

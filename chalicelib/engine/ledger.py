@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Any, Self
 
@@ -21,10 +21,11 @@ from chalicelib import errors
 from chalicelib.engine.checks.findings import Base
 from chalicelib.engine.plan import Task
 from chalicelib.engine.records import speculate
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Rows
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What a worker says of its chunk. Offsets are those of the object."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, Literal, Self
 
 from chalicelib.engine import contract as contracts
@@ -17,6 +18,7 @@ from chalicelib.engine.text.dialect import UTF8_BOM, Sniffed
 from chalicelib.engine.text.encodings import UTF8, Original
 from chalicelib.engine.text.header import read_header
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Source
 
 Mode = Literal["survey", "process"]
@@ -26,7 +28,7 @@ WIDE_COLUMNS: Final = 64
 a block of 200 columns has but 3,000 rows to share it. That takes 0.85 of the time, and no more memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """The file as UTF-8: the upload itself, or what ValidateData made of one that cannot be cut by bytes."""
 
@@ -59,7 +61,7 @@ class Text:
         return Original(self.encoding, self.variants)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is worked out once is kept
 class Plan:
     """Everything that the workers of a job share."""
 
@@ -100,7 +102,7 @@ class Plan:
     def grammar(self) -> Grammar:
         return Grammar.of(self.dialect, self.record_limit_bytes)
 
-    @property
+    @cached_property
     def binding(self) -> Binding:
         """Errors: ``Terminal("header-mismatch")``."""
         if self.contract is None:
@@ -111,7 +113,7 @@ class Plan:
         return replace(self, contract=contract)
 
     def to_json(self) -> JSON:
-        document = asdict(self)
+        document = asdict(replace(self, contract=None))
         document["contract"] = contracts.to_document(self.contract) if self.contract else None
         document["inferred"] = self.contract is not None and self.contract.inferred
         return document
@@ -138,7 +140,7 @@ def bind(contract: Contract, labels: Sequence[str], dialect: Dialect) -> Binding
     return binding.bind_positions(contract, len(labels))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One chunk to be done in one round: an item of the Distributed Map."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.coding import Coding
+from chalicelib.engine.contract import Contract
+from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.delivery.deliver import Delivered, Delivery
 from chalicelib.engine.delivery.parquet import Part
 from chalicelib.engine.delivery.transform import Transform
@@ -155,6 +158,12 @@ class _Held:
         return int(self.records[first]) + before, int(self.records[last]) + before
 
 
+@lru_cache(maxsize=1)
+def _checker(contract: Contract, binding: Binding, references: tuple[KeySet, ...] | None) -> Checker:
+    """A warm worker does many chunks of one plan."""
+    return Checker(contract, binding, references)
+
+
 class _Process:
     def __init__(
         self,
@@ -168,7 +177,7 @@ class _Process:
         if plan.contract is None:
             raise ValueError("rows cannot be processed before there is a contract")
         self._task, self._plan, self._records = task, plan, records
-        self._checker = Checker(plan.contract, plan.binding, references)
+        self._checker = _checker(plan.contract, plan.binding, None if references is None else tuple(references))
         self._keys = uniqueness.keys_of(plan.contract)
         self._repeats = repeats
         self._delivery = Delivery(plan, plan.contract, task.index, transform)

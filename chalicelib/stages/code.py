@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,14 +22,22 @@ def code_digest() -> str:
 
     Some 100 small files: a few milliseconds, once in a process.
     """
-    root = Path(chalicelib.__file__).parent
+    root = os.path.dirname(chalicelib.__file__)
     digest = hashlib.sha256()
     for name in _LIBRARIES:
         digest.update(f"{_installed(name)}\n".encode())
-    for path in sorted(root.rglob("*.py")):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    for name in sorted(_sources(root)):
+        with open(os.path.join(root, name), "rb", buffering=0) as file:
+            content = hashlib.sha256(file.read()).hexdigest()
+        digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()
+
+
+def _sources(root: str) -> Iterator[str]:
+    """The names of all modules below a folder. By ``os``: ``pathlib`` would take 2 ms more of every start."""
+    for folder, _, names in os.walk(root):
+        inside = os.path.relpath(folder, root)
+        yield from (os.path.join(inside, name) for name in names if name.endswith(".py"))
 
 
 def _installed(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from chalicelib.engine.plan import Plan
 from chalicelib.engine.rejects import drafts
 from chalicelib.engine.rejects.render import csv_header
 from chalicelib.engine.report import render
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
 from chalicelib.stages import workspace
@@ -39,8 +40,10 @@ _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
+    """Whose outputs are written."""
+
     job_id: str
     dataset: str
     execution: str
@@ -177,7 +180,8 @@ def _reasons(state: State, bases: Mapping[int, Base]) -> Reasons:
         return json.loads(state.workspace.body(report.outputs["reasons"])) if "reasons" in report.outputs else []
 
     reasons = Reasons()
-    for each, told in zip(state.reports, workspace.parallel(load, state.reports), strict=True):
+    told_of = workspace.parallel(state.workspace.objects, load, state.reports)
+    for each, told in zip(state.reports, told_of, strict=True):
         before = reasons.total
         reasons.merge(told, each.index, bases)
         if reasons.total - before != each.findings:
@@ -219,7 +223,7 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         path = f"data/{part['folder']}part-{index:05}.parquet"
         return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
 
-    copied = workspace.parallel(copy, parts)
+    copied = workspace.parallel(outputs.objects, copy, parts)
     if len({path for path, _ in copied}) < len(copied):
         raise errors.Terminal("ledger-unbalanced", "two of the job's files have one name")
     for (path, stored), (_, part) in zip(copied, parts, strict=True):

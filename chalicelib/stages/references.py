@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
@@ -29,6 +29,7 @@ from chalicelib.engine.contract import Contract, Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE
 from chalicelib.engine.delivery.partition import NULL_PARTITION
 from chalicelib.engine.plan import Plan
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
@@ -74,7 +75,7 @@ def load(objects: Objects, bucket: str, plan: Plan) -> Sequence[KeySet]:
     return _loaded(_Places(objects, bucket, plan.references))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class _Places:
     """Objects, known by their keys alone: a key names its content."""
 
@@ -109,7 +110,7 @@ def _write(workspace: Workspace, contract: Contract) -> list[str]:
     return written
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Room:
     """What a worker can still hold."""
 
@@ -128,7 +129,8 @@ def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], roo
     known = engine.merged(fields, [])
     parts = _parts(workspace, key.resource)
     for start in range(0, len(parts), _PARTS_AT_ONCE):
-        read = parallel(lambda part: _part_keys(workspace, key, fields, part), parts[start : start + _PARTS_AT_ONCE])
+        some = parts[start : start + _PARTS_AT_ONCE]
+        read = parallel(workspace.objects, lambda part: _part_keys(workspace, key, fields, part), some)
         known = engine.merged(fields, [known, *read])
         if room.without(known).is_overdrawn:
             raise errors.Terminal(
@@ -146,7 +148,7 @@ def _parts(workspace: Workspace, dataset: str) -> list[str]:
     jobs: list[JSON] = json.loads(found[0])["jobs"] if found else []
     if not jobs:
         raise errors.Terminal("reference-missing", f"the dataset {dataset}, a foreign key's, has no current data")
-    manifests: list[Any] = parallel(lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)
+    manifests: list[Any] = parallel(objects, lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)
     return [output["key"] for each in manifests for output in each["outputs"] if output["name"] == "data"]
 
 

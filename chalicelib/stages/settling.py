@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,7 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
 from chalicelib.engine.worker import Repeats
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Chunks, Rows
 from chalicelib.ports import Objects
 from chalicelib.stages.tape import ObjectTape
@@ -36,7 +37,7 @@ MERGED_AT_ONCE: Final = 16
 """Chunks whose partial results are read and merged together: a profile of 200 columns takes up to 4 MB."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """A job after a round: every chunk's last task and report."""
 
@@ -181,7 +182,7 @@ def _repeats(state: State, gathered: Mapping[int, list[bytes]]) -> Mapping[int, 
         return state.workspace.body(written[position]) if written else None
 
     for position in range(len(uniqueness.keys_of(state.contract))):
-        bodies = parallel(partial(keys_of, position), state.reports)
+        bodies = parallel(state.workspace.objects, partial(keys_of, position), state.reports)
         held = [
             (report.index, Occurrences.load(body)) for report, body in zip(state.reports, bodies, strict=True) if body
         ]
@@ -208,9 +209,13 @@ def merge(state: State) -> None:
     written = [report.outputs for report in state.reports if report.delivered]
     for start in range(0, len(written), MERGED_AT_ONCE):
         some = written[start : start + MERGED_AT_ONCE]
-        for body in parallel(state.workspace.body, [outputs["aggregates"] for outputs in some]):
+        for body in _bodies(state.workspace, "aggregates", some):
             aggregates.merge(Aggregates.load(state.contract.aggregates, body))
-        bodies = parallel(state.workspace.body, [outputs["profile"] for outputs in some])
-        profile.merge(*map(Profile.load, bodies))
+        profile.merge(*map(Profile.load, _bodies(state.workspace, "profile", some)))
     document = {"ledger": balanced, "aggregates": aggregates.result(), "profile": profile.result()}
     state.workspace.put_json("merged.json", document)
+
+
+def _bodies(workspace: Workspace, name: str, written: Sequence[JSON]) -> list[bytes]:
+    """The partial result of that name of each chunk whose outputs are given."""
+    return parallel(workspace.objects, workspace.body, [outputs[name] for outputs in written])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from copy import copy
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import chunk
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES
 from chalicelib.ports import Objects
 from chalicelib.settings import KIB, MIB, PARTS_AHEAD, RECORD_LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 Read = Callable[[int, int], bytes]
 """``Objects.read_range`` of one source."""
@@ -36,7 +38,8 @@ _HEAD_BYTES: Final = 4 * LOOKAHEAD_BYTES
 class _Parts:
     """Consecutive parts of an object from ``start`` on, the first one being small where others come ahead of need."""
 
-    def __init__(self, read: Read, threads: Executor, start: int, ahead: int, least: int = 0) -> None:
+    def __init__(self, read: Read, threads: Executor | None, start: int, ahead: int, least: int = 0) -> None:
+        """``threads`` read the parts that come ahead."""
         self._read, self._threads, self._ahead, self._least = read, threads, ahead, least
         self._asked = start
         self._next_bytes = min(FIRST_PART_BYTES, PART_SIZE_BYTES)
@@ -64,9 +67,17 @@ class _Parts:
 
     def _ask(self, end: int) -> None:
         while len(self._coming) < self._ahead and self._asked < end:
+            assert self._threads is not None, "some parts come ahead"
             start, self._asked = self._asked, min(self._asked + self._next_bytes, end)
             self._coming.append(self._threads.submit(self._read, start, self._asked))
             self._next_bytes = PART_SIZE_BYTES
+
+
+def _threads(count: int) -> Executor:
+    """They start when they are first asked for something."""
+    from concurrent.futures import ThreadPoolExecutor  # 2 ms that a folder does not need
+
+    return ThreadPoolExecutor(count, "read-ahead")
 
 
 class ObjectTape:
@@ -87,7 +98,7 @@ class ObjectTape:
         self._end = min(task.end + self._step, self._size_bytes)
         self._start = self.base = chunk.first_byte(task, plan)
         self._head = self.data = b""
-        self._threads = ThreadPoolExecutor(max(ahead, 1), "read-ahead")  # starts none before it is asked to
+        self._threads = _threads(ahead) if ahead else None
         self._parts = _Parts(self._read, self._threads, self._start, ahead)
 
     def __enter__(self) -> Self:
@@ -96,7 +107,8 @@ class ObjectTape:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
 
     @property
     def at_end(self) -> bool:

@@ -7,18 +7,18 @@ A file that is compressed or in another encoding cannot be cut by bytes. It is r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.plan import Text
-from chalicelib.engine.text import charset, compression, signatures
+from chalicelib.engine.text import charset, signatures
 from chalicelib.engine.text.charset import Charset
 from chalicelib.engine.text.dialect import Sniffed, is_rejects, sniff
 from chalicelib.engine.text.encodings import UTF8
 from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import Source
 from chalicelib.ports import Objects
 from chalicelib.settings import (
@@ -36,8 +36,10 @@ LIMITS: Final = Limits(TEXT_LIMIT_BYTES, EXPANSION_LIMIT_RATIO, EXPANSION_FREE_B
 _TEXT_TYPE: Final = "text/csv; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
+    """A file that is ready to be cut."""
+
     text: Text
     head: bytes
     """The text's first bytes."""
@@ -55,7 +57,7 @@ def prepare(
     ``expansion-limit``. Whatever fails, no text is left behind.
     """
     head = objects.read_range(source, 0, min(source.size_bytes, HEAD_SIZE_BYTES))
-    packed = compression.recognise(head)
+    packed = signatures.compression(head)
     if packed is None:
         signatures.refuse_foreign(head)
         found = charset.find(head, _stated(contract, head), whole=len(head) == source.size_bytes)
@@ -127,7 +129,7 @@ def _peek(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(taken), chain(taken, pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Object:
     """Satisfies ``compression.Seekable``."""
 
@@ -143,6 +145,8 @@ class _Object:
 
 
 def _unpacked(objects: Objects, source: Source, packed: str) -> Iterator[bytes]:
+    from chalicelib.engine.text import compression  # with the libraries 3 ms that few files need
+
     if packed == "zip":
         return compression.unpack_zip(_Object(objects, source))
     pieces: Iterable[bytes] = objects.stream(source, REWRITE_PIECE_BYTES)
@@ -150,7 +154,7 @@ def _unpacked(objects: Objects, source: Source, packed: str) -> Iterator[bytes]:
 
 
 def _refuse_nested(head: bytes, packed: str) -> None:
-    inner = compression.recognise(head)
+    inner = signatures.compression(head)
     if inner is not None:
         raise Terminal("nested-compression", f"the file is {inner} data within {packed} data: pack it once")
     signatures.refuse_foreign(head)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, Self, TypeVar
 
 from chalicelib import errors
@@ -20,6 +20,7 @@ from chalicelib.engine import ledger
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.worker import Repeats, Result
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 from chalicelib.ports import Objects, Stored
 from chalicelib.stages.code import code_digest
@@ -31,21 +32,23 @@ JSON_TYPE: Final = "application/json"
 BINARY_TYPE: Final = "application/octet-stream"
 PARQUET_TYPE: Final = "application/vnd.apache.parquet"
 
-_PARALLEL_REQUESTS: Final = 16
-"""Small objects read at a time: each waits for S3, none for the processor."""
 
-
-def parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``function`` of each item, in order, several at a time."""
+def parallel(objects: Objects, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """``function``, which asks ``objects``, of each item, in order, as many at a time as gains."""
     items = list(items)
-    if len(items) < 2:  # the most frequent job is of one chunk: no thread for it
+    count = min(len(items), objects.requests_at_once)
+    if count < 2:  # the most frequent job is of one chunk: no thread for it
         return [function(item) for item in items]
-    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads:
+    from concurrent.futures import ThreadPoolExecutor  # 2 ms that a folder does not need
+
+    with ThreadPoolExecutor(count) as threads:
         return list(threads.map(function, items))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workspace:
+    """A folder of intermediate results, and how each is named and written."""
+
     objects: Objects
     bucket: str
     """The results bucket."""
@@ -84,7 +87,7 @@ class Workspace:
         return self.put_json(f"round-{number}/plan.json", plan.to_json())
 
     def plan(self, key: str) -> Plan:
-        return Plan.from_json(json.loads(self.objects.get(self.bucket, key)))
+        return _parsed_plan(self.objects.get(self.bucket, key))
 
     def put_round(self, number: int, tasks: Sequence[Task]) -> JSON:
         """Write a round's tasks, and return the reference that travels through the workflow: to those of them that are
@@ -112,7 +115,7 @@ class Workspace:
                 return False
             return all(etags.get(each["key"]) == each["etag"] for each in _references(document["outputs"]))
 
-        standing = parallel(stands, tasks)
+        standing = parallel(self.objects, stands, tasks)
         return [task for task, stood in zip(tasks, standing, strict=True) if not stood]
 
     def tasks(self, number: int) -> list[Task]:
@@ -174,7 +177,7 @@ class Workspace:
         def load(task: Task) -> Report:
             return ledger.unsealed(self.objects.get(self.bucket, self._report(task)), task)
 
-        return parallel(load, tasks)
+        return parallel(self.objects, load, tasks)
 
     def body(self, reference: JSON) -> bytes:
         """What a report refers to. Errors: ``Terminal("ledger-unbalanced")`` where it is not what was written."""
@@ -182,6 +185,12 @@ class Workspace:
         if hashlib.sha256(body).hexdigest() != reference["sha256"]:
             raise errors.Terminal("ledger-unbalanced", f"{reference['key']} is not what its chunk's worker wrote")
         return body
+
+
+@lru_cache(maxsize=4)
+def _parsed_plan(body: bytes) -> Plan:
+    """A warm worker does many chunks of one job."""
+    return Plan.from_json(json.loads(body))
 
 
 def _references(outputs: JSON) -> Iterator[JSON]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,17 +21,15 @@ def locked(root: Path) -> Iterator[None]:
 
     ``flock`` belongs to the open file, and each call opens its own, so that threads exclude each other too.
     """
-    with open(_private(root) / "lock", "ab") as lock:
+    with open(_private(root) / "lock", "ab", buffering=0) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
 def temporary(root: Path) -> Iterator[Path]:
-    """A fresh file's path on the root's file system; removed at the end unless it was renamed away."""
-    descriptor, name = tempfile.mkstemp(dir=_private(root))
-    os.close(descriptor)
-    path = Path(name)
+    """A path on the root's file system where nothing is yet; what is there at the end is removed."""
+    path = _private(root) / os.urandom(8).hex()
     try:
         yield path
     finally:
@@ -40,17 +37,19 @@ def temporary(root: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def fill(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write ``pieces`` and stamp the file with the time in nanoseconds.
+def fill(path: Path, pieces: Iterable[bytes]) -> os.stat_result:
+    """Write ``pieces`` into a new file and stamp it with the time in nanoseconds.
 
     The kernel's own stamps move in ticks of some milliseconds: too coarse to tell two versions apart.
     """
-    with open(path, "wb") as file:
+    with open(path, "xb") as file:
         for piece in pieces:
             file.write(piece)
-    path.chmod(0o644)
-    stamp = time.time_ns()
-    os.utime(path, ns=(stamp, stamp))
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        stamp = time.time_ns()
+        os.utime(file.fileno(), ns=(stamp, stamp))
+        return os.fstat(file.fileno())
 
 
 @contextmanager
@@ -68,5 +67,6 @@ def disk_errors(what: str) -> Iterator[None]:
 
 def _private(root: Path) -> Path:
     path = root / PRIVATE
-    path.mkdir(parents=True, exist_ok=True)
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
     return path

@@ -35,6 +35,9 @@ _NAME_LIMIT_BYTES: Final = 255
 class DiskObjects:
     """Objects under ``root``, which is made at the first write. Safe among threads and processes; picklable."""
 
+    requests_at_once: Final = 1
+    """A folder answers at once; threads would wait for each other."""
+
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).absolute()
 
@@ -48,7 +51,6 @@ class DiskObjects:
             raise Terminal("object-not-found", f"{outside} is not a file")
         target = self._path(bucket, key)
         with temporary(self.root) as link:
-            link.unlink()
             link.symlink_to(outside)
             self._place(link, target, bucket, key)
         return self.head(bucket, key)
@@ -103,8 +105,7 @@ class DiskObjects:
         del content_type
         target = self._path(bucket, key)
         with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
-            fill(path, [body])
-            status = path.stat()
+            status = fill(path, [body])
             placed = self._place(path, target, bucket, key, if_match)
         checksum = hashlib.sha256(body).hexdigest()
         if placed:
@@ -126,8 +127,7 @@ class DiskObjects:
                 yield piece
 
         with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
-            fill(path, hashed())
-            status = path.stat()
+            status = fill(path, hashed())
             self._place(path, target, bucket, key)
         return _stored(bucket, key, status, digest.hexdigest())
 
@@ -139,7 +139,6 @@ class DiskObjects:
                 fill_time = original.stat().st_mtime_ns
                 os.utime(path, ns=(fill_time, fill_time))
             else:
-                path.unlink()
                 os.link(original, path)
             if _etag(original.stat()) != etag:
                 raise Terminal("object-replaced", f"{_uri(bucket, key)} was replaced by another version")
@@ -184,8 +183,11 @@ class DiskObjects:
             if if_match is not None and self._current_etag(target) != if_match:
                 return False
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
+                try:
+                    path.replace(target)
+                except FileNotFoundError:  # the folder's first file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(target)
             except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
                 raise Terminal("invalid-key", f"{_uri(bucket, key)}: a key is the folder of another") from error
         return True

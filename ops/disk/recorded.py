@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 from chalicelib.model import Source, execution_name
 from chalicelib.ports import MapProgress
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordedNotice:
     """A message as it was handed to ``publish``."""
 

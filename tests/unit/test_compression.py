@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from chalicelib.engine.contract import Contract
-from chalicelib.engine.text import compression
+from chalicelib.engine.text import compression, signatures
 from chalicelib.engine.text.rewrite import Limits, Rewriter, limited
 from chalicelib.errors import Terminal, Transient
 from chalicelib.settings import MIB
@@ -63,7 +63,7 @@ def a_zip(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byte
 
 
 def unpacked(data: bytes, piece: int = 1000) -> bytes:
-    name = compression.recognise(data)
+    name = signatures.compression(data)
     assert name is not None
     if name == "zip":
         return b"".join(compression.unpack_zip(Held(data)))
@@ -74,7 +74,7 @@ def unpacked(data: bytes, piece: int = 1000) -> bytes:
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 def test_members_follow_each_other(name: str, piece: int) -> None:
     pack = PACKS[name]
-    assert compression.recognise(pack(BODY)) == name
+    assert signatures.compression(pack(BODY)) == name
     assert unpacked(pack(BODY) + pack(b"") + pack(b"1,a\n"), piece) == BODY + b"1,a\n"
 
 
@@ -98,7 +98,7 @@ def test_what_follows_the_end_is_refused(name: str, after: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"BZh,name\n1,a\n", b"BZh91,name\n", b"PK,name\n1,a\n", b"\x1f\x8bx", b"", b"id\n"])
 def test_labels_that_look_like_a_signature_are_labels(data: bytes) -> None:
-    assert compression.recognise(data) is None
+    assert signatures.compression(data) is None
 
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]

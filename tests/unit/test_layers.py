@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "chalicelib").rglob("*.py"))
 ENGINE = [path for path in SHIPPED if "engine" in path.parts]
 
-PURE = {"chalicelib.engine", "chalicelib.errors", "chalicelib.model"}
+PURE = {"chalicelib.engine", "chalicelib.errors", "chalicelib.frozen", "chalicelib.model"}
 """All that the engine may know of the project."""
 
 FORBIDDEN_IN_ENGINE = {"boto3", "botocore", "chalice", "os", "time", "socket", "tempfile", "subprocess"}

@@ -45,6 +45,24 @@ for _ in range(memory._CHUNKS_KEPT):
 print(*seen)
 """
 
+CYCLES = """
+import gc
+from ops import memory
+memory.keep()
+from ops import inprocess
+memory.settle()
+class Table:
+    alive = 0
+    def __init__(self):
+        Table.alive += 1
+        self.own = self
+    def __del__(self):
+        Table.alive -= 1
+for _ in range(20_000):
+    Table()
+print(gc.get_freeze_count() > 20_000, Table.alive < 5_000)
+"""
+
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="elsewhere nothing is changed")
 def test_threads_and_arrow_allocate_from_the_heap() -> None:
@@ -58,3 +76,8 @@ def test_what_lies_between_blocks_in_use_is_given_back_after_some_chunks() -> No
     *before, after = told.stdout.split()
     assert set(before) == {"False"}
     assert after == "True"
+
+
+def test_the_collector_passes_over_what_was_imported_and_frees_the_cycles_of_a_transform() -> None:
+    told = subprocess.run([sys.executable, "-c", CYCLES], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert told.stdout.split() == ["True", "True"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,13 +18,16 @@ from chalicelib.engine.contract import durations
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.types import nested
+from chalicelib.frozen import frozen
 
 Test = Callable[[pa.StringArray, pa.Array], Mask]
 """Texts and values of a column → which of its cells break the constraint; nulls never do."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constraint:
+    """A constraint of a field, prepared."""
+
     name: str
     expected: str
     broken: Test

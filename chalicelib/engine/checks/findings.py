@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.records.lenient import Note
 from chalicelib.engine.records.split import Offsets
+from chalicelib.frozen import frozen
 
 EXAMPLES: Final = 5
 """Examples kept of each reason: those with the lowest record numbers."""
@@ -29,7 +31,7 @@ GAP: Final = "\udcff"
 """Stands in a note where the number of a record in the file belongs; no text of a file has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """What stands in the file before a chunk's first record."""
 
@@ -37,7 +39,7 @@ class Base:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Firsts:
     """For findings on repeated keys: the chunks, and the records in them, that hold the keys first."""
 
@@ -52,7 +54,7 @@ class Firsts:
         return cls(np.concatenate([part.chunks for part in parts]), np.concatenate([part.records for part in parts]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notes:
     """The notes of one check, kept apart from the cells that they show: what is the same in all is rendered once."""
 
@@ -82,7 +84,7 @@ class Notes:
         return [f"{self.before}{cell.decode()}{self.after}" for cell in self.cells.to_pylist()]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What one check found in a block."""
 
@@ -163,13 +165,18 @@ def same_note(note: str, count: int) -> Notes:
     return Notes(note, arrays.spans(np.zeros(0, np.uint8), np.zeros(count + 1, np.int32)), "")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class Example:
+    """What is told of a finding."""
+
     record: int
     line: int
     note: str
     first: tuple[int, int] | None = field(default=None, compare=False)
     """Chunk and record in it, whose number belongs into the note's ``GAP``."""
+
+
+_PLACE: Final = attrgetter("record", "line", "note")
 
 
 class Reasons:
@@ -183,7 +190,7 @@ class Reasons:
         """``examples``: at least those of the findings in the first ``EXAMPLES`` records."""
         reason = (code, label)
         self._counts[reason] = self._counts.get(reason, 0) + count
-        kept = sorted((*self._examples.get(reason, ()), *examples))
+        kept = sorted((*self._examples.get(reason, ()), *examples), key=_PLACE)
         # A note's order may depend on what will stand in its gap: of the last record all are kept.
         self._examples[reason] = [each for each in kept if each.record <= kept[:EXAMPLES][-1].record]
 

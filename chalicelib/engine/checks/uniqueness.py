@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +23,12 @@ from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.types import nested
+from chalicelib.frozen import frozen
 
 Hashes = NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Key:
     """One key that must not repeat."""
 
@@ -65,7 +65,7 @@ def keys_of(contract: Contract) -> tuple[Key, ...]:
     return tuple(Key(code, fields, tuple(parted[name] for name in fields if name in parted)) for code, fields in named)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Occurrences:
     """Values of one key in record order: their hashes, their records' numbers in the chunk (from 1), and themselves."""
 

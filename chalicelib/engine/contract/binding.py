@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.errors import FINDINGS, Terminal
+from chalicelib.frozen import frozen
 
 if TYPE_CHECKING:
     from chalicelib.engine.contract import Contract
@@ -34,8 +34,10 @@ EXTRA_ALLOWED: Final = ("subset", "partial")
 ABSENT_ALLOWED: Final = ("superset", "partial")
 
 
-@dataclass(frozen=True)
+@frozen
 class Binding:
+    """Which column of a file holds which field."""
+
     fields: tuple[int | None, ...]
     """Per physical column of the file the index into ``contract.fields``, or None for a column that is ignored."""
     absent: tuple[int, ...]
@@ -116,7 +118,7 @@ def bind_positions(contract: Contract, width: int) -> Binding:
     return Binding(tuple(range(count)), ())
 
 
-@dataclass(frozen=True)
+@frozen
 class Drift:
     """How a file's columns differ from its contract's fields, where ``fieldsMatch`` tolerates that."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from chalicelib.errors import InvalidContract
+from chalicelib.frozen import frozen
 
 DOCUMENT: Final = "(document)"
 """The path of a fault that concerns the document as a whole."""
@@ -26,7 +25,7 @@ _SHOWN_CHARACTERS = 80
 _T = TypeVar("_T", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A JSON value and the path that leads to it. Each method reads the value as one kind of thing, or raises
     ``InvalidContract`` for the path.
@@ -221,6 +220,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean "required"?``, or nothing where no known word is near. Case and separators do not count."""
+    from difflib import get_close_matches  # for an error alone
+
     plain = {_plain(name): name for name in known}
     near = get_close_matches(_plain(word[:_SHOWN_CHARACTERS]), plain, n=1, cutoff=cutoff)
     return f"; did you mean {_quoted(plain[near[0]])}?" if near else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from chalicelib.engine.contract.descriptor import Node, shown
+from chalicelib.frozen import frozen
 
 MAX_PREAMBLE_ROWS: Final = 1000
 
@@ -23,7 +23,7 @@ _FLAGS: Final = ("doubleQuote", "header", "skipInitialSpace")
 _ROWS: Final = ("headerRows", "commentRows")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dialect:
     """The properties of Table Dialect (https://datapackage.org/standard/table-dialect/) that Sluice knows."""
 

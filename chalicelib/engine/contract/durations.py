@@ -8,9 +8,10 @@ microseconds; how long a month is depends on the month, so some pairs (``P1M``, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from chalicelib.frozen import frozen
 
 _DIGITS = "([0-9]{1,9})"
 _SHAPE: Final = re.compile(
@@ -27,7 +28,7 @@ _CYCLE_DAYS: Final = 146_097
 """The Gregorian calendar repeats itself after 400 years."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Duration:
     """Both parts have the same sign."""
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chalicelib.engine.contract.descriptor import Node, did_you_mean, shown
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.errors import InvalidContract
+from chalicelib.frozen import frozen
 
 MAX_CHARACTERS: Final = 1000
 MAX_NESTED: Final = 32
@@ -36,14 +36,14 @@ _SUMS: Final[Mapping[str, Function]] = {"+": "add", "-": "subtract"}
 _PRODUCTS: Final[Mapping[str, Function]] = {"*": "multiply", "/": "divide"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """The value of a field, or of a column derived before."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Apply:
     """A function of the last results, which it takes away: one of ``negate``, two of every other."""
 
@@ -54,7 +54,7 @@ Step: TypeAlias = float | Column | Apply
 """A float is a constant."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Derived:
     """A column of float64 that the contract derives."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from chalicelib.frozen import frozen
 
 TYPES: Final = (
     "string",
@@ -33,7 +34,7 @@ FALSE_VALUES: Final = ("false", "False", "FALSE", "0")
 """Table Schema's defaults: https://datapackage.org/standard/table-schema/#boolean"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constraints:
     """A field's constraints (https://datapackage.org/standard/table-schema/#field-constraints).
 
@@ -54,7 +55,7 @@ class Constraints:
     max_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One field of the schema."""
 
@@ -79,7 +80,7 @@ class Field:
     """One of ``ITEM_TYPES``: what the items of a list are."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForeignKey:
     """A reference to another dataset (https://datapackage.org/standard/table-schema/#foreignKeys)."""
 

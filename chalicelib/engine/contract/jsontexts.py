@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
+
+from chalicelib.frozen import frozen
 
 DEPTH_LIMIT: Final = 100
 """Python's own parser gives up at a depth that depends on who calls it; a verdict must not."""
@@ -24,7 +25,7 @@ _BRACKET: Final = re.compile(r"[\[\]{}]")
 _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)0*([0-9]+))?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number:
     """A JSON number by its text."""
 

@@ -8,7 +8,6 @@ functions that check an uploaded contract start without Arrow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from chalicelib.engine.contract import expressions, sluice_keys
@@ -19,6 +18,7 @@ from chalicelib.engine.contract.fields import Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE, read_schema
 from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Tolerance
 from chalicelib.engine.text import encodings
+from chalicelib.frozen import frozen
 
 SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
 """Encodings whose files are processed, by Python's names of their codecs."""
@@ -26,7 +26,7 @@ SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
 _SCHEMA_PROPERTIES: Final = ("missingValues", "primaryKey", "fieldsMatch", "fields")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contract:
     """A dataset's contract."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from chalicelib.engine.contract import literals
 from chalicelib.engine.contract.constraints import changed, with_constraints
 from chalicelib.engine.contract.descriptor import Node, shown
 from chalicelib.engine.contract.fields import FALSE_VALUES, ITEM_TYPES, TRUE_VALUES, TYPES, Field, ForeignKey
+from chalicelib.frozen import frozen
 from chalicelib.model import is_dataset
 
 FIELDS_MATCH: Final = ("exact", "equal", "subset", "superset", "partial")
@@ -45,8 +45,10 @@ _SCHEMA_KEYS: Final = ("fields", "fieldsMatch", "missingValues", "primaryKey", "
 SELF_REFERENCE: Final = "refers to the file itself, which is not supported; a foreign key names another dataset"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schema:
+    """What a contract's ``schema`` states."""
+
     fields: tuple[Field, ...]
     primary_key: tuple[str, ...]
     unique_keys: tuple[tuple[str, ...], ...]

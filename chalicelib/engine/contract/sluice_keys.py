@@ -5,10 +5,10 @@ What they say of columns is looked up by ``resource``; ``derive`` has a module o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from chalicelib.engine.contract.descriptor import Node, shown
+from chalicelib.frozen import frozen
 
 FUNCTIONS: Final = ("count", "sum", "min", "max", "mean", "approxDistinct", "quantile")
 MODES: Final = ("append", "replace")
@@ -19,7 +19,7 @@ _KEYS: Final = ("tolerance", "aggregates", "partitionBy", "mode", "decimals", "d
 _ROWS_LIMIT: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measure:
     """One number per group of an aggregate."""
 
@@ -32,7 +32,7 @@ class Measure:
     """Which quantile, 0 to 1; None for every other function."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Aggregate:
     """One table of ``sluice.aggregates``."""
 
@@ -42,7 +42,7 @@ class Aggregate:
     measures: tuple[Measure, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tolerance:
     """How many rejected rows a job may have and still succeed; beyond either limit it fails."""
 
@@ -55,8 +55,10 @@ class Tolerance:
 DEFAULT_TOLERANCE: Final = Tolerance()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SluiceKeys:
+    """What a contract's ``sluice`` states."""
+
     tolerance: Tolerance
     aggregates: tuple[Aggregate, ...]
     partition_by: tuple[str, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
 from chalicelib.engine import arrays, coding
@@ -16,10 +14,13 @@ from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
 from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan
+from chalicelib.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivered:
+    """What became of a chunk's valid rows."""
+
     rows: int
     schema: str | None
     """The rows' Arrow schema (IPC message in base64); None where there were no rows."""

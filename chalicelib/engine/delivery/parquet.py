@@ -11,7 +11,6 @@ import base64
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from chalicelib import errors
 from chalicelib.engine import coding
 from chalicelib.engine.arrays import from_values
 from chalicelib.engine.delivery import partition
+from chalicelib.frozen import frozen
 
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """Rows are gathered in memory up to this size (as Arrow holds them), then written as one row group."""
@@ -40,7 +40,7 @@ _ARROW_SCHEMA: Final = "ARROW:schema"
 would tell them that a coded column is a dictionary."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A Parquet file. ``folder`` is ``""`` or ``country=US/`` in Hive's style."""
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
 from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.frozen import frozen
 
 LF, CR, SPACE = 10, 13, 32
 TERMINATOR: Final = re.compile(rb"\r\n|\n|\r")
@@ -58,7 +58,7 @@ class NeedMore(Exception):
     """The record goes on beyond the bytes at hand, and the object has more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grammar:
     """The bytes that the automaton knows (-1: the dialect has none), and the limit that it cuts unclosed quotes at."""
 

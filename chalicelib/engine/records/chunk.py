@@ -13,6 +13,7 @@ from chalicelib.engine.records import speculate
 from chalicelib.engine.records.split import Block, Offsets, blocks
 from chalicelib.engine.records.tape import Tape
 from chalicelib.engine.text.encodings import Offsets as Decoded
+from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 
 
@@ -55,7 +56,7 @@ class _WayBack:
         return self._known[at](position - self._stretches[at][0])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where positions of a block's bytes are in the file: what findings are told by."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from chalicelib import errors
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Shape
+from chalicelib.frozen import frozen
 
 _NULS: Final = re.compile(rb"\0+")
 _BAD_BYTES: Final = re.compile("[\udc80-\udcff]+")
@@ -18,7 +18,7 @@ _BAD_BYTES: Final = re.compile("[\udc80-\udcff]+")
 csv.field_size_limit(2**31 - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """A finding on one record's structure, before it has a record number."""
 
@@ -28,7 +28,7 @@ class Note:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """What a record should look like."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,12 +13,13 @@ from chalicelib.engine.arrays import ArrowArray
 from chalicelib.engine.records.arrowcsv import read_texts
 from chalicelib.engine.records.lenient import Layout, Note, miscounted
 from chalicelib.engine.records.split import Offsets
+from chalicelib.frozen import frozen
 
 MANY: Final = 16
 """So many records with the same wrong number of cells are worth a call of Arrow's reader of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ragged:
     """Rows with too few or too many cells."""
 

@@ -8,13 +8,13 @@ file's first record on, they prove or refute every guess without reading a byte 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from chalicelib.engine.records.automaton import CR, LF, SPACE, TERMINATOR, Grammar, NeedMore, Shape, State, scan_rest
 from chalicelib.engine.records.split import Offsets, blocks
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
+from chalicelib.frozen import frozen
 
 _CONVERGENCE_BLOCK_BYTES = 64 * 1024
 _QUOTES_ASKED = 64
@@ -27,8 +27,10 @@ Continuations = dict[str, tuple[int, int]]
 """Possible state at the range's start → (first record's offset, offset of the first record after the range)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guess:
+    """How a chunk may begin, and how it most likely does."""
+
     entries: dict[State, int]
     """Each possible state → offset of the first record in the range (only where it is before the range's end)."""
     state: State

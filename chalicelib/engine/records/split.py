@@ -8,7 +8,7 @@ automaton, one at a time, and counting goes on behind it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, line_starts, lines, scan_record
 from chalicelib.engine.records.marks import Marks
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
+from chalicelib.frozen import frozen
 
 Offsets = NDArray[np.int64]
 _NONE: Offsets = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """Consecutive whole records of a tape, and the bytes that they are in."""
 
@@ -59,7 +60,7 @@ class Block:
         return np.searchsorted(self.breaks, self.starts[records], "right")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """The records of a stretch of bytes."""
 

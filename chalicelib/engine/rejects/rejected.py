@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
@@ -16,9 +15,10 @@ from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import CR, LF
 from chalicelib.engine.records.lenient import record_bytes
 from chalicelib.engine.records.split import Offsets
+from chalicelib.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rejected:
     """Rejected records, in order. An entry per record in each array."""
 

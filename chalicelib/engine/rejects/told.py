@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +16,10 @@ from chalicelib.engine.checks.formulas import neutralise_column
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.rejects.escape import QUOTED, csv_escaped, encoded, joined, json_texts, quoted
 from chalicelib.engine.rejects.rejected import Places
+from chalicelib.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """What the findings of one check have in common."""
 
@@ -41,7 +41,7 @@ class Reason:
         return head.removesuffix('"}'), json.dumps(self.after, ensure_ascii=False)[1:] + "}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """The findings on a record stand side by side, in their order."""
 

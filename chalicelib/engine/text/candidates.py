@@ -8,12 +8,15 @@ texts fit as well as their neighbours (the Cyrillic, Greek, Central European, Ko
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from chalicelib.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Candidate:
+    """An encoding in which bytes that are no UTF-8 read as text."""
+
     encoding: str
     confidence: float
     """0 to 1."""

@@ -1,4 +1,4 @@
-"""Compressed uploads: recognised by their first bytes, unpacked piece by piece, and proven whole.
+"""Compressed uploads, unpacked piece by piece, and proven whole.
 
 Every format is read to its end and by its own checks (gzip's and zip's CRC-32 and size, bzip2's and xz's block checks,
 zstd's checksum where the file has one). A stream that is cut short or damaged is an error, never a shorter file. No
@@ -31,18 +31,6 @@ WINDOW_LIMIT_BYTES: Final = 192 << 20
 _ZIP_MEMBER_BYTES: Final = 4096
 """Compressed bytes of a member that are unpacked at a time: zipfile does not bound what bzip2 and LZMA make of them."""
 
-_SIGNATURES: Final = (
-    ("gzip", b"\x1f\x8b\x08"),
-    ("zstd", b"\x28\xb5\x2f\xfd"),
-    ("xz", b"\xfd7zXZ\x00"),
-    ("bzip2", b"BZh"),
-    ("zip", b"PK\x03\x04"),
-    ("zip", b"PK\x05\x06"),
-)
-_BZIP2_BLOCKS: Final = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
-"""What follows the level: a block, or the end of an empty stream."""
-_SKIPPABLE: Final = frozenset(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
-"""First bytes of zstd frames that carry no data: pzstd and others start files with one."""
 _OFFICE: Final = ("[Content_Types].xml", "xl/", "mimetype")
 
 
@@ -53,20 +41,6 @@ class Seekable(Protocol):
     def size_bytes(self) -> int: ...
 
     def read(self, start: int, end: int) -> bytes: ...
-
-
-def recognise(head: bytes) -> str | None:
-    """The compression of a file that starts with ``head``: gzip, zstd, bzip2, xz, zip; None where it has none."""
-    if head[:4] in _SKIPPABLE:
-        return "zstd"
-    for name, signature in _SIGNATURES:
-        if head.startswith(signature):
-            # "BZh" may be a label's first letters. What ends here was cut short.
-            magic = head[4:10]
-            block = len(magic) > 1 and any(each.startswith(magic) for each in _BZIP2_BLOCKS)
-            real = name != "bzip2" or (head[3:4].isdigit() and block)
-            return name if real else None
-    return None
 
 
 def unpack(name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -12,10 +12,10 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from chalicelib.engine.contract.schema import RESERVED_LABELS
+from chalicelib.frozen import frozen
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 """Candidates; where two fit equally well, the earlier one is taken."""
@@ -37,8 +37,10 @@ _AMBIGUOUS: Final = 0.6
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Detected(Generic[T]):
+    """A property of a file that was found out."""
+
     value: T
     confidence: float
     """0 to 1."""

@@ -7,12 +7,13 @@ that it leaves out has the standard's default. Without one, the delimiter and th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.text import detect, signatures
+from chalicelib.engine.text import signatures
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 
 if TYPE_CHECKING:
     from chalicelib.engine.contract import Contract
@@ -26,7 +27,7 @@ the delimiter of its own locale into it. No field can have these labels.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sniffed:
     """What ``sniff`` found out about a file."""
 
@@ -76,6 +77,8 @@ def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
         return Sniffed(bom_bytes, dialect, 1.0, (*chosen, "delimiter", "header"))
     if contract is not None and contract.dialect is not None:
         return Sniffed(bom_bytes, contract.dialect, 1.0, tuple(chosen))
+    from chalicelib.engine.text import detect  # with its expressions 2 ms that a given dialect spares
+
     names = None if contract is None else [field.name for field in contract.fields]
     typed = () if contract is None else tuple(field.type not in ("string", "any") for field in contract.fields)
     text = body.decode("utf-8", errors="replace")

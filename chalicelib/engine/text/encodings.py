@@ -12,9 +12,11 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Final
+
+from chalicelib.frozen import frozen
 
 UTF8: Final = "utf-8"
 
@@ -111,7 +113,7 @@ def readable(text: bytes) -> str:
         return text.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Original:
     """The way back from escaped UTF-8 to a file's own bytes."""
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, count_line_breaks, lines, scan_record
 from chalicelib.engine.records.lenient import cells, record_bytes
 from chalicelib.engine.text.encodings import Original
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
+    """What stands before a file's first record."""
+
     labels: tuple[str, ...]
     """One per column; for a file without a header, the cells of its first sound record (none where there is none)."""
     data_start: int

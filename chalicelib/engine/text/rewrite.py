@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from chalicelib.engine.text.encodings import UTF8, Original, Variants, characters_from, decoder
 from chalicelib.errors import Terminal
+from chalicelib.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What a compressed file may unpack to."""
 

@@ -1,4 +1,4 @@
-"""What a file is that is not a CSV: told by the bytes that its format starts with, or by what no text has."""
+"""What a file is that is packed, or no CSV: told by the bytes that its format starts with, or by what no text has."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ _LETTERS: Final = (
 )
 """Signatures that could be the start of a label: they count where binary data follows."""
 
+_PACKED: Final = (
+    ("gzip", b"\x1f\x8b\x08"),
+    ("zstd", b"\x28\xb5\x2f\xfd"),
+    ("xz", b"\xfd7zXZ\x00"),
+    ("bzip2", b"BZh"),
+    ("zip", b"PK\x03\x04"),
+    ("zip", b"PK\x05\x06"),
+)
+_BZIP2_BLOCKS: Final = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
+"""What follows the level: a block, or the end of an empty stream."""
+_SKIPPABLE: Final = frozenset(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
+"""First bytes of zstd frames that carry no data: pzstd and others start files with one."""
+
 _WORKBOOK = re.compile(rb"xl/|\[Content_Types\]\.xml")
 _HTML = re.compile(rb"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\x1b\x1c\x1d\x1e\x1f\x1a\x08")
@@ -43,6 +56,20 @@ _NULS_SHARE: Final = 1 / 2
 _CONTROL_SHARE: Final = 1 / 50
 """Binary data has some 7 in 100; text has none."""
 _LINES_WITH_NUL: Final = 8
+
+
+def compression(head: bytes) -> str | None:
+    """The compression of a file that starts with ``head``: gzip, zstd, bzip2, xz, zip; None where it has none."""
+    if head[:4] in _SKIPPABLE:
+        return "zstd"
+    for name, signature in _PACKED:
+        if head.startswith(signature):
+            # "BZh" may be a label's first letters. What ends here was cut short.
+            magic = head[4:10]
+            block = len(magic) > 1 and any(each.startswith(magic) for each in _BZIP2_BLOCKS)
+            real = name != "bzip2" or (head[3:4].isdigit() and block)
+            return name if real else None
+    return None
 
 
 def foreign_format(head: bytes) -> str:

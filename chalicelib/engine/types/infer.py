@@ -8,7 +8,6 @@ stay small however long it is. The rules are written out in docs/types.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
@@ -20,13 +19,14 @@ from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import drafted_names
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.contract.fields import Field
+from chalicelib.frozen import frozen
 
 NULL_WORDS: Final = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "\\N")
 """Words that exports write for a missing value. In a column whose other texts are of one type they are its missing
 values; in a column of strings they are text (``NA`` is Namibia, ``None`` a town)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Candidate:
     """A type that a column may turn out to have."""
 
@@ -66,7 +66,7 @@ _GLANCE_ROWS: Final = 64
 """Candidates are first put to so many rows: most fall there, at next to no cost."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survey:
     """What is known of one column's texts. ``Survey()`` knows of none, and changes nothing when merged."""
 

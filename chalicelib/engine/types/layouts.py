@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chalicelib.engine.arrays import Mask
+from chalicelib.frozen import frozen
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -42,7 +42,7 @@ def layout(text: str) -> tuple[str, ...]:
     return tuple(sign for each in signs for sign in [each] * (WIDTHS[each[1]] if each[0] == "%" else 1))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """What stands where in a text, in ASCII."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, cast
 
@@ -21,6 +20,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.types import temporal
 from chalicelib.engine.types.layouts import WIDTHS, Layout
+from chalicelib.frozen import frozen
 
 _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
@@ -60,7 +60,7 @@ def is_pattern(text: str) -> bool:
     return "%" in text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     """A compiled pattern for one of the types date, time and datetime."""
 

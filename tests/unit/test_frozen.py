@@ -1,0 +1,106 @@
+"""``frozen`` makes what ``dataclass(frozen=True, slots=True)`` makes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from chalicelib.frozen import frozen
+
+
+@frozen
+class Own:
+    """A place."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    told: Any = field(default_factory=dict)
+    note: str = field(default="", compare=False)
+    secret: str = field(default="", repr=False)
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """A place."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    told: Any = field(default_factory=dict)
+    note: str = field(default="", compare=False)
+    secret: str = field(default="", repr=False)
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes)
+
+
+VALUES: list[dict[str, Any]] = [
+    {"name": "a"},
+    {"name": "b"},
+    {"name": "a", "sizes": (1, 2)},
+    {"name": "a", "told": {"x": [1]}},
+    {"name": "a", "note": "n"},
+    {"name": "a", "secret": "s"},
+    {"name": float("nan")},
+]
+
+
+@pytest.mark.parametrize("given", VALUES, ids=str)
+def test_it_reads_as_a_dataclass_does(given: dict[str, Any]) -> None:
+    own, usual = Own(**given), Usual(**given)
+    assert repr(own) == repr(usual).replace("Usual", "Own")
+    assert (Own.__doc__, own.count, Own.__match_args__) == (Usual.__doc__, usual.count, Usual.__match_args__)
+    assert asdict(replace(own, sizes=(3,)))["sizes"] == asdict(replace(usual, sizes=(3,)))["sizes"] == (3,)
+    assert not hasattr(own, "__dict__")
+    match own:
+        case Own(name, sizes):
+            assert (name, sizes) == (own.name, own.sizes)
+
+
+@pytest.mark.parametrize("given", VALUES, ids=str)
+def test_equal_are_the_same_as_of_a_dataclass(given: dict[str, Any]) -> None:
+    assert [Own(**given) == Own(**other) for other in VALUES] == [Usual(**given) == Usual(**other) for other in VALUES]
+    own = Own(**given)
+    assert own == own  # as tuples are, also where a field is not equal to itself
+    assert copy.copy(own) == own
+    if given["name"] == given["name"]:
+        assert pickle.loads(pickle.dumps(own)) == own
+    other: object = Usual(**given)
+    assert own != other
+
+
+def test_equal_ones_have_one_hash() -> None:
+    one, same, other = (replace(Own("a", (1,), note=note), told=()) for note in ("", "n", "n"))
+    assert hash(one) == hash(same)
+    assert len({one, same, replace(other, name="b")}) == 2
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Own("a"))
+
+
+def test_a_method_of_the_class_stays() -> None:
+    @frozen
+    class Named:
+        name: str
+        size: int
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Named) and self.name == other.name
+
+        def __hash__(self) -> int:
+            return hash(self.name)
+
+    assert Named("a", 1) == Named("a", 2)
+    assert len({Named("a", 1), Named("a", 2)}) == 1
+
+
+def test_an_assignment_is_an_error_to_mypy() -> None:
+    own = Own("a")
+    own.name = "b"  # type: ignore[misc]
