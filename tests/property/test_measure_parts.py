@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.engine.measure import sketches
+from chalicelib.engine.measure import grouping, sketches
+from chalicelib.engine.measure.columns import Column, canonical, from_numpy, view
 
 
 def ranked(registers: np.ndarray, hashes: list[int], rest_bits: int) -> np.ndarray:
@@ -32,3 +38,68 @@ def test_registers_hold_the_highest_rank(parts, precision, cold):
             sketches.update_registers(found, np.array(part, np.uint64))
             ranked(expected, part, 64 - precision)
     assert np.array_equal(found[0], expected)
+
+
+SOME: dict[pa.DataType, list[Any]] = {
+    pa.string(): ["", "a", "b"],
+    pa.int64(): [0, -1, 7],
+    pa.float64(): [0.0, -0.0, 1.5, math.nan, -math.nan],
+    pa.null(): [],
+}
+INDICES = [pa.int8(), pa.uint16(), pa.int32(), pa.int64()]
+
+
+@st.composite
+def key_columns(draw: st.DrawFn) -> list[Any]:
+    """Columns of one length: plain, or as codes into values that may be unused, repeated or null."""
+    rows = draw(st.integers(0, 20))
+    columns: list[Any] = []
+    for kind in draw(st.lists(st.sampled_from(list(SOME)), min_size=1, max_size=4)):
+        values = st.sampled_from([None, *SOME[kind]])
+        if pa.types.is_null(kind) or draw(st.booleans()):
+            columns.append(pa.array(draw(st.lists(values, min_size=rows, max_size=rows)), kind))
+            continue
+        known = draw(st.lists(values, min_size=1, max_size=6))
+        index = st.none() | st.integers(0, len(known) - 1)
+        codes = pa.array(draw(st.lists(index, min_size=rows, max_size=rows)), draw(st.sampled_from(INDICES)))
+        columns.append(pa.DictionaryArray.from_arrays(codes, pa.array(known, kind)))
+    return columns
+
+
+@given(key_columns(), st.sampled_from([0, 5, 1 << 40]))
+def test_groups_are_those_of_equal_keys(arrays, space):
+    columns = [Column("", array) for array in arrays]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "_MAX_SPACE", space)
+        groups, keys = grouping.group(columns, len(arrays[0]))
+    rows = list(zip(*(column.array.to_pylist() for column in columns), strict=True))
+    rows = [tuple(map(repr, row)) for row in rows]  # a NaN is not equal to itself
+    named = [tuple(map(repr, key)) for key in zip(*(key.to_pylist() for key in keys), strict=True)]
+    assert [named[owner] for owner in groups.owners.tolist()] == rows
+    assert dict(zip(named, groups.sizes.tolist(), strict=True)) == Counter(rows)
+    for column in columns:
+        values = column.array.to_pylist()
+        assert column.nulls == values.count(None)
+        valid = column.valid
+        assert (valid is None) == (None not in values)
+        assert valid is None or valid.tolist() == [value is not None for value in values]
+
+
+def test_groups_of_more_codes_than_can_be_counted():
+    chance = np.random.default_rng(11)
+    first, second = (chance.integers(0, 600, 1000) for _ in range(2))
+    groups, (left, right) = grouping.group([Column("", from_numpy(each)) for each in (first, second)], 1000)
+    assert np.array_equal(view(left)[groups.owners], first)
+    assert np.array_equal(view(right)[groups.owners], second)
+    assert np.array_equal(np.bincount(groups.owners), groups.sizes)
+
+
+@given(st.lists(st.none() | st.floats() | st.just(-0.0), max_size=10))
+def test_canonical_doubles_have_one_zero_and_one_nan(values):
+    array = pa.array(values, pa.float64())
+    made = canonical(array)
+    assert [repr(value) for value in made.to_pylist()] == [
+        repr(value + 0.0) if value is not None else "None" for value in values
+    ]
+    bits = view(made).view(np.int64)[[place for place, value in enumerate(values) if value is not None]]
+    assert len(set(bits.tolist())) == len({repr(value + 0.0) for value in values if value is not None})
