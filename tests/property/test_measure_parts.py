@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.engine.measure import grouping, sketches
+from chalicelib.engine.measure import exact, grouping, sketches
 from chalicelib.engine.measure.columns import Column, canonical, from_numpy, view
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.one_of(
+    st.lists(FINITE, max_size=40),
+    st.lists(st.floats(0.01, 1000), max_size=40),
+    st.lists(st.integers(-(10**6), 10**6).map(lambda cents: cents / 100), max_size=40),
+    st.lists(st.floats(-5e-310, 5e-310), max_size=40),
+)
+
+
+@given(NUMBERS, st.integers(1, 5))
+def test_sums_of_doubles_are_exact(numbers, count):
+    owners = np.arange(len(numbers)) % count
+    found = exact.sum_floats(np.array(numbers, np.float64), owners, count).fractions()
+    assert found == [sum(map(Fraction, numbers[group::count])) for group in range(count)]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.integers(1, 5))
+def test_sums_of_integers_are_exact(numbers, count):
+    owners = np.arange(len(numbers)) % count
+    found = exact.sums(from_numpy(np.array(numbers, np.int64)), owners, count).fractions()
+    assert found == [sum(numbers[group::count]) for group in range(count)]
+
+
+@given(st.lists(st.tuples(FINITE, st.integers(1, 2**40))))
+def test_weighted_sums_are_exact(pairs):
+    values, counts = np.array([each for each, _ in pairs], np.float64), np.array([each for _, each in pairs], np.int64)
+    [found] = exact.weighted(from_numpy(values), counts).fractions()
+    assert found == sum((Fraction(value) * count for value, count in pairs), Fraction(0))
+
+
+@given(FINITE, st.integers(-(2**63), 2**63 - 1))
+def test_sums_do_not_outgrow_their_limbs(real, whole):
+    one = np.zeros(1, np.int64)
+    for array in (from_numpy(np.array([real])), from_numpy(np.array([whole]))):
+        total = exact.sums(array, one, 1)
+        value = total.fractions()[0]
+        for _ in range(100):
+            total.add_at(exact.Sums(total.limbs.copy(), total.base, total.kind, 0, total.special), one)
+        assert total.fractions() == [value * 2**100]
 
 
 def ranked(registers: np.ndarray, hashes: list[int], rest_bits: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from chalicelib.engine.measure import exact, plain
 from chalicelib.engine.measure.columns import Column, view
-from chalicelib.engine.measure.exact import NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Sums
+from chalicelib.engine.measure.exact import NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Sums, divided
 from chalicelib.engine.measure.extremes import Extreme
 from chalicelib.engine.measure.grouping import Groups
 from chalicelib.engine.measure.sketches import REGISTERS, Bins, Distinct, bounds_of, middle_of
@@ -165,12 +165,6 @@ def nearest(total: int, exponent: int, divisor: int) -> float:
         return (total << exponent) / divisor if exponent >= 0 else total / (divisor << -exponent)
     except OverflowError:
         return math.inf if total > 0 else -math.inf
-
-
-def divided(number: int, divisor: int) -> int:
-    """The integer nearest to ``number / divisor``, ties to even; ``divisor`` is positive."""
-    quotient, rest = divmod(number, divisor)
-    return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1))
 
 
 @dataclass(slots=True)
