@@ -21,7 +21,7 @@ from chalicelib.engine.measure import grouping, packing, plain
 from chalicelib.engine.measure.columns import Block, Column, concat, is_plain
 from chalicelib.engine.measure.exact import MAX_ROWS
 from chalicelib.engine.measure.extremes import Extreme
-from chalicelib.engine.measure.grouping import Ints
+from chalicelib.engine.measure.grouping import Groups
 from chalicelib.engine.measure.measures import (
     ApproxDistinct,
     Counts,
@@ -152,9 +152,8 @@ class _Table:
             raise Terminal("unknown-column", f'aggregate "{self.aggregate.name}" {of_which}')
 
     def add(self, block: Block) -> None:
-        owners, keys = grouping.group([block.column(name) for name in self.aggregate.group_by], block.rows)
-        groups = len(keys[0]) if keys else 1
-        self._append(_Part(keys, groups, [_state(one, block, owners, groups) for one in self.aggregate.measures]))
+        groups, keys = grouping.group([block.column(name) for name in self.aggregate.group_by], block.rows)
+        self._append(_Part(keys, len(groups), [_state(one, block, groups) for one in self.aggregate.measures]))
 
     def merge(self, other: _Table) -> None:
         for part in other._parts:
@@ -209,43 +208,38 @@ class _Table:
             if self.aggregate.group_by:
                 return []
             nothing = Column("", pa.nulls(0))
-            nobody = np.zeros(0, np.int64)
-            self._append(_Part([], 1, [_of(one, nothing, nobody, 1) for one in self.aggregate.measures]))
+            self._append(_Part([], 1, [_of(one, nothing, Groups.one(0)) for one in self.aggregate.measures]))
         part = self._settle()
         columns = [*(plain.values(key) for key in part.keys), *(state.results() for state in part.states)]
         order = grouping.ordered(part.keys) if part.keys else range(part.groups)
         return [{name: column[row] for name, column in zip(names, columns, strict=True)} for row in order]
 
 
-def _state(measure: contract.Measure, block: Block, owners: Ints, groups: int) -> State:
-    return _of(measure, None if measure.column == "*" else block.column(measure.column), owners, groups)
+def _state(measure: contract.Measure, block: Block, groups: Groups) -> State:
+    return _of(measure, None if measure.column == "*" else block.column(measure.column), groups)
 
 
-def _of(measure: contract.Measure, column: Column | None, owners: Ints, groups: int) -> State:
+def _of(measure: contract.Measure, column: Column | None, groups: Groups) -> State:
     if measure.function == "count":
-        return Counts.of(column if measure.column != "*" else None, owners, groups)
+        return Counts.of(column if measure.column != "*" else None, groups)
     assert column is not None
     if measure.function in ("min", "max"):
-        return Extreme.of(column, owners, groups, largest=measure.function == "max")
+        return Extreme.of(column, groups, largest=measure.function == "max")
     if measure.function == "quantile":
-        return Quantile.of(column, owners, groups, 0.5 if measure.q is None else measure.q)
-    state: State = _STATES[measure.function].of(column, owners, groups)
+        return Quantile.of(column, groups, 0.5 if measure.q is None else measure.q)
+    state: State = _STATES[measure.function].of(column, groups)
     return state
 
 
 def _merged(parts: Sequence[_Part], key_columns: int, measures: Sequence[contract.Measure]) -> _Part:
     sizes = [part.groups for part in parts]
-    if key_columns:
-        together = [Column("", concat([part.keys[position] for part in parts])) for position in range(key_columns)]
-        owners, keys = grouping.group(together, sum(sizes))
-        groups = len(keys[0])
-    else:
-        owners, keys, groups = np.zeros(sum(sizes), np.int64), [], 1
-    mappings = np.split(owners, np.cumsum(sizes)[:-1])
+    together = [Column("", concat([part.keys[position] for part in parts])) for position in range(key_columns)]
+    groups, keys = grouping.group(together, sum(sizes))
+    mappings = np.split(groups.owners, np.cumsum(sizes)[:-1])
     states = [
         _STATES[measure.function].combine(
-            [(part.states[position], mapping) for part, mapping in zip(parts, mappings, strict=True)], groups
+            [(part.states[position], mapping) for part, mapping in zip(parts, mappings, strict=True)], len(groups)
         )
         for position, measure in enumerate(measures)
     ]
-    return _Part(keys, groups, states)
+    return _Part(keys, len(groups), states)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays, hashing
 
+Codes = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -63,14 +64,17 @@ def canonical(array: Any) -> Any:
         return array
     types = pa.types
     if types.is_dictionary(kind):
-        return pa.DictionaryArray.from_arrays(array.indices, canonical(array.dictionary))
+        given = array.dictionary
+        values = canonical(given)
+        return array if values is given else pa.DictionaryArray.from_arrays(array.indices, values, safe=False)
     if types.is_floating(kind):
         array = array if kind == pa.float64() else array.cast(pa.float64())
+        values = view(array)
+        if not _is_odd(values):
+            return array
         # x + 0.0 is x, but for -0.0: two zeros would make minimum and groups depend on the order of the rows
-        values = view(array) + 0.0
-        odd = np.isnan(values)
-        if odd.any():
-            values[odd] = np.nan  # there are many; as keys they are one
+        values = values + 0.0
+        values[np.isnan(values)] = np.nan  # there are many; as keys they are one
         return pa.Array.from_buffers(pa.float64(), len(array), [_mask_buffer(array), buffer(values)])
     if types.is_uint64(kind):
         fits = pc.max(array).as_py() or 0
@@ -92,6 +96,13 @@ def canonical(array: Any) -> Any:
         # By the type alone: whether any value has nanoseconds may differ from block to block.
         return array.cast(pa.timestamp("ns" if kind.unit == "ns" else "us", zone))
     return array
+
+
+def _is_odd(values: Floats) -> bool:
+    """Whether a negative zero or a NaN is among doubles."""
+    # read as an integer no double is less than the negative zero
+    least = values.view(np.int64).min(initial=0)
+    return bool(least == np.iinfo(np.int64).min or np.isnan(values.min(initial=0.0)))
 
 
 def is_plain(kind: Any) -> bool:
@@ -124,6 +135,18 @@ def combined(column: Any) -> Any:
     if isinstance(column, pa.ChunkedArray):
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return column
+
+
+def _codes(encoded: Any) -> Codes:
+    """The code of each row of a dictionary array, in memory that may be its own; null has the first that is free."""
+    indices = encoded.indices
+    codes = view(indices if indices.type == pa.int32() else indices.cast(pa.int32()))
+    valid = validity(indices)
+    if valid is None:
+        return codes
+    free = np.int32(len(encoded.dictionary))
+    moved: Codes = (codes - free) * valid + free  # several times as fast as to choose by np.where
+    return moved
 
 
 def concat(parts: Sequence[Any]) -> Any:
@@ -169,7 +192,11 @@ class Column:
 
     @cached_property
     def valid(self) -> Bools | None:
-        return validity(self.array)
+        """Which rows have a value; None where every row has one."""
+        if not pa.types.is_dictionary(self.canonical.type):
+            return validity(self.array)
+        codes, distinct = self.encoded
+        return codes < len(distinct) if self.nulls else None
 
     @cached_property
     def present(self) -> Any:
@@ -178,7 +205,10 @@ class Column:
 
     @property
     def nulls(self) -> int:
-        if pa.types.is_dictionary(self.canonical.type):
+        given = self.canonical
+        if pa.types.is_dictionary(given.type):
+            if not given.dictionary.null_count:
+                return int(given.null_count)
             codes, distinct = self.encoded
             return int(np.count_nonzero(codes == len(distinct)))
         return self.rows if pa.types.is_null(self.type) else int(self.array.null_count)
@@ -194,29 +224,37 @@ class Column:
         return Column(self.name, self.present)
 
     @cached_property
-    def encoded(self) -> tuple[Ints, Any]:
+    def encoded(self) -> tuple[Codes, Any]:
         """Codes per row and the distinct values they stand for; null has the code ``len(distinct values)``."""
         given = self.canonical
         if pa.types.is_null(given.type):
-            return np.zeros(self.rows, np.int64), given.slice(0, 0)
-        ready = pa.types.is_dictionary(given.type)
-        encoded = given if ready else given.dictionary_encode()
-        distinct = encoded.dictionary
-        held = view(encoded.indices.cast(pa.int32()))
-        valid = validity(encoded.indices)
-        codes = held.astype(np.int64)
-        if valid is not None:
-            np.copyto(codes, len(distinct), where=~valid)
-        if ready:  # somebody else's dictionary may hold a value twice, and null
-            again = distinct.dictionary_encode()
-            if again.null_count or len(again.dictionary) != len(distinct):
-                inner = Column(self.name, again.dictionary.take(again.indices))
-                codes = np.append(inner.encoded[0], len(again.dictionary))[codes]
-                distinct = again.dictionary
-        return codes, distinct
+            return np.zeros(self.rows, np.int32), given.slice(0, 0)
+        if not pa.types.is_dictionary(given.type):
+            encoded = given.dictionary_encode()
+            return _codes(encoded), encoded.dictionary
+        # somebody else's dictionary may hold a value twice, and null
+        again = given.dictionary.dictionary_encode()
+        if not again.null_count and len(again.dictionary) == len(again):
+            return _codes(given), given.dictionary
+        return np.append(_codes(again), np.int32(len(again.dictionary)))[_codes(given)], again.dictionary
+
+    @cached_property
+    def counts(self) -> Ints:
+        """How many rows have each of the ``encoded`` values, and last how many are null."""
+        codes, distinct = self.encoded
+        return np.bincount(codes, minlength=len(distinct) + 1)
+
+    @property
+    def codes_used(self) -> int:
+        """How many of the codes, from 0, hold all that rows have."""
+        _, distinct = self.encoded
+        if not pa.types.is_dictionary(self.canonical.type):
+            return len(distinct) + (self.nulls > 0)
+        # a dictionary's last values are often those of rejected rows
+        return int(np.flatnonzero(self.counts).max(initial=-1)) + 1
 
     def exceeds(self, limit: int) -> bool:
-        """Whether a few more rows than ``limit`` show already that the column has more distinct values. Where they do
+        """Whether the first rows show already that the column has more distinct values than ``limit``. Where they do
         not, it may have more all the same.
         """
         if pa.types.is_dictionary(self.canonical.type) or self.rows <= limit:
@@ -227,16 +265,14 @@ class Column:
             return False
         # As many values differ, at the least, as slots are hit by their hashes; to be measured they are hashed anyway.
         slots = np.zeros(1 << _SLOT_BITS, np.bool_)
-        slots[present.hashes[: limit + limit // 4] >> np.uint64(64 - _SLOT_BITS)] = True
+        sample = present.hashes[: 2 * limit]  # fewer do not show it of values that repeat now and then
+        slots[(sample >> np.uint64(64 - _SLOT_BITS)).view(np.int64)] = True  # unsigned they would take twice as long
         return int(np.count_nonzero(slots)) > limit
 
-    def at(self, rows: Ints) -> Any:
-        """The values of some rows."""
-        if not pa.types.is_dictionary(self.canonical.type):
-            return self.array.take(from_numpy(rows))
-        codes, distinct = self.encoded
-        taken = codes[rows]
-        return distinct.take(arrays.from_values(taken, pa.int64(), taken < len(distinct)))
+    def decoded(self, codes: Ints) -> Any:
+        """The values that some of the codes stand for."""
+        _, distinct = self.encoded
+        return distinct.take(arrays.from_values(codes, pa.int64(), codes < len(distinct)))
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:

@@ -1,9 +1,9 @@
 """Sums that are exact, so that they do not depend on how rows were grouped into blocks, chunks and merges.
 
-A double is an integer multiple of 2^-1074. Every value is cut at fixed places of the binary grid, 32 bits apart, into
-pieces; the pieces of one place are small integers in units of that place, so their sums over a block are exact in
-float64 and are carried in int64 "limbs". The grid is fixed, not chosen from the data, so additions commute. Only the
-result is rounded, once, to the nearest double (ties to even), as ``math.fsum`` does.
+A double is an integer multiple of 2^-1074. The values of a block are cut into pieces at places of the binary grid; the
+pieces of one place are small integers in units of that place, so their sums over the block are exact in float64. They
+are carried in int64 "limbs", 32 bits apart, on a grid that is fixed, not chosen from the data. So nothing is lost, and
+additions commute. Only the result is rounded, once, to the nearest double (ties to even), as ``math.fsum`` does.
 
 This is the reproducible summation of Demmel and Nguyen ("Fast Reproducible Floating-Point Summation", ARITH 2013;
 "Parallel Reproducible Summation", IEEE ToC 2015), with all places kept instead of the highest few: the exact form is
@@ -13,6 +13,8 @@ Floating-Point Summation", SIAM J. Sci. Comput. 2008).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -21,7 +23,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from chalicelib.engine.measure.columns import from_numpy, view
+from chalicelib.engine.measure import grouping
+from chalicelib.engine.measure.columns import Column, from_numpy, view
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -29,12 +32,18 @@ Floats = NDArray[np.float64]
 LIMB_BITS: Final = 32
 MAX_ROWS: Final = 1 << 20
 """Rows of one call: 2^20 pieces below 2^32 sum to less than 2^53, exactly, in float64."""
+_EXACT_BITS: Final = 53
+"""Integers of so many bits are exact in float64 (IEEE 754's binary64)."""
+_FINEST_BIT: Final = -1074
+"""Exponent of the least double above zero, of which all are multiples."""
 
 _HUGE: Final = 2.0**900
 """From here on the cutting constants would overflow; such values are scaled by 2^-256, exactly, before the cut."""
 _HUGE_LIMBS: Final = 8
 _MASK: Final = np.int64((1 << LIMB_BITS) - 1)
-_HALF: Final = np.int64(1 << (LIMB_BITS - 1))
+_ROOM: Final = 1 << 60
+"""The largest limb that is left as it is: two such add up without overflow."""
+_HALF: Final = 1 << (LIMB_BITS - 1)
 
 NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY = 0, 1, 2
 """Rows of ``Sums.special``."""
@@ -45,7 +54,7 @@ class Sums:
     """One exact sum per group: ``sum(limbs[i] * 2**(32 * (base + i))) * 10**-scale``."""
 
     limbs: Ints
-    """Shape (places, groups)."""
+    """Shape (places, groups); none is beyond ``_ROOM``."""
     base: int
     kind: str
     """``integer``, ``decimal`` or ``float``: the kind of the column that was summed."""
@@ -78,10 +87,11 @@ class Sums:
             other = Sums(other.limbs.copy(), other.base, other.kind, other.scale, other.special)
             other._rescale(scale)
         self._cover(other.base, other.base + len(other.limbs))
-        for place, limb in enumerate(other.limbs, other.base - self.base):
-            self.limbs[place, mapping] += limb
+        first = other.base - self.base
+        self.limbs[first : first + len(other.limbs), mapping] += other.limbs
         self.special[:, mapping] += other.special
-        self._carry()
+        if np.abs(self.limbs).max(initial=0) > _ROOM:
+            self._carry()
 
     def _cover(self, low: int, high: int) -> None:
         if low == high:
@@ -91,11 +101,13 @@ class Sums:
         before = max(0, self.base - low)
         after = max(0, high - self.base - len(self.limbs))
         if before or after:
-            self.limbs = np.pad(self.limbs, ((before, after), (0, 0)))
+            wider = np.zeros((before + len(self.limbs) + after, self.groups), np.int64)
+            wider[before : before + len(self.limbs)] = self.limbs
+            self.limbs = wider
             self.base -= before
 
     def _carry(self) -> None:
-        """Bring every limb back to [-2^31, 2^31), so that 2^31 additions fit before the next carry."""
+        """Bring every limb back to [-2^31, 2^31)."""
         carry = np.zeros(self.groups, np.int64)
         for limb in self.limbs:
             limb += carry
@@ -106,19 +118,11 @@ class Sums:
             self._carry()
 
     def _rescale(self, scale: int) -> None:
+        self._carry()
         for _ in range(scale - self.scale):
             self.limbs *= 10
             self._carry()
         self.scale = scale
-
-    def shift(self, bits: int) -> None:
-        """Multiply by ``2**bits``."""
-        self.special <<= np.int64(bits)
-        while bits:
-            step = min(bits, LIMB_BITS - 2)
-            self.limbs <<= np.int64(step)
-            self._carry()
-            bits -= step
 
     def integers(self) -> tuple[list[int], int]:
         """The sum of each group as a Python integer, in units of ``2**exponent``, and the exponent."""
@@ -151,7 +155,7 @@ def sums(array: Any, groups: Ints, count: int) -> Sums:
     raise TypeError(f"{kind} is not a number")
 
 
-def _total(values: Floats, groups: Ints, count: int) -> Floats:
+def _total(values: NDArray[Any], groups: Ints, count: int) -> NDArray[Any]:
     # one group needs no scatter; the pieces are integers of one grid, so the order of a plain sum is no matter
     return np.array([values.sum()]) if count == 1 else np.bincount(groups, values, count).astype(np.float64, copy=False)
 
@@ -161,15 +165,8 @@ def _sum_integers(values: Ints, groups: Ints, count: int) -> Sums:
     if not len(values):
         return result
     largest = max(abs(int(values.min())), abs(int(values.max())))
-    if largest * len(values) < 2**53:
-        pieces = [_total(values.astype(np.float64), groups, count)]
-    else:
-        pieces = [
-            _total((values & _MASK).astype(np.float64), groups, count),
-            _total((values >> np.int64(LIMB_BITS)).astype(np.float64), groups, count),
-        ]
-    result.limbs = np.array(pieces).astype(np.int64)
-    result._carry()
+    pieces = [values] if largest * len(values) < 2**53 else [values & _MASK, values >> np.int64(LIMB_BITS)]
+    result.limbs = np.array([_total(piece, groups, count) for piece in pieces]).astype(np.int64)
     return result
 
 
@@ -183,66 +180,92 @@ def _sum_decimals(array: Any, groups: Ints, count: int) -> Sums:
         pieces = [_total(words[:, place].astype(np.float64), groups, count) for place in range(places - 1)]
         pieces.append(_total(words[:, -1].view(np.int32).astype(np.float64), groups, count))
         result.limbs = np.array(pieces).astype(np.int64)
-        result._carry()
     return result
 
 
 def sum_floats(values: Floats, groups: Ints, count: int) -> Sums:
     """The sum per group of doubles. Not finite ones are counted apart."""
-    result = Sums.zeros(count, "float")
     if not len(values):
-        return result
+        return Sums.zeros(count, "float")
     # min and max show NaN and infinities in two passes without a temporary
     lowest, highest = values.min(), values.max()
     if not (np.isfinite(lowest) and np.isfinite(highest)):
+        finite = np.isfinite(values)
+        result = sum_floats(np.where(finite, values, 0.0), groups, count)
         for row, odd in enumerate((np.isnan(values), values == np.inf, values == -np.inf)):
             result.special[row] = np.bincount(groups[odd], minlength=count)
-        values = np.where(np.isfinite(values), values, 0.0)
-        lowest, highest = values.min(), values.max()
-    largest = max(-lowest, highest)
-    everyone = np.arange(count)
-    if largest >= _HUGE:
-        huge = np.abs(values) >= _HUGE
-        part = _cut(np.where(huge, values, 0.0) * 2.0**-256, largest * 2.0**-256, groups, count)
-        part.base += _HUGE_LIMBS
-        result.add_at(part, everyone)
-        values = np.where(huge, 0.0, values)
-        largest = float(np.abs(values).max())
-    result.add_at(_cut(values, float(largest), groups, count), everyone)
+        return result
+    if max(-lowest, highest) < _HUGE:
+        return _cut(values, lowest, highest, groups, count)
+    huge = np.abs(values) >= _HUGE
+    scaled = np.where(huge, values, 0.0) * 2.0**-256
+    result = _cut(scaled, scaled.min(), scaled.max(), groups, count)
+    result.base += _HUGE_LIMBS
+    result.add_at(sum_floats(np.where(huge, 0.0, values), groups, count), np.arange(count))
     return result
 
 
-def _cut(values: Floats, largest: float, groups: Ints, count: int) -> Sums:
-    result = Sums.zeros(count, "float")
-    if largest == 0.0:
-        return result
-    place = int(np.frexp(largest)[1]) // LIMB_BITS
-    pieces: list[Ints] = []
-    while True:
-        unit = LIMB_BITS * place
-        # values < 2^(unit+32): adding 1.5 * 2^(unit+52) rounds them to whole multiples of 2^unit (or leaves them as
-        # they are, below the subnormals' own grid); the rest is exact and at most half a unit
-        constant = np.ldexp(1.5, unit + 52)
+def _cut(values: Floats, lowest: float, highest: float, groups: Ints, count: int) -> Sums:
+    if lowest == highest == 0.0:
+        return Sums.zeros(count, "float")
+    # of pieces so wide the sum of all is exact; two bits less than a double has, so that the cut is (below)
+    width = _EXACT_BITS - max(len(values).bit_length(), 2)
+    # values < 2^top; where all are on one side of zero, the one nearest to it tells how fine their bits are
+    top = math.frexp(max(-lowest, highest))[1]
+    nearest = max(lowest, -highest)
+    finest = max(math.frexp(nearest)[1] - _EXACT_BITS, _FINEST_BIT) if nearest > 0.0 else _FINEST_BIT
+    totals: list[tuple[int, Floats]] = []
+    place = top - width
+    while place > finest:
+        # values < 2^(place+51): adding 1.5 * 2^(place+52) rounds them to whole multiples of 2^place; the rest is exact
+        # and at most half a unit
+        constant = math.ldexp(1.5, place + 52)
         high = values + constant
         high -= constant
-        pieces.append(np.ldexp(_total(high, groups, count), -unit).astype(np.int64))
-        values = values - high
-        place -= 1
+        totals.append((place, _total(high, groups, count)))
+        values = np.subtract(values, high, out=high)
         if not values.any():
             break
-    result.limbs = np.array(pieces[::-1])
-    result.base = place + 1
-    result._carry()
-    return result
+        place -= width
+    else:  # all that is left are multiples of 2^place
+        totals.append((place, _total(values, groups, count)))
+    return _placed(totals, count)
+
+
+def _placed(totals: Sequence[tuple[int, Floats]], count: int) -> Sums:
+    """The sum of numbers below 2^53 in units of ``2**place`` each, the highest place first."""
+    base = totals[-1][0] // LIMB_BITS
+    limbs = np.zeros((totals[0][0] // LIMB_BITS - base + 2, count), np.int64)
+    for place, total in totals:
+        units = np.ldexp(total, -place).astype(np.int64)
+        at, shift = divmod(place - base * LIMB_BITS, LIMB_BITS)
+        limbs[at] += units << np.int64(shift) & _MASK
+        limbs[at + 1] += units >> np.int64(LIMB_BITS - shift)
+    return Sums(limbs, base, "float", 0, np.zeros((3, count), np.int64))
 
 
 def weighted(array: Any, counts: Ints) -> Sums:
-    """The sum of a canonical numeric array without nulls, each value taken as often as its count says, as one group."""
-    one = np.zeros(len(array), np.int64)
-    total = Sums.zeros(1)
-    for bit in range(int(counts.max()).bit_length() if len(counts) else 0):
-        chosen = np.flatnonzero(counts >> np.int64(bit) & 1)
-        part = sums(array.take(from_numpy(chosen)), one[chosen], 1)
-        part.shift(bit)
-        total.add_at(part, one[:1])
-    return total
+    """The sum of a canonical numeric array without nulls, each value taken as often as its count says, as one group.
+
+    Values of one count are summed first, and then multiplied by it: few counts differ.
+    """
+    groups, keys = grouping.group([Column("", from_numpy(counts))], len(counts))
+    every, parts = view(keys[0]), sums(array, groups.owners, len(groups))
+    totals, _ = parts.integers()
+    limbs = _limbs(sum(count * total for count, total in zip(every.tolist(), totals, strict=True)))
+    return Sums(limbs, parts.base, parts.kind, parts.scale, (parts.special @ every).reshape(-1, 1))
+
+
+def _limbs(number: int) -> Ints:
+    """An integer as the limbs of one group."""
+    limbs: list[int] = []
+    while number:
+        limbs.append((number + _HALF) % (1 << LIMB_BITS) - _HALF)
+        number = (number - limbs[-1]) >> LIMB_BITS
+    return np.array(limbs, np.int64).reshape(-1, 1)
+
+
+def divided(number: int, divisor: int) -> int:
+    """The integer nearest to ``number / divisor``, ties to even; ``divisor`` is positive."""
+    quotient, rest = divmod(number, divisor)
+    return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
 from chalicelib.engine.measure import plain
-from chalicelib.engine.measure.columns import Column, buffer, concat, view
+from chalicelib.engine.measure.columns import Column, concat, view
+from chalicelib.engine.measure.grouping import Groups
 
 Ints = NDArray[np.int64]
 Packed = tuple[Any, dict[str, Any]]
@@ -28,8 +29,8 @@ class Extreme:
     largest: bool
 
     @classmethod
-    def of(cls, column: Column, owners: Ints, groups: int, largest: bool) -> Self:
-        return cls(extremes(column.present, owners_with_value(column, owners), groups, largest), largest)
+    def of(cls, column: Column, groups: Groups, largest: bool) -> Self:
+        return cls(extremes(column.present, groups.of_valid(column), largest), largest)
 
     @property
     def weight(self) -> int:
@@ -39,8 +40,7 @@ class Extreme:
     def combine(cls, parts: Sequence[tuple[Self, Ints]], groups: int) -> Self:
         values = Column("", concat([part.values for part, _ in parts]))
         owners = np.concatenate([mapping for _, mapping in parts])
-        largest = parts[0][0].largest
-        return cls(extremes(values.present, owners_with_value(values, owners), groups, largest), largest)
+        return cls.of(values, Groups(owners, np.bincount(owners, minlength=groups)), parts[0][0].largest)
 
     def results(self) -> list[plain.Plain]:
         return plain.values(self.values)
@@ -53,28 +53,29 @@ class Extreme:
         return cls(packed[1]["values"], packed[0]["largest"])
 
 
-def extremes(array: Any, owners: Ints, groups: int, largest: bool) -> Any:
+def extremes(array: Any, groups: Groups, largest: bool) -> Any:
     """The smallest or largest value of each group, from a canonical array without nulls."""
     kind = array.type
     if pa.types.is_null(kind):
-        return pa.nulls(groups)
+        return pa.nulls(len(groups))
     pick = np.maximum if largest else np.minimum
     if kind == pa.float64() or kind == pa.int64() or pa.types.is_temporal(kind):
         numbers = view(array)
         if kind == pa.float64() and np.isnan(numbers).any():
-            owners, numbers = owners[~np.isnan(numbers)], numbers[~np.isnan(numbers)]
-        best = _scattered(pick, numbers, owners, groups, largest)
-        mask = arrays.bitmap(np.bincount(owners, minlength=groups) > 0)
-        return pa.Array.from_buffers(kind, groups, [mask, buffer(best)])
+            real = ~np.isnan(numbers)
+            groups, numbers = groups.only(real), numbers[real]
+        best = _scattered(pick, numbers, groups, largest)
+        return arrays.from_values(best, kind, groups.sizes > 0)
     # anything else with an order: by rank among the distinct values
     codes, distinct = Column("", array).encoded
     order = view(pc.sort_indices(distinct)).astype(np.int64)
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
-    best = _scattered(pick, ranks[codes], owners, groups, largest)
-    found = np.bincount(owners, minlength=groups) > 0
-    chosen = np.where(found, order[np.where(found, best, 0)], 0) if len(order) else np.zeros(groups, np.int64)
-    return distinct.take(pa.Array.from_buffers(pa.int64(), groups, [arrays.bitmap(found), buffer(chosen)]))
+    best = _scattered(pick, ranks[codes], groups, largest)
+    found = groups.sizes > 0
+    chosen = np.zeros(len(groups), np.int64)
+    chosen[found] = order[best[found]]
+    return distinct.take(arrays.from_values(chosen, pa.int64(), found))
 
 
 def range_of(array: Any) -> tuple[Any, Any]:
@@ -90,24 +91,19 @@ def range_of(array: Any) -> tuple[Any, Any]:
         if len(numbers):
             low, high = (arrays.from_values(edge[np.newaxis], kind) for edge in (numbers.min(), numbers.max()))
             return low, high
-    one = np.zeros(len(array), np.int64)
-    return extremes(array, one, 1, False), extremes(array, one, 1, True)
+    one = Groups.one(len(array))
+    return extremes(array, one, False), extremes(array, one, True)
 
 
-def _scattered(pick: np.ufunc, numbers: NDArray[Any], owners: Ints, groups: int, largest: bool) -> NDArray[Any]:
+def _scattered(pick: np.ufunc, numbers: NDArray[Any], groups: Groups, largest: bool) -> NDArray[Any]:
     if numbers.dtype == np.float64:
         worst: Any = -np.inf if largest else np.inf
     else:
         limits = np.iinfo(numbers.dtype)
         worst = limits.min if largest else limits.max
-    best = np.full(groups, worst, numbers.dtype)
-    if groups == 1 and len(numbers):
+    best = np.full(len(groups), worst, numbers.dtype)
+    if len(groups) == 1 and len(numbers):
         best[0] = pick.reduce(numbers)
     else:
-        pick.at(best, owners, numbers)
+        pick.at(best, groups.owners, numbers)
     return best
-
-
-def owners_with_value(column: Column, owners: Ints) -> Ints:
-    """The group numbers of the rows that have a value."""
-    return owners if column.valid is None else owners[column.valid]

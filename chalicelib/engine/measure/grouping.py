@@ -1,8 +1,9 @@
-"""Rows to groups: each row's group number, and the key of each group."""
+"""Rows to groups: each row's group number, and the size and the key of each group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,46 +14,88 @@ from numpy.typing import NDArray
 from chalicelib.engine.measure.columns import Column, view
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 _MAX_SPACE: Final = 1 << 40
 """Code space from which combined codes are made dense before the next column multiplies it."""
 
 
-def group(columns: Sequence[Column], rows: int) -> tuple[Ints, list[Any]]:
-    """Group numbers from 0, one per row, and the key columns, one value per group. Null is a key like any other.
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows in groups that are numbered from 0."""
+
+    owners: Ints
+    """The group of each row."""
+    sizes: Ints
+    """The rows of each group."""
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @classmethod
+    def one(cls, rows: int) -> Groups:
+        """All rows, even none, as one group."""
+        return cls(np.broadcast_to(np.int64(0), rows), np.array([rows]))
+
+    def of_valid(self, column: Column) -> Groups:
+        """Only the rows that have a value in a column."""
+        return self if column.valid is None else self.only(column.valid)
+
+    def only(self, rows: Bools) -> Groups:
+        """Only some of the rows; a group may have none left."""
+        owners = self.owners[rows]
+        return Groups(owners, np.bincount(owners, minlength=len(self)))
+
+
+def group(columns: Sequence[Column], rows: int) -> tuple[Groups, list[Any]]:
+    """The rows in groups, none of them empty, and the key columns, one value per group. Null is a key like any other.
 
     Without columns all rows, even none, are one group.
     """
     if not columns:
-        return np.zeros(rows, np.int64), []
-    codes, distinct = columns[0].encoded
-    space = len(distinct) + 1
-    for column in columns[1:]:
+        return Groups.one(rows), []
+    codes: NDArray[Any] = np.zeros(rows, np.int32)
+    space = 1
+    known: list[Ints] = []
+    """Of each column that was left behind, the code that a combined code stands for."""
+    widths: list[int] = []
+    """How many codes each of the columns since then has."""
+    for column in columns:
         if space > _MAX_SPACE:
-            codes, used = _dense(codes, space)
-            space = len(used)
-        more, distinct = column.encoded
-        codes = codes * (len(distinct) + 1) + more
-        space *= len(distinct) + 1
-    owners, examples = _dense(codes, space)
-    return owners, [column.at(examples) for column in columns]
+            groups, used = _dense(codes.astype(np.int64, copy=False), space)
+            codes, space, known, widths = groups.owners, len(used), _parted(used, known, widths), []
+        more, width = column.encoded[0], column.codes_used
+        widths.append(width)
+        space *= width
+        # in 32 bits, as long as they suffice, it takes half the time
+        codes = np.multiply(codes, width, dtype=np.int32 if space < 1 << 31 else np.int64)
+        codes += more
+    groups, used = _dense(codes.astype(np.int64, copy=False), space)
+    parted = _parted(used, known, widths)
+    return groups, [column.decoded(each) for column, each in zip(columns, parted, strict=True)]
 
 
-def _dense(codes: Ints, space: int) -> tuple[Ints, Ints]:
-    """Codes renumbered from 0 without gaps, in their order; and for each new code a row that has it."""
+def _dense(codes: Ints, space: int) -> tuple[Groups, Ints]:
+    """The rows grouped by code, in the order of the codes; and the code of each group."""
     if space <= max(4 * len(codes), 1 << 16):
-        example = np.full(space, -1, np.int64)
-        example[codes] = np.arange(len(codes))
-        used = example >= 0
-        if used.all():
-            return codes, example
-        return (np.cumsum(used) - 1)[codes], example[used]
-    order = np.argsort(codes)
-    ordered = codes[order]
-    starts = np.append(True, ordered[1:] != ordered[:-1]) if len(codes) else np.zeros(0, np.bool_)
-    owners = np.empty(len(codes), np.int64)
-    owners[order] = np.cumsum(starts) - 1
-    return owners, order[starts]
+        sizes = np.bincount(codes, minlength=space)
+        used = np.flatnonzero(sizes)
+        if len(used) == space:
+            return Groups(codes, sizes), used
+        numbers = np.empty(space, np.int64)
+        numbers[used] = np.arange(len(used))
+        return Groups(numbers[codes], sizes[used]), used
+    used, owners, sizes = np.unique(codes, return_inverse=True, return_counts=True)
+    return Groups(owners, sizes), used
+
+
+def _parted(combined: Ints, known: Sequence[Ints], widths: Sequence[int]) -> list[Ints]:
+    """The codes of the columns that combined codes are made of."""
+    last: list[Ints] = []
+    for width in reversed(widths):
+        combined, codes = np.divmod(combined, width)
+        last.append(codes)
+    return [*(codes[combined] for codes in known), *reversed(last)]
 
 
 def ordered(keys: Sequence[Any]) -> list[int]:

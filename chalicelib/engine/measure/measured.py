@@ -13,7 +13,8 @@ from chalicelib.engine import arrays
 from chalicelib.engine.measure import exact, plain, sketches
 from chalicelib.engine.measure.columns import Column, concat, view
 from chalicelib.engine.measure.exact import Sums
-from chalicelib.engine.measure.extremes import extremes, range_of
+from chalicelib.engine.measure.extremes import range_of
+from chalicelib.engine.measure.grouping import Groups
 from chalicelib.engine.measure.histogram import Grid
 from chalicelib.engine.measure.measures import Mean, is_number
 
@@ -49,11 +50,11 @@ class Measured:
         array = column.array
         self._count += column.rows if weights is None else int(weights.sum())
         kind = array.type
-        one = np.zeros(len(array), np.int64)
         low, high = range_of(array)
         self._stretch([low], [high])
         if is_number(kind):
-            self._sums.add_at(exact.sums(array, one, 1) if weights is None else exact.weighted(array, weights), _ONE)
+            owners = Groups.one(len(array)).owners
+            self._sums.add_at(exact.sums(array, owners, 1) if weights is None else exact.weighted(array, weights), _ONE)
         if pa.types.is_string(kind):
             self._measure_lengths(array)
         else:
@@ -65,8 +66,7 @@ class Measured:
         if pa.types.is_null(self._low.type) and len(lows) == 1:
             self._low, self._high = lows[0], highs[0]
         else:
-            self._low = extremes(*_together([self._low, *lows]), 1, False)
-            self._high = extremes(*_together([self._high, *highs]), 1, True)
+            self._low, self._high = range_of(concat([self._low, *lows, self._high, *highs]).drop_null())
 
     def _measure_lengths(self, array: Any) -> None:
         lengths = arrays.characters(array)
@@ -165,11 +165,6 @@ class Measured:
         loaded._lengths = None if meta["lengths"] is None else (meta["lengths"][0], meta["lengths"][1])
         loaded._registers = view(arrays["registers"]).view(np.uint8).reshape(1, -1).copy()
         return loaded
-
-
-def _together(parts: Sequence[Any]) -> tuple[Any, Ints]:
-    values = concat(parts).drop_null()
-    return values, np.zeros(len(values), np.int64)
 
 
 def _portable(value: int | float | None) -> int | str | None:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from chalicelib.engine.measure import exact, plain
 from chalicelib.engine.measure.columns import Column, view
-from chalicelib.engine.measure.exact import NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Sums
-from chalicelib.engine.measure.extremes import Extreme, owners_with_value
+from chalicelib.engine.measure.exact import NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Sums, divided
+from chalicelib.engine.measure.extremes import Extreme
+from chalicelib.engine.measure.grouping import Groups
 from chalicelib.engine.measure.sketches import REGISTERS, Bins, Distinct, bounds_of, middle_of
 
 Ints = NDArray[np.int64]
@@ -54,10 +55,8 @@ class Counts:
     counts: Ints
 
     @classmethod
-    def of(cls, column: Column | None, owners: Ints, groups: int) -> Self:
-        if column is not None:
-            owners = owners_with_value(column, owners)
-        return cls(np.bincount(owners, minlength=groups))
+    def of(cls, column: Column | None, groups: Groups) -> Self:
+        return cls((groups if column is None else groups.of_valid(column)).sizes)
 
     @property
     def weight(self) -> int:
@@ -92,9 +91,9 @@ class Total:
     counts: Ints
 
     @classmethod
-    def of(cls, column: Column, owners: Ints, groups: int) -> Self:
-        owners = owners_with_value(column, owners)
-        return cls(exact.sums(column.present, owners, groups), np.bincount(owners, minlength=groups))
+    def of(cls, column: Column, groups: Groups) -> Self:
+        groups = groups.of_valid(column)
+        return cls(exact.sums(column.present, groups.owners, len(groups)), groups.sizes)
 
     @property
     def weight(self) -> int:
@@ -168,12 +167,6 @@ def nearest(total: int, exponent: int, divisor: int) -> float:
         return math.inf if total > 0 else -math.inf
 
 
-def divided(number: int, divisor: int) -> int:
-    """The integer nearest to ``number / divisor``, ties to even; ``divisor`` is positive."""
-    quotient, rest = divmod(number, divisor)
-    return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1))
-
-
 @dataclass(slots=True)
 class ApproxDistinct:
     """Distinct values that are not null: exact up to ``sketches.EXACT_LIMIT``, beyond it HyperLogLog."""
@@ -181,11 +174,9 @@ class ApproxDistinct:
     distinct: Distinct
 
     @classmethod
-    def of(cls, column: Column, owners: Ints, groups: int) -> Self:
-        hashes = column.hashes
-        if column.valid is not None:
-            owners, hashes = owners[column.valid], hashes[column.valid]
-        return cls(Distinct.of(owners, hashes, groups))
+    def of(cls, column: Column, groups: Groups) -> Self:
+        hashes = column.hashes if column.valid is None else column.hashes[column.valid]
+        return cls(Distinct.of(groups.of_valid(column).owners, hashes, len(groups)))
 
     @property
     def weight(self) -> int:
@@ -227,10 +218,10 @@ class Quantile:
     high: Extreme
 
     @classmethod
-    def of(cls, column: Column, owners: Ints, groups: int, q: float) -> Self:
-        low = Extreme.of(column, owners, groups, largest=False)
-        high = Extreme.of(column, owners, groups, largest=True)
-        owners = owners_with_value(column, owners)
+    def of(cls, column: Column, groups: Groups, q: float) -> Self:
+        low = Extreme.of(column, groups, largest=False)
+        high = Extreme.of(column, groups, largest=True)
+        owners = groups.of_valid(column).owners
         array = column.present
         if pa.types.is_null(array.type):
             numbers = np.zeros(0)
@@ -239,7 +230,7 @@ class Quantile:
         real = ~np.isnan(numbers)
         if not real.all():
             owners, numbers = owners[real], numbers[real]
-        return cls(q, Bins.of(owners, numbers, groups), low, high)
+        return cls(q, Bins.of(owners, numbers, len(groups)), low, high)
 
     @property
     def weight(self) -> int:

@@ -34,6 +34,8 @@ EXACT_LIMIT: Final = 2048
 
 RELATIVE_ACCURACY: Final = 1 / 256
 _DROPPED_BITS: Final = np.int64(52 - 7)
+_COLD_HASHES: Final = 1 << 15
+"""So many hashes go into empty registers at once: it takes longer to see that one raises nothing."""
 _MAX_TABLE: Final = 1 << 21
 """Cells up to which counting in a table of all (group, bin) pairs is cheaper than sorting the pairs."""
 
@@ -45,20 +47,28 @@ def update_registers(registers: NDArray[np.uint8], hashes: Hashes, rows: Ints | 
     precision = _precision(registers)
     rest_bits = 64 - precision
     flat = registers.reshape(-1)
-    if rows is None:
-        # a hash that would not raise even the lowest register is let go before it costs more than a comparison
-        rest = hashes & np.uint64((1 << rest_bits) - 1)
-        hashes = hashes[rest < np.uint64(1 << (rest_bits - min(int(flat.min()), rest_bits)))]
-    places = (hashes >> np.uint64(rest_bits)).astype(np.int64)
+    places = (hashes >> np.uint64(rest_bits)).view(np.int64)
     if rows is not None:
         places += rows << np.int64(precision)
-    # position of the first 1 in the remaining bits, from 1: as a double, exact up to 2^53, its exponent tells it
-    rest = (hashes & np.uint64((1 << rest_bits) - 1)).astype(np.int64).astype(np.float64)
-    exponents = (rest.view(np.int64) >> np.int64(52)) - np.int64(1023)
-    ranks = np.where(rest > 0, rest_bits - exponents, rest_bits + 1).astype(np.uint8)
-    # once warm, few hashes raise a register: look before the slower scatter
-    higher = np.flatnonzero(ranks > flat[places])
-    np.maximum.at(flat, places[higher], ranks[higher])
+        _raise(flat, places, hashes, rest_bits)
+        return
+    start = 0 if flat.any() else _COLD_HASHES
+    _raise(flat, places[:start], hashes[:start], rest_bits)
+    places, hashes = places[start:], hashes[start:]
+    if len(hashes):
+        # most raise nothing, which one comparison tells: with the largest hash that would raise its register
+        largest = (np.uint64(1 << rest_bits) >> flat) - np.uint64(1)
+        largest += np.arange(len(flat), dtype=np.uint64) << np.uint64(rest_bits)
+        hopeful = np.flatnonzero(hashes <= largest.take(places))
+        _raise(flat, places[hopeful], hashes[hopeful], rest_bits)
+
+
+def _raise(flat: NDArray[np.uint8], places: Ints, hashes: Hashes, rest_bits: int) -> None:
+    """Raise each place to the position of the first 1, from 1, in the last ``rest_bits`` of its hash."""
+    # a double's exponent tells it, exactly, up to 2^53; half more, so that it does of nothing but zeros, too
+    rest = (hashes & np.uint64((1 << rest_bits) - 1)).view(np.int64) + 0.5
+    exponents = rest.view(np.int64) >> np.int64(52)
+    np.maximum.at(flat, places, (np.int64(rest_bits + 1023) - exponents).astype(np.uint8))
 
 
 def estimate(registers: NDArray[np.uint8]) -> int:

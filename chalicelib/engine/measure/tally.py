@@ -36,9 +36,11 @@ class Tally:
         return tally
 
     def add(self, column: Column) -> None:
-        codes, distinct = column.encoded
-        counts = np.bincount(codes, minlength=len(distinct) + 1)[: len(distinct)]
-        if not counts.all():  # a dictionary may hold values that no row has
+        _, distinct = column.encoded
+        # a dictionary may hold values that no row has: most often at its end, where they cost nothing
+        distinct = distinct.slice(0, column.codes_used)
+        counts = column.counts[: len(distinct)]
+        if not counts.all():
             used = np.flatnonzero(counts)
             distinct, counts = distinct.take(from_numpy(used)), counts[used]
         self._append(distinct, counts)
