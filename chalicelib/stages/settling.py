@@ -206,16 +206,13 @@ def merge(state: State) -> None:
     transformed = transforms.find(plan.source.dataset) is not None
     balanced = ledger.balance(state.reports, plan.data_start, plan.text.source.size_bytes, transformed=transformed)
     aggregates, profile = Aggregates(state.contract.aggregates), Profile()
-    written = [report.outputs for report in state.reports if report.delivered]
+    written = [report.outputs["measures"] for report in state.reports if report.delivered]
     for start in range(0, len(written), MERGED_AT_ONCE):
-        some = written[start : start + MERGED_AT_ONCE]
-        for body in _bodies(state.workspace, "aggregates", some):
-            aggregates.merge(Aggregates.load(state.contract.aggregates, body))
-        profile.merge(*map(Profile.load, _bodies(state.workspace, "profile", some)))
+        workspace, some = state.workspace, written[start : start + MERGED_AT_ONCE]
+        profiles = []
+        for aggregated, profiled in parallel(workspace.objects, workspace.measures, some):
+            aggregates.merge(Aggregates.load(state.contract.aggregates, aggregated))
+            profiles.append(Profile.load(profiled))
+        profile.merge(*profiles)
     document = {"ledger": balanced, "aggregates": aggregates.result(), "profile": profile.result()}
     state.workspace.put_json("merged.json", document)
-
-
-def _bodies(workspace: Workspace, name: str, written: Sequence[JSON]) -> list[bytes]:
-    """The partial result of that name of each chunk whose outputs are given."""
-    return parallel(workspace.objects, workspace.body, [outputs[name] for outputs in written])

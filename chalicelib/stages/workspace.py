@@ -152,11 +152,12 @@ class Workspace:
         for name, body in (
             ("rejects", result.rejects),
             ("reasons", json.dumps(result.reasons).encode() if result.reasons else b""),
-            ("aggregates", result.aggregates),
-            ("profile", result.profile),
+            ("measures", result.aggregates + result.profile),
         ):
             if body:
                 outputs[name] = self._put(task, name, body, BINARY_TYPE)
+        if "measures" in outputs:
+            outputs["measures"]["aggregates_bytes"] = len(result.aggregates)
         report = ledger.sealed({"task": task.to_json(), **result.report, "outputs": outputs})
         self.objects.put(self.bucket, self._report(task), report, JSON_TYPE)
 
@@ -166,7 +167,8 @@ class Workspace:
 
     @staticmethod
     def _chunk(task: Task, name: str) -> str:
-        return f"round-{task.round}/chunk-{task.index:05}/{name}"
+        # No folder for each: on a disk it would cost as much as the three files in it.
+        return f"round-{task.round}/chunk-{task.index:05}-{name}"
 
     def _report(self, task: Task) -> str:
         return self.key(self._chunk(task, "report.json"))
@@ -185,6 +187,11 @@ class Workspace:
         if hashlib.sha256(body).hexdigest() != reference["sha256"]:
             raise errors.Terminal("ledger-unbalanced", f"{reference['key']} is not what its chunk's worker wrote")
         return body
+
+    def measures(self, reference: JSON) -> tuple[bytes, bytes]:
+        """A chunk's partial aggregates, and its partial profile. Errors: as ``body``."""
+        body, end = self.body(reference), reference["aggregates_bytes"]
+        return body[:end], body[end:]
 
 
 @lru_cache(maxsize=4)

@@ -108,7 +108,7 @@ def test_a_failed_job_is_retried_and_only_what_is_missing_is_processed(pipeline:
     assert (second.error, second.attempt, processed(pipeline, second)) == (job.error, 2, 0)
 
     results = pipeline.results(f"work/{job.job_id}/")
-    report = next(key for key in results if key.endswith("chunk-00001/report.json"))
+    report = next(key for key in results if key.endswith("chunk-00001-report.json"))
     pipeline.stack.objects.delete(pipeline.stack.results, report)
     third = again(pipeline, second)
     assert (third.error, third.attempt, processed(pipeline, third)) == (job.error, 3, 1)

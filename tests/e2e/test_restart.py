@@ -146,7 +146,7 @@ def current(target: Target) -> list[str]:
     ("stored", "looked_after", "status"),
     [
         ("/a.csv", {"found", "started"}, Status.SUCCEEDED),  # the upload itself: its events are gone, or all but one
-        ("/report.json", {"ended"}, Status.FAILED),  # in ProcessData
+        ("-report.json", {"ended"}, Status.FAILED),  # in ProcessData
         ("/report.html", {"ended"}, Status.FAILED),  # in StoreResults
         ("/current.json", {"ended"}, Status.SUCCEEDED),
     ],

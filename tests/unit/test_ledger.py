@@ -117,7 +117,7 @@ def test_where_no_report_tells_the_chunk_is_read() -> None:
 BODY = b'id,name,size\n1,a,1\nx,b,1\n\n2,"c\n5,q,1\n",1\n3,d,9\n3,e,1\n4,f,1.5\n'
 CHUNK_SIZE = 17
 """Cuts ``BODY`` into four; the third guesses wrong."""
-REPORT_NAMES = [*(f"round-1/chunk-{index:05}/report.json" for index in range(4)), "round-2/chunk-00002/report.json"]
+REPORT_NAMES = [*(f"round-1/chunk-{index:05}-report.json" for index in range(4)), "round-2/chunk-00002-report.json"]
 
 
 def job(alter: Callable[[str, bytes], bytes] = lambda key, body: body) -> Outcome:
@@ -195,11 +195,11 @@ def test_each_field_of_a_stored_report_is_held_to_what_the_worker_wrote(name: st
         ledger.unsealed(written()[name], replace(task, round=task.round + 1))
 
 
-PARTIALS = ("rejects", "reasons", "aggregates", "profile", "keys-0.arrow", "keys-1.arrow")
+PARTIALS = ("rejects", "reasons", "measures", "keys-0.arrow", "keys-1.arrow")
 """The Parquet files are copied by their ETags: see the adapters' tests."""
 
 
-@pytest.mark.parametrize("name", [*REPORT_NAMES, *(f"round-1/chunk-00001/{partial}" for partial in PARTIALS)])
+@pytest.mark.parametrize("name", [*REPORT_NAMES, *(f"round-1/chunk-00001-{partial}" for partial in PARTIALS)])
 def test_a_job_with_a_changed_partial_result_fails_and_publishes_nothing(name: str) -> None:
     assert name in written()
     assert_refused(job(lambda key, body: body[:-2] + b"?" + body[-1:] if key.endswith(name) else body))
@@ -222,7 +222,7 @@ def test_a_worker_that_miscounts_is_found_out(path: tuple[str, ...], by: int, mo
 
         def false(task: Task, *rest: Any, liar: str = liar) -> worker.Result:
             result = run(task, *rest)
-            if liar == f"round-{task.round}/chunk-{task.index:05}/report.json":
+            if liar == f"round-{task.round}/chunk-{task.index:05}-report.json":
                 *above, last = path
                 held = result.report[above[0]] if above else result.report
                 held[last] = (held[last] or 0) + by

@@ -125,7 +125,7 @@ def test_a_chunk_that_does_not_stand_is_processed_again_and_no_other(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     source, _ = failed(workflow, monkeypatch)
-    (report,) = workflow.work(source, "chunk-00003/report.json")
+    (report,) = workflow.work(source, "chunk-00003-report.json")
     objects = workflow.ports.objects
     document = json.loads(objects.get(RESULTS, report))
     data = document["outputs"]["data"][0]["key"]
@@ -158,7 +158,7 @@ def test_rounds_of_repair_stand_as_well(workflow: Workflow, monkeypatch: pytest.
     source, called = failed(workflow, monkeypatch, body)
     again = [each for each in called if each[0] > 1]
     assert again
-    (lost,) = workflow.work(source, f"round-2/chunk-{again[0][1]:05}/report.json")
+    (lost,) = workflow.work(source, f"round-2/chunk-{again[0][1]:05}-report.json")
     workflow.ports.objects.delete(RESULTS, lost)
     workflow.retry(source.job_id)
     assert workflow.execute(source) == [again[0]]
