@@ -27,14 +27,14 @@ _GLANCE_ROWS: Final = 1024
 _SLOT_BITS: Final = 17
 """Ten times as many slots as ``tally.LIMIT``: few values of a hundred share one."""
 
+_ARROW: Final = {np.dtype(name): getattr(pa, name)() for name in ("int32", "int64", "uint64", "float64")}
 _NUMPY: Final[dict[Any, str]] = {pa.int64(): "<i8", pa.float64(): "<f8", pa.date32(): "<i4", pa.int32(): "<i4"}
 
 
 def from_numpy(values: NDArray[Any], arrow_type: Any = None) -> Any:
     """An Arrow array over a numpy array's memory (int32, int64, uint64, float64 and what is stored like them)."""
-    kinds = {"int32": pa.int32(), "int64": pa.int64(), "uint64": pa.uint64(), "float64": pa.float64()}
     values = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(arrow_type or kinds[values.dtype.name], len(values), [None, buffer(values)])
+    return pa.Array.from_buffers(arrow_type or _ARROW[values.dtype], len(values), [None, buffer(values)])
 
 
 def buffer(values: NDArray[Any]) -> Any:
