@@ -49,7 +49,6 @@ VALUES: list[dict[str, Any]] = [
     {"name": "a", "told": {"x": [1]}},
     {"name": "a", "note": "n"},
     {"name": "a", "secret": "s"},
-    {"name": float("nan")},
 ]
 
 
@@ -69,12 +68,16 @@ def test_it_reads_as_a_dataclass_does(given: dict[str, Any]) -> None:
 def test_equal_are_the_same_as_of_a_dataclass(given: dict[str, Any]) -> None:
     assert [Own(**given) == Own(**other) for other in VALUES] == [Usual(**given) == Usual(**other) for other in VALUES]
     own = Own(**given)
-    assert own == own  # as tuples are, also where a field is not equal to itself
     assert copy.copy(own) == own
-    if given["name"] == given["name"]:
-        assert pickle.loads(pickle.dumps(own)) == own
+    assert pickle.loads(pickle.dumps(own)) == own
     other: object = Usual(**given)
     assert own != other
+
+
+def test_it_is_equal_to_itself_as_a_tuple_is() -> None:
+    """Also where a field is not; a dataclass is since Python 3.13 no longer."""
+    own = Own(float("nan"))  # type: ignore[arg-type]
+    assert own == copy.copy(own)
 
 
 def test_equal_ones_have_one_hash() -> None:
