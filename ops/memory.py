@@ -22,7 +22,7 @@ from typing import Final
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
-_CHUNKS_KEPT: Final = 8
+_CHUNKS_KEPT: Final = 4
 _KEPT_BYTES: Final = 1 << 30
 """https://man7.org/linux/man-pages/man3/mallopt.3.html: blocks below it come from the heap, which keeps so much."""
 
