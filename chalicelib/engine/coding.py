@@ -84,6 +84,18 @@ def replaced(column: ArrowArray, values: ArrowArray) -> ArrowArray:
     return coded(codes_of(column), values, arrays.valid(column) if column.null_count else None)
 
 
+def without_unused(column: ArrowArray) -> ArrowArray:
+    """A coded column without the values that none of its rows has."""
+    codes = codes_of(column)
+    present = arrays.valid(column) if column.null_count else None
+    size = len(column.dictionary)
+    used = np.bincount(codes if present is None else codes[present], minlength=size) > 0
+    if used.all():
+        return column
+    renumbered = (np.cumsum(used, dtype=np.int32) - np.int32(1)).take(codes, mode="clip") if size else codes
+    return coded(renumbered, column.dictionary.filter(arrays.booleans(used)), present)
+
+
 def mapped(column: ArrowArray, function: Callable[[ArrowArray], ArrowArray]) -> ArrowArray:
     """A function of each value alone, applied to a column, coded or not."""
     if not is_coded(column):

@@ -202,3 +202,13 @@ def test_columns_of_every_type_may_hold_few_values_and_many(coded: dict[str, int
     assert outcome.job.error is None
     assert outcome.job.rows.rejected == 600
     assert essence(outcome) == essence(run(body, described, NONE, row_group=1 << 40))
+
+
+@given(st.lists(st.integers(0, 4) | st.none()), st.integers(0, 3))
+def test_values_that_no_row_has_are_dropped(codes: list[int | None], before: int) -> None:
+    values = pa.array(["a", "b", "", "é", "e"])
+    column = pa.DictionaryArray.from_arrays(pa.array([4] * before + codes, pa.int32()), values).slice(before)
+    kept = coding.without_unused(column)
+    kept.validate(full=True)
+    assert kept.to_pylist() == column.to_pylist()
+    assert set(kept.dictionary.to_pylist()) == set(column.to_pylist()) - {None}

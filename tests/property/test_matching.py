@@ -12,6 +12,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.checks import matching
 from chalicelib.engine.checks.matching import Expression
 from chalicelib.engine.contract import regexes
+from tests import pipeline
 
 LEAVES = [
     *("a", "b", "@", " ", ".", "\n", r"\n", r"\s", r"\S", r"\w", r"\W", r"\d", r"\D", r"\.", r"\x0a", r"\012"),
@@ -40,6 +41,22 @@ def test_a_column_matches_as_each_of_its_texts_does(pattern, texts, stretch):
     with mock.patch.object(matching, "STRETCH_ROWS", stretch):
         found = Expression(pattern).matches(column).tolist()
     assert found == arrays.matches(column, rf"\A(?:{pattern})\z").tolist()
+
+
+def test_what_is_too_large_for_re2_in_stretches_is_matched_text_by_text():
+    expression = Expression(r"\pL{446}" + "a" * 1000)
+    texts = arrays.strings(["x", "é" * 446 + "a" * 1000] * matching.STRETCH_ROWS)
+    assert expression.matches(texts).tolist() == [False, True] * matching.STRETCH_ROWS
+
+
+@pytest.mark.parametrize("pattern", [r"\pL{1000}", r"[\pL\pN]{900}", r"(\pL{30}){30}"])
+def test_what_is_too_large_for_re2_fails_the_job(pattern):
+    assert regexes.check(pattern) == ""
+    described = pipeline.contract({"name": "a", "type": "string", "constraints": {"pattern": pattern}})
+    error = pipeline.run(b"a\nx\n", described).job.error
+    assert error is not None
+    assert error.code == "invalid-contract"
+    assert error.message == "schema.fields[0].constraints.pattern: is too large for RE2"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib.engine.delivery import parquet
+from tests import pipeline
 
 ROWS = 100_000
 
@@ -58,3 +59,14 @@ def test_the_writer_takes_many_rows_at_a_time_but_not_many_bytes() -> None:
     assert parquet._batch_rows([long, long]) == pytest.approx((1 << 20) / 504, abs=1)
     assert parquet._batch_rows([pa.table({"text": ["x" * 10_000]})]) == 1024
     assert parquet._batch_rows([pa.table({"text": pa.array([], pa.string())})]) == 1024
+
+
+@pytest.mark.parametrize("bad", [1, 900])
+def test_what_rejected_rows_alone_hold_is_not_in_the_file(bad: int) -> None:
+    body = b"id,c\n" + b"1,US\n2,DE\n" * 700 + b"x,REJECTED\n" * bad + b"1,US\n"
+    described = pipeline.contract({"name": "id", "type": "integer"}, {"name": "c", "type": "string"})
+    described["sluice"] = {"tolerance": {"maxRejectedRatio": 1}}
+    outcome = pipeline.run(body, described)
+    assert outcome.job.rows.rejected == bad
+    assert b"REJECTED" not in outcome.body("data/part-00000.parquet")
+    assert set(outcome.table["c"].to_pylist()) == {"US", "DE"}

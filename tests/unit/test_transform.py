@@ -195,3 +195,11 @@ def test_current_rows_are_those_delivered(package: Path) -> None:
     found = outcome.ports.objects.get_with_etag(pipeline.RESULTS, "datasets/things/current.json")
     assert found is not None
     assert json.loads(found[0])["jobs"][0]["rows"] == 2
+
+
+def test_a_type_that_parquet_has_not_fails_the_job(package: Path) -> None:
+    code = "    return df.assign(odd=[{}] * len(df))"
+    outcome = run(package, code)
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "transform-schema"
+    assert "Parquet" in outcome.job.error.message

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.engine import arrays, types
+from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks.cells import CellChecker, Column, texts_at
 from chalicelib.engine.checks.derived import FLOAT, Deriver
@@ -24,6 +24,7 @@ from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.records.parse import Parsed
+from chalicelib.errors import InvalidContract
 
 MOST_KEPT: Final = 0.9
 """The share of rows from which on each column is filtered by itself: that copies stretches, where a table's filter
@@ -42,10 +43,15 @@ class Checked:
     """First those on a row's structure, then by field in the contract's order, then on what is derived."""
 
     def rows(self, kept: Mask) -> pa.Table:
+        """Some of the rows. What the others alone hold is among none of the table's values, nor in a file of them."""
         mask = arrays.booleans(kept)
         if np.count_nonzero(kept) < MOST_KEPT * len(kept):
-            return self.table.filter(mask)
-        return pa.Table.from_arrays([column.filter(mask) for column in self.table.columns], self.table.column_names)
+            columns = self.table.filter(mask).columns
+        else:
+            columns = [column.filter(mask) for column in self.table.columns]
+        wholes = [arrays.whole(column) for column in columns]
+        kept_values = [coding.without_unused(each) if coding.is_coded(each) else each for each in wholes]
+        return pa.Table.from_arrays(kept_values, self.table.column_names)
 
 
 class Checker:
@@ -53,7 +59,7 @@ class Checker:
 
     def __init__(self, contract: Contract, binding: Binding, references: Sequence[KeySet] | None = None) -> None:
         """``references``: the keys that the contract's foreign keys refer to, in order; None: they are not checked, for
-        callers that want the schema or the keys alone.
+        callers that want the schema or the keys alone. Errors: ``InvalidContract`` for a pattern that is too large.
         """
         fields = [(each.name, types.arrow_type(each)) for each in contract.fields]
         self.schema = pa.schema([*fields, *((each.name, FLOAT) for each in contract.derived)])
@@ -65,7 +71,7 @@ class Checker:
         alike: dict[Field, list[int]] = {}
         for position in self._columns:
             alike.setdefault(replace(contract.fields[position], name=""), []).append(position)
-        self._cells = [(CellChecker(field), positions) for field, positions in alike.items()]
+        self._cells = [(_cell_checker(field, positions[0]), positions) for field, positions in alike.items()]
         """Checks, and the positions of the fields that they are the checks of."""
         self._places = {each.name: place for place, each in enumerate(contract.fields)}
         self._deriver = Deriver(contract.derived)
@@ -123,3 +129,10 @@ class Checker:
                 resource=key.resource,
             )
             yield Found("foreign-key", key.fields[0] if len(key.fields) == 1 else "", rows, notes)
+
+
+def _cell_checker(field: Field, position: int) -> CellChecker:
+    try:
+        return CellChecker(field)
+    except ValueError as error:
+        raise InvalidContract(f"schema.fields[{position}].constraints.pattern", str(error)) from error

@@ -190,9 +190,12 @@ class Reasons:
         """``examples``: at least those of the findings in the first ``EXAMPLES`` records."""
         reason = (code, label)
         self._counts[reason] = self._counts.get(reason, 0) + count
-        kept = sorted((*self._examples.get(reason, ()), *examples), key=_PLACE)
-        # A note's order may depend on what will stand in its gap: of the last record all are kept.
-        self._examples[reason] = [each for each in kept if each.record <= kept[:EXAMPLES][-1].record]
+        known = sorted((*self._examples.get(reason, ()), *examples), key=_PLACE)
+        last = known[:EXAMPLES][-1].record
+        whole = [each for each in known if each.first is None and each.record <= last][:EXAMPLES]
+        # A note's order may depend on what will stand in its gap: of the last record all those are kept.
+        gaping = [each for each in known if each.first is not None and each.record <= last]
+        self._examples[reason] = sorted((*whole, *gaping), key=_PLACE)
 
     def count(self, findings: Findings, numbers: Offsets, lines: Offsets) -> None:
         """Count a block's findings; ``numbers``, ``lines``: of the record of each row."""

@@ -26,9 +26,13 @@ class Expression:
     """An expression in RE2's syntax that whole texts must match."""
 
     def __init__(self, pattern: str) -> None:
+        """Errors: ``ValueError`` where the expression would take more memory than RE2 gives one."""
         self._one = rf"\A(?:{pattern})\z"
+        if not _compiles(self._one):
+            raise ValueError("is too large for RE2")
         # "^" and "$" are the ends of a line here, and every text is one.
-        self._many = rf"\A(?m:(?:(?:\A|\n)(?:{pattern}))+)\z" if _stays_in_a_line(pattern) else None
+        many = rf"\A(?m:(?:(?:\A|\n)(?:{pattern}))+)\z"
+        self._many = many if _stays_in_a_line(pattern) and _compiles(many) else None
 
     def matches(self, texts: pa.StringArray) -> Mask:
         """Which texts match; False for a null."""
@@ -55,6 +59,14 @@ class Expression:
         # The pattern may take the line feed after an empty first text for the one before the next.
         found &= np.diff(arrays.offsets(texts))[edges[:-1]] > 0
         return np.repeat(found, np.diff(edges))
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        arrays.matches(_LINE_FEED, pattern)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _stays_in_a_line(pattern: str) -> bool:

@@ -3,8 +3,8 @@
 RE2 (https://github.com/google/re2/wiki/Syntax) runs in time linear in the text, whatever the pattern, so a contract
 cannot stall a worker. Its library is not at hand in the small functions that check an uploaded contract. Therefore
 ``check`` walks the pattern, refuses what RE2 does not know, rewrites what Python's ``re`` does not, and lets
-``re.compile`` judge the rest of the syntax. It may refuse a pointless pattern that RE2 takes (``^*``), never
-the reverse.
+``re.compile`` judge the rest of the syntax. It may refuse a pointless pattern that RE2 takes (``^*``); the reverse
+holds only for what is too large for RE2 (``\\pL{1000}``), which ``matching.Expression`` tells.
 """
 
 from __future__ import annotations

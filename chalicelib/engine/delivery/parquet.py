@@ -187,15 +187,20 @@ class _File:
         ]  # fmt: skip
         texts = [field.name for field in schema if pa.types.is_string(field.type)]
         repeated = [name for name, parts in columns.items() if name not in few and _are_repeated(parts)]
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            pa.schema(written),
-            use_dictionary=[*few, *repeated],
-            # The least and greatest of many texts spare no reader a row group, and cost a comparison a row.
-            write_statistics=[name for name in schema.names if name in few or name not in texts],
-            store_schema=False,
-            write_batch_size=_batch_rows(tables),
-        )
+        try:
+            self._writer = pq.ParquetWriter(
+                self._sink,
+                pa.schema(written),
+                use_dictionary=[*few, *repeated],
+                # The least and greatest of many texts spare no reader a row group, and cost a comparison a row.
+                write_statistics=[name for name in schema.names if name in few or name not in texts],
+                store_schema=False,
+                write_batch_size=_batch_rows(tables),
+            )
+        except pa.ArrowNotImplementedError as error:
+            raise errors.Terminal(
+                "transform-schema", f"the transform gives what Parquet cannot hold: {error}"
+            ) from error
         self._writer.add_key_value_metadata({_ARROW_SCHEMA: encode_schema(schema)})
 
     def _joined(self, name: str, parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:

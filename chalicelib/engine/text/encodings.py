@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import codecs
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from chalicelib.frozen import frozen
@@ -210,6 +212,10 @@ def characters_from(text: bytes, position: int) -> int:
     return position
 
 
+_REMEMBERED_BYTES: Final = 32
+"""Nearer to a position that is known the next one is encoded back to again rather than remembered."""
+
+
 class Offsets:
     """Where positions of a stretch of text were in the original, by encoding back what lies between."""
 
@@ -220,10 +226,11 @@ class Offsets:
 
     def __call__(self, position: int) -> int:
         """Errors: ``ValueError`` for a position before ``start``."""
-        at = next((known for known in reversed(self._known) if known[0] <= position), None)
-        if at is None:
+        after = bisect_right(self._known, position, key=itemgetter(0))
+        if not after:
             raise ValueError(f"position {position} is before the stretch")
-        offset = at[1] + len(self._original.of(self._text[at[0] : position]))
-        if position > self._known[-1][0]:
-            self._known.append((position, offset))
+        known, origin = self._known[after - 1]
+        offset = origin + len(self._original.of(self._text[known:position]))
+        if position - known >= _REMEMBERED_BYTES:
+            self._known.insert(after, (position, offset))
         return offset

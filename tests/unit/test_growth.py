@@ -1,0 +1,77 @@
+"""Twice as much of what is bad takes about twice as long, not four times: one bad line must not hang a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.engine.checks import findings
+from chalicelib.engine.checks.findings import EXAMPLES, GAP, Base, Example, Reasons
+from tests import pipeline
+from tests.pipeline import contract
+
+TRIES = 5
+MOST_GROWTH = 3
+PLAIN: list[dict[str, Any]] = [{"name": "a", "type": "string"}, {"name": "b", "type": "string"}]
+
+
+def too_many_cells(size: int) -> bytes:
+    return b"a,b\n" + b"," * size + b"\n"
+
+
+def undecodable(size: int) -> bytes:
+    return b"a,b\n" + b"\x81,2\n" * size
+
+
+def comments(size: int) -> bytes:
+    return b"a,b\n1,2\n" + b"#\n" * size
+
+
+@pytest.mark.parametrize(
+    ("body", "size", "described"),
+    [
+        (too_many_cells, 8_000, {}),
+        (undecodable, 4_000, {"encoding": "windows-1252"}),
+        (comments, 40_000, {"dialect": {"delimiter": ",", "header": True, "commentChar": "#"}}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_time_grows_with_what_is_bad(body: Callable[[int], bytes], size: int, described: dict[str, Any]) -> None:
+    whole = contract(*PLAIN, **described)
+    growth: list[float] = []
+    for _ in range(TRIES):  # other processes take their share of the caches
+        growth.append(seconds(body(2 * size), whole) / seconds(body(size), whole))
+        if growth[-1] < MOST_GROWTH:
+            return
+    pytest.fail(f"twice the size took {growth} times as long")
+
+
+def seconds(body: bytes, described: dict[str, Any]) -> float:
+    before = time.process_time()
+    pipeline.run(body, described)
+    return time.process_time() - before
+
+
+def test_of_a_record_with_many_notes_few_are_kept() -> None:
+    reasons = Reasons()
+    for number in range(2000):
+        reasons.add("extra-cell", "", 1, [Example(7, 8, f"{number:04}")])
+    ((_, _, count, examples),) = reasons.to_json()
+    assert count == 2000
+    assert [note for _, _, note, _ in examples] == [f"{number:04}" for number in range(EXAMPLES)]
+
+
+def test_a_note_with_a_gap_is_in_its_place_once_it_is_filled() -> None:
+    assert EXAMPLES == 5
+    reasons = Reasons()
+    told = [Example(2, 2, note) for note in ("9 a", "9 b", "9 c", "9 d", "9 e", "9 f")]
+    gaping = [Example(2, 2, f"{GAP} is first", (0, number)) for number in (1, 90)]
+    for each in (*told, *gaping):
+        reasons.add("unique-error", "a", 1, [each])
+    merged = findings.Reasons()
+    merged.merge(reasons.to_json(), 0, {0: Base(0, 0)})
+    ((found,),) = ([each["examples"] for each in merged.ranked()],)
+    assert [each["note"] for each in found] == ["1 is first", "9 a", "9 b", "9 c", "9 d"]
