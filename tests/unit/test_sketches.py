@@ -252,6 +252,15 @@ def test_a_grid_does_not_depend_on_the_order(values):
     assert edges == sorted(edges)
 
 
+def test_a_grid_passes_over_what_is_not_finite():
+    grid, finite = Grid(), Grid()
+    grid.add(np.array([math.nan, -math.inf]))
+    assert not len(grid.counts)
+    grid.add(np.array([1.5, math.inf, -2.25, math.nan]), np.array([2, 5, 3, 7]))
+    finite.add(np.array([1.5, 1.5, -2.25, -2.25, -2.25]))
+    assert (grid.low, grid.high, grid.counts.tolist()) == (-2.25, 1.5, finite.counts.tolist())
+
+
 def test_a_histogram_of_integers_has_whole_bins():
     grid = Grid()
     grid.add(np.arange(1, 101))

@@ -17,6 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chalicelib.engine.measure.exact import divided
+
 Ints = NDArray[np.int64]
 
 CELLS: Final = 4096
@@ -37,11 +39,19 @@ class Grid:
     counts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def add(self, values: NDArray[Any], weights: Ints | None = None) -> None:
-        """Count int64 or finite float64 values, each as often as its weight says (below 2^53 in all)."""
+        """Count int64 or float64 values, each as often as its weight says (below 2^53 in all); what is not finite is
+        passed over.
+        """
         if not len(values):
             return
-        self._cover(values.min().item(), values.max().item())
-        keys = _keys(values, self.level) - self.first
+        low, high = values.min().item(), values.max().item()
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = np.isfinite(values)
+            self.add(values[finite], None if weights is None else weights[finite])
+            return
+        self._cover(low, high)
+        keys = _keys(values, self.level, low < 0)
+        keys -= self.first
         counted = np.bincount(keys, weights, len(self.counts))
         self.counts += counted if weights is None else counted.astype(np.int64)
 
@@ -101,10 +111,11 @@ class Grid:
         key = _cell(edge, self.level)
         place = min(max(key - self.first, 0), len(self.counts) - 1)
         if isinstance(edge, int):
-            share = Fraction(edge - (key << self.level), 1 << self.level)
+            part, cell = edge - (key << self.level), 1 << self.level
         else:
-            share = Fraction(math.ldexp(edge, -self.level)) - key
-        return int(self.counts[:place].sum()) + round(int(self.counts[place]) * share)
+            part, cell = math.ldexp(edge, -self.level).as_integer_ratio()
+            part -= key * cell
+        return int(self.counts[:place].sum()) + divided(int(self.counts[place]) * part, cell)
 
 
 def _level(low: int | float, high: int | float) -> int:
@@ -126,17 +137,18 @@ def _cell(value: int | float, level: int) -> int:
     return -1 if value < 0 and key == 0 else key  # a product below the subnormals is lost, its sign is not
 
 
-def _keys(values: NDArray[Any], level: int) -> Ints:
+def _keys(values: NDArray[Any], level: int, signed: bool) -> Ints:
+    """The cell of each value, in memory of their own; ``signed``: some may be less than zero."""
     if values.dtype == np.int64:
         if level < 0:  # integers in a column that elsewhere holds floats
-            return _keys(values.astype(np.float64), level)
+            return _keys(values.astype(np.float64), level, signed)
         shifted: Ints = values >> np.int64(level)
         return shifted
     scaled = values * math.ldexp(1.0, -level) if abs(level) < 1000 else np.ldexp(values, -level)
+    if not signed:  # to truncate is to round down
+        return scaled.astype(np.int64)
     keys = np.floor(scaled).astype(np.int64)
-    negative = values < 0
-    if negative.any():
-        keys[negative & (keys == 0)] = -1
+    keys[(values < 0) & (keys == 0)] = -1
     return keys
 
 

@@ -84,14 +84,7 @@ class Measured:
         elif not (is_number(kind) or pa.types.is_temporal(kind)):
             return
         numbers = view(array)
-        if numbers.dtype == np.float64:
-            finite = np.isfinite(numbers)
-            if not finite.all():
-                numbers = numbers[finite]
-                weights = None if weights is None else weights[finite]
-        else:
-            numbers = numbers.astype(np.int64, copy=False)
-        self._grid.add(numbers, weights)
+        self._grid.add(numbers if numbers.dtype == np.float64 else numbers.astype(np.int64, copy=False), weights)
 
     def merge(self, others: Sequence[Measured]) -> None:
         """Errors: as ``add``."""
