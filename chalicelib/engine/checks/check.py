@@ -43,15 +43,16 @@ class Checked:
     """First those on a row's structure, then by field in the contract's order, then on what is derived."""
 
     def rows(self, kept: Mask) -> pa.Table:
-        """Some of the rows. What the others alone hold is among none of the table's values, nor in a file of them."""
+        """Some of the rows. A text that the others alone hold is nowhere in the table, nor in a file of it."""
         mask = arrays.booleans(kept)
         if np.count_nonzero(kept) < MOST_KEPT * len(kept):
             columns = self.table.filter(mask).columns
         else:
             columns = [column.filter(mask) for column in self.table.columns]
         wholes = [arrays.whole(column) for column in columns]
-        kept_values = [coding.without_unused(each) if coding.is_coded(each) else each for each in wholes]
-        return pa.Table.from_arrays(kept_values, self.table.column_names)
+        # Coded texts alone go to a file with their dictionary as it is (``delivery.parquet``).
+        texts = [coding.without_unused(each) if each.type == coding.CODED_TEXT else each for each in wholes]
+        return pa.Table.from_arrays(texts, self.table.column_names)
 
 
 class Checker:
