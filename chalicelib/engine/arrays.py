@@ -290,8 +290,10 @@ def in_order(keys: Sequence[NDArray[np.int64]]) -> ArrowArray:
     return from_values(np.argsort(np.concatenate(keys), kind="stable"), pa.int64())
 
 
-def whole(column: pa.ChunkedArray) -> ArrowArray:
+def whole(column: ArrowArray | pa.ChunkedArray) -> ArrowArray:
     """The column as one array; the very chunk where there is one, of which ``combine_chunks`` makes a copy."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 

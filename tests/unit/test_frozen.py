@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,35 +13,26 @@ import pytest
 from chalicelib.frozen import frozen
 
 
-@frozen
-class Own:
-    """A place."""
+def declared(name: str, decorator: Callable[[type[Any]], type[Any]]) -> Any:
+    class Place:
+        """A place."""
 
-    name: str
-    sizes: tuple[int, ...] = ()
-    told: Any = field(default_factory=dict)
-    note: str = field(default="", compare=False)
-    secret: str = field(default="", repr=False)
+        name: str
+        sizes: tuple[int, ...] = ()
+        told: Any = field(default_factory=dict)
+        note: str = field(default="", compare=False)
+        secret: str = field(default="", repr=False)
 
-    @property
-    def count(self) -> int:
-        return len(self.sizes)
+        @property
+        def count(self) -> int:
+            return len(self.sizes)
+
+    Place.__name__ = Place.__qualname__ = name
+    return decorator(Place)
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """A place."""
-
-    name: str
-    sizes: tuple[int, ...] = ()
-    told: Any = field(default_factory=dict)
-    note: str = field(default="", compare=False)
-    secret: str = field(default="", repr=False)
-
-    @property
-    def count(self) -> int:
-        return len(self.sizes)
-
+Own = declared("Own", frozen)
+Usual = declared("Usual", dataclass(frozen=True, slots=True))
 
 VALUES: list[dict[str, Any]] = [
     {"name": "a"},
@@ -76,7 +68,7 @@ def test_equal_are_the_same_as_of_a_dataclass(given: dict[str, Any]) -> None:
 
 def test_it_is_equal_to_itself_as_a_tuple_is() -> None:
     """Also where a field is not; a dataclass is since Python 3.13 no longer."""
-    own = Own(float("nan"))  # type: ignore[arg-type]
+    own = Own(float("nan"))
     assert own == copy.copy(own)
 
 
@@ -104,6 +96,26 @@ def test_a_method_of_the_class_stays() -> None:
     assert len({Named("a", 1), Named("a", 2)}) == 1
 
 
-def test_an_assignment_is_an_error_to_mypy() -> None:
-    own = Own("a")
-    own.name = "b"  # type: ignore[misc]
+@pytest.mark.parametrize("place", [Own("a"), copy.copy(Own("a")), pickle.loads(pickle.dumps(Own("a"))), Usual("a")])
+def test_a_field_is_neither_assigned_nor_deleted(place: Any) -> None:
+    for name in ("name", "told", "note"):
+        with pytest.raises(FrozenInstanceError, match=f"cannot assign to field '{name}'"):
+            setattr(place, name, "b")
+        with pytest.raises(FrozenInstanceError, match=f"cannot delete field '{name}'"):
+            delattr(place, name)
+    assert (place.name, place.told, place.note) == ("a", {}, "")
+
+
+def test_what_is_no_field_is_not_assigned_either() -> None:
+    for name in ("count", "unknown"):
+        with pytest.raises(AttributeError):
+            setattr(Own("a"), name, 1)
+
+
+def test_an_assignment_is_an_error_to_mypy_too() -> None:
+    @frozen
+    class Named:
+        name: str
+
+    with pytest.raises(FrozenInstanceError):
+        Named("a").name = "b"  # type: ignore[misc]

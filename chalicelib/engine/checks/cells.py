@@ -45,7 +45,7 @@ class CellChecker:
     """The checks of fields that differ by their names alone."""
 
     def __init__(self, checked: Field) -> None:
-        """Errors: ``ValueError`` for a pattern that is too large (see ``matching.Expression``)."""
+        """Errors: ``matching.TooLarge``."""
         self._field = checked
         self._is_nested = pa.types.is_nested(types.arrow_type(checked))
         self._missing = _Missing(checked.missing_values)

@@ -19,6 +19,7 @@ from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks.cells import CellChecker, Column, texts_at
 from chalicelib.engine.checks.derived import FLOAT, Deriver
 from chalicelib.engine.checks.findings import Findings, Found, notes_on, same_note, shown_column
+from chalicelib.engine.checks.matching import TooLarge
 from chalicelib.engine.checks.references import KeySet, Reference
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import Binding
@@ -135,5 +136,5 @@ class Checker:
 def _cell_checker(field: Field, position: int) -> CellChecker:
     try:
         return CellChecker(field)
-    except ValueError as error:
+    except TooLarge as error:
         raise InvalidContract(f"schema.fields[{position}].constraints.pattern", str(error)) from error

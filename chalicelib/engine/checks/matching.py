@@ -22,14 +22,18 @@ _LF: Final = 10
 _LINE_FEED: Final = arrays.strings(["\n"])
 
 
+class TooLarge(Exception):
+    """An expression would take more memory than RE2 gives one."""
+
+
 class Expression:
     """An expression in RE2's syntax that whole texts must match."""
 
     def __init__(self, pattern: str) -> None:
-        """Errors: ``ValueError`` where the expression would take more memory than RE2 gives one."""
+        """Errors: ``TooLarge``."""
         self._one = rf"\A(?:{pattern})\z"
         if not _compiles(self._one):
-            raise ValueError("is too large for RE2")
+            raise TooLarge("is too large for RE2")
         # "^" and "$" are the ends of a line here, and every text is one.
         many = rf"\A(?m:(?:(?:\A|\n)(?:{pattern}))+)\z"
         self._many = many if _stays_in_a_line(pattern) and _compiles(many) else None

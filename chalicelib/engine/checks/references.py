@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import arrays, hashing, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field, ForeignKey
-from chalicelib.engine.measure.columns import canonical, combined
+from chalicelib.engine.measure.columns import canonical
 from chalicelib.engine.types import nested
 
 Codes = NDArray[np.int64]
@@ -132,7 +132,7 @@ class KeySet:
         self._steps: list[tuple[_Values, Codes]] = []
         codes = np.zeros(keys.num_rows, np.int64)
         for name in keys.column_names:
-            encoded = combined(keys.column(name)).dictionary_encode()
+            encoded = arrays.whole(keys.column(name)).dictionary_encode()
             values = _Values(encoded.dictionary)
             place = np.empty(len(values), np.int64)
             place[values.order] = np.arange(len(values))

@@ -130,13 +130,6 @@ def _mask_buffer(array: Any) -> Any:
     return None if valid is None else arrays.bitmap(valid)
 
 
-def combined(column: Any) -> Any:
-    """One array from a chunked column."""
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return column
-
-
 def _codes(encoded: Any) -> Codes:
     """The code of each row of a dictionary array, in memory that may be its own; null has the first that is free."""
     indices = encoded.indices
@@ -159,7 +152,7 @@ def concat(parts: Sequence[Any]) -> Any:
         return pa.concat_arrays(list(parts)) if len(parts) > 1 else parts[0]
     parts = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in parts]
     tables = [pa.Table.from_arrays([array], names=["_"]) for array in parts]
-    return combined(pa.concat_tables(tables, promote_options="permissive").column(0))
+    return arrays.whole(pa.concat_tables(tables, promote_options="permissive").column(0))
 
 
 def text_size(array: Any) -> int:
@@ -303,7 +296,7 @@ class Block:
         """The column at a position; a table may have several of one name."""
         known = self._columns.get(position)
         if known is None:
-            known = self._columns[position] = Column(self._names[position], combined(self.table.column(position)))
+            known = self._columns[position] = Column(self._names[position], arrays.whole(self.table.column(position)))
         return known
 
     def slices(self, rows: int) -> list[Block]:

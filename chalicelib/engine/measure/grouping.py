@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine.measure.columns import Column, view
+from chalicelib.frozen import frozen
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -20,7 +20,7 @@ _MAX_SPACE: Final = 1 << 40
 """Code space from which combined codes are made dense before the next column multiplies it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Groups:
     """Rows in groups that are numbered from 0."""
 

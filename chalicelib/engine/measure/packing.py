@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from chalicelib.engine.measure.columns import combined, from_numpy
+from chalicelib.engine.arrays import whole
+from chalicelib.engine.measure.columns import from_numpy
 
 _META: Final = b"sluice"
 VERSION: Final = 3
@@ -50,7 +51,7 @@ def unpack(data: bytes) -> tuple[Any, dict[str, Any]]:
         raise ValueError(f"partial result of version {document['version']}, expected {VERSION}")
     arrays: dict[str, Any] = {}
     for place, held in enumerate(document["arrays"]):
-        together = combined(table.column(place)).flatten()
+        together = whole(table.column(place)).flatten()
         start = 0
         for name, length in held:
             arrays[name] = together.slice(start, length)

@@ -5,6 +5,7 @@ Whatever comes from a file, a contract or a message passes ``text`` on its way o
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -14,16 +15,12 @@ KINDS: Final = ("valid", "rejected", "blank")
 """What becomes of a record, in the order of the charts."""
 
 
-# Python's own ``html.escape`` brings the table of all named characters with it: 2 ms of a start.
-_ESCAPED: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
-
-
 def text(value: Any) -> str:
     """A value, escaped for element content and for attributes in double quotes; control characters made visible."""
     shown = str(value)
     if not shown.isprintable():
         shown = "".join(map(_visible, shown))
-    return shown.translate(_ESCAPED)
+    return html.escape(shown, quote=True)
 
 
 def _visible(character: str) -> str:
