@@ -103,6 +103,13 @@ def mapped(column: ArrowArray, function: Callable[[ArrowArray], ArrowArray]) -> 
     return replaced(column, function(column.dictionary))
 
 
+def with_only(column: ArrowArray, kept: Mask) -> ArrowArray:
+    """The column, coded or of texts, null wherever ``kept`` is False."""
+    if not is_coded(column):
+        return arrays.with_only(column, kept)
+    return coded(codes_of(column), column.dictionary, kept & arrays.valid(column))
+
+
 def joined(column: ArrowArray, more: ArrowArray) -> ArrowArray:
     """A column of texts, coded or not, and more texts (nulls among them) after its own."""
     if not is_coded(column):

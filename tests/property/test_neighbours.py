@@ -26,6 +26,8 @@ from chalicelib.engine.contract.fields import TYPES
 from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.parse import Parsed
 from chalicelib.engine.records.ragged import Ragged
+from chalicelib.engine.records.spoilt import Spoilt
+from chalicelib.engine.records.structure import Structure
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
@@ -145,7 +147,9 @@ def alone(text: str) -> Findings:
     found: Findings = {}
     none = np.zeros(0, np.int64)
     layout = Layout(tuple(FIELDS), Dialect(), "utf-8", 1 << 20)
-    parsed = Parsed(texts, np.zeros(1, np.int64), 0, none, Ragged.of({}, none, layout))
+    spoilt = Spoilt.of(none, none)
+    structure = Structure(layout, {}, none, none, spoilt, spoilt, Ragged(none, none))
+    parsed = Parsed(texts, np.zeros(1, np.int64), 0, np.full(1, len(FIELDS)), structure, {})
     for each in CHECKER.check(parsed).findings.checks:
         found.setdefault(each.field, set()).add(each.code)
     return found

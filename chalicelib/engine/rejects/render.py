@@ -21,6 +21,7 @@ from chalicelib.engine.rejects.drafts import Draft, firsts_of
 from chalicelib.engine.rejects.escape import constants, csv_cells, joined, json_texts
 from chalicelib.engine.rejects.rejected import Rejected, slices
 from chalicelib.engine.rejects.told import Told
+from chalicelib.engine.text.encodings import readable
 
 SLICE_BYTES: Final = 4 << 20
 """Text and notes rendered at a time: enough that the steps' fixed cost is small, and little memory."""
@@ -95,28 +96,29 @@ class Renderer:
         rewritten = self._is_rejects or self._original.variants
         if dialect.delimiter != "," or dialect.escape_char or dialect.skip_initial_space or rewritten:
             return np.zeros(len(records), np.bool_)
-        return (records.cells > 0) & alike(records.texts, dialect.quote_char)
+        return (records.cells > 0) & records.is_text & alike(records.texts, dialect.quote_char)
 
     def _csv_tails(self, records: Rejected) -> pa.BinaryArray:
         dialect = self._layout.dialect
         alone = records.cells == 0
         if self._is_rejects or dialect.escape_char is not None:
             alone[:] = True
-        tails: list[tuple[Offsets, pa.BinaryArray]] = []
+        texts, tails = _readable(records), list[tuple[Offsets, pa.BinaryArray]]()
         for cells in np.unique(records.cells[~alone]).tolist():
             of_these = records.cells == cells
             if np.count_nonzero(of_these) < MANY:
                 alone |= of_these
                 continue
-            lines = joined(records.texts.filter(arrays.booleans(of_these)), _LF)
+            lines = joined(texts.filter(arrays.booleans(of_these)), _LF)
             columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, cells)
             written = (csv_cells(arrays.retyped(column, pa.binary())) for column in columns)
             tails.append((np.flatnonzero(of_these), joined(_NOTHING, *written, by=_COMMA)))
-        late = [single.csv_tail(text, dialect, self._added, self._is_rejects) for text in records.each(alone)]
+        each = texts.filter(arrays.booleans(alone)).to_pylist()
+        late = [single.csv_tail(text.decode(), dialect, self._added, self._is_rejects) for text in each]
         return _merged([*tails, (np.flatnonzero(alone), arrays.binaries(late))])
 
     def _json_tails(self, records: Rejected) -> pa.BinaryArray:
-        alone = records.cells == 0
+        alone = (records.cells == 0) | ~records.is_text
         if self._original.variants or self._layout.dialect.escape_char is not None:
             alone[:] = True
         late = [single.json_tail(text, self._original) for text in records.each(alone)]
@@ -125,6 +127,16 @@ class Renderer:
 
 
 _NOTHING, _COMMA, _LF, _RAW = constants("", ",", "\n", '], "raw": "')
+
+
+def _readable(records: Rejected) -> pa.BinaryArray:
+    """The records' texts, for people where they are no texts."""
+    is_text = records.is_text
+    if is_text.all():
+        return records.texts
+    shown = arrays.binaries([readable(text).encode() for text in records.each(~is_text)])
+    usual = records.texts.filter(arrays.booleans(is_text))
+    return _merged([(np.flatnonzero(is_text), usual), (np.flatnonzero(~is_text), shown)])
 
 
 def _only(texts: pa.BinaryArray, chosen: Mask) -> pa.BinaryArray:

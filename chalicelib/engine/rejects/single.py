@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from chalicelib.engine.checks.formulas import neutralise, restore
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.lenient import cells
-from chalicelib.engine.text.encodings import Original, readable
-from chalicelib.model import JSON
+from chalicelib.engine.text.encodings import Original
 
 
 def csv_line(texts: Sequence[str]) -> bytes:
@@ -22,13 +21,13 @@ def csv_line(texts: Sequence[str]) -> bytes:
     return sink.getvalue().encode()
 
 
-def csv_tail(raw: bytes, dialect: Dialect, added: int, is_rejects: bool) -> bytes:
+def csv_tail(text: str, dialect: Dialect, added: int, is_rejects: bool) -> bytes:
     """What stands between ``_errors`` and the line break in the record's row of ``rejects.csv``.
 
     Of a ``rejects.csv`` that was uploaded again (``is_rejects``), the ``added`` columns before its own are written
     anew, and are not kept beside the new ones.
     """
-    texts = cells(readable(raw), dialect)[added:]
+    texts = cells(text, dialect)[added:]
     if is_rejects:
         texts = [restore(text) for text in texts]
     return csv_line(["", *texts]).removesuffix(b"\r\n") if texts else b""  # an only empty cell would be quoted
@@ -38,12 +37,11 @@ def json_tail(raw: bytes, original: Original) -> bytes:
     """What stands between the last of ``errors`` and the quote that ends the record's line of ``rejects.jsonl``: its
     exact bytes in the file, as ``raw`` in the file's encoding, or as ``raw_base64`` where they are not that.
     """
-    document: JSON = {}
     try:
-        document["raw"] = raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError:
-        document["raw_base64"] = base64.b64encode(original.of(raw)).decode()
-    else:
-        if not original.writes_as_usual(document["raw"]):
-            document["raw_base64"] = base64.b64encode(original.of(raw)).decode()
-    return b"], " + json.dumps(document, ensure_ascii=False).removeprefix("{").removesuffix('"}').encode()
+        return b'], "raw_base64": "' + base64.b64encode(original.of(raw))
+    told = b'], "raw": ' + json.dumps(text, ensure_ascii=False).encode()
+    if original.writes_as_usual(text):
+        return told.removesuffix(b'"')
+    return told + b', "raw_base64": "' + base64.b64encode(original.of(raw))
