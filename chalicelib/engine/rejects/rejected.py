@@ -45,16 +45,20 @@ class Rejected:
         return self._of(lambda column: column[part], self.texts[part])
 
     def filter(self, chosen: Mask) -> Rejected:
+        if chosen.all():  # a record may have a hundred megabytes
+            return self
         return self._of(lambda column: column[chosen], self.texts.filter(arrays.booleans(chosen)))
 
     def each(self, chosen: Mask) -> list[bytes]:
         """The texts of the chosen ones."""
-        texts: list[bytes] = self.texts.filter(arrays.booleans(chosen)).to_pylist()
+        texts: list[bytes] = self.filter(chosen).texts.to_pylist()
         return texts
 
     @classmethod
-    def concat(cls, parts: Sequence[Rejected]) -> Self:
+    def concat(cls, parts: Sequence[Self]) -> Self:
         """Of several blocks: ``rows`` says nothing any more."""
+        if len(parts) == 1:
+            return parts[0]
         columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
         return cls(**columns, texts=pa.concat_arrays([part.texts for part in parts]))
 

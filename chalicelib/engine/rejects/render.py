@@ -33,7 +33,7 @@ cell by itself 0.8 µs."""
 
 def csv_header(labels: Sequence[str]) -> bytes:
     """The first line of ``rejects.csv``."""
-    return single.csv_line(["_record", "_line", "_errors", *own_labels(labels)])
+    return single.csv_line(["_record", "_line", "_errors", *own_labels(labels)]) + b"\r\n"
 
 
 class Renderer:
@@ -86,7 +86,7 @@ class Renderer:
             return records.texts, nothing, nothing
         others = records.filter(~is_alike)
         tails = (self._csv_tails(others), self._json_tails(others))
-        if len(others) == len(records):
+        if others is records:
             return pa.nulls(len(records), pa.binary()), *tails
         return _only(records.texts, is_alike), *(_spread(each, ~is_alike) for each in tails)
 
@@ -96,25 +96,27 @@ class Renderer:
         rewritten = self._is_rejects or self._original.variants
         if dialect.delimiter != "," or dialect.escape_char or dialect.skip_initial_space or rewritten:
             return np.zeros(len(records), np.bool_)
-        return (records.cells > 0) & records.is_text & alike(records.texts, dialect.quote_char)
+        usual = (records.cells > 0) & records.is_text
+        if usual.all():
+            return alike(records.texts, dialect.quote_char)
+        usual[usual] = alike(records.filter(usual).texts, dialect.quote_char)
+        return usual
 
     def _csv_tails(self, records: Rejected) -> pa.BinaryArray:
         dialect = self._layout.dialect
-        alone = records.cells == 0
+        counts, place, sizes = np.unique(records.cells, return_inverse=True, return_counts=True)
+        together = (counts > 0) & (sizes >= MANY)
         if self._is_rejects or dialect.escape_char is not None:
-            alone[:] = True
-        texts, tails = _readable(records), list[tuple[Offsets, pa.BinaryArray]]()
-        for cells in np.unique(records.cells[~alone]).tolist():
-            of_these = records.cells == cells
-            if np.count_nonzero(of_these) < MANY:
-                alone |= of_these
-                continue
-            lines = joined(texts.filter(arrays.booleans(of_these)), _LF)
-            columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, cells)
+            together[:] = False
+        tails: list[tuple[Offsets, pa.BinaryArray]] = []
+        for group in np.flatnonzero(together).tolist():
+            of_these = place == group
+            lines = joined(_readable(records.filter(of_these)), _LF)
+            columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, int(counts[group]))
             written = (csv_cells(arrays.retyped(column, pa.binary())) for column in columns)
             tails.append((np.flatnonzero(of_these), joined(_NOTHING, *written, by=_COMMA)))
-        each = texts.filter(arrays.booleans(alone)).to_pylist()
-        late = [single.csv_tail(text.decode(), dialect, self._added, self._is_rejects) for text in each]
+        alone = ~together[place]
+        late = [single.csv_tail(text, dialect, self._added, self._is_rejects) for text in records.each(alone)]
         return _merged([*tails, (np.flatnonzero(alone), arrays.binaries(late))])
 
     def _json_tails(self, records: Rejected) -> pa.BinaryArray:
