@@ -19,9 +19,9 @@ def fetch(
     """Put all of ``jobs/<job_id>/`` under ``out/<job_id>/`` and return the job with these paths as its ``outputs``.
 
     ``export`` puts an object to a path, where a port has a better way than to stream it. The folder appears whole, or
-    what was there before stays. No call that all systems have puts a folder in another's place: a process that is killed
-    between the two that this takes leaves the older one as ``out/.<job_id>.old``, and the next fetch brings it back.
-    Errors: what the port raises; ``OSError``.
+    what was there before stays. No call that all systems have puts a folder in another's place: a process that is
+    killed between the two that this takes leaves the older one as ``out/.<job_id>.old``, and the next fetch brings it
+    back. Errors: what the port raises; ``OSError``.
     """
     prefix = f"jobs/{job.job_id}/"
     target = out / job.job_id

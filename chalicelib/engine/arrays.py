@@ -32,7 +32,7 @@ SEGMENT_ROWS: Final = 2048
 segments. Small against a block's tens of thousands of rows, large against the 50 µs that an expression takes to
 compile."""
 
-GLANCE_ROWS: Final = 256
+TRIAL_ROWS: Final = 256
 """A long column is tried on so many rows first: a cast that Arrow refuses costs about 1 µs per bad text, because Arrow
 words an error for each of them."""
 
@@ -65,7 +65,7 @@ def resolve(texts: pa.StringArray, fast: Fast, slow: Slow, letters: Letters) -> 
 def _by_segments(texts: pa.StringArray, fast: Fast, slow: Slow) -> tuple[ArrowArray, Mask]:
     """As ``resolve``: the whole column, or else in segments, by ``fast`` wherever that answers."""
     bad = np.zeros(len(texts), np.bool_)
-    values = None if fast(texts.slice(0, GLANCE_ROWS)) is None else fast(texts)
+    values = None if fast(texts.slice(0, TRIAL_ROWS)) is None else fast(texts)
     if values is not None:
         return values, bad
     pieces: list[ArrowArray] = []

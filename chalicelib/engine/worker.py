@@ -238,8 +238,8 @@ class _Process:
         codes = Coding()
         for block in self._records:
             origin = self._records.origin(block)
-            if codes.wants_glance and block.count >= coding.GLANCE_ROWS:
-                codes.glance(_parsed(block.head(coding.GLANCE_ROWS), origin, self._plan).columns)
+            if codes.wants_glance and block.count >= coding.JUDGED_ROWS:
+                codes.glance(_parsed(block.head(coding.JUDGED_ROWS), origin, self._plan).columns)
             parsed = _parsed(block, origin, self._plan, codes.columns)
             codes.revise(parsed.columns)
             checked = self._checker.check(parsed)

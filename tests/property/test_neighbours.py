@@ -186,7 +186,7 @@ def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.Dat
             clean = [text for text in (row[at] for row in rows) if name not in alone(text)]
             for row in rows:
                 row[at] = row[at] if row[at] in clean else clean[0] if clean else FILLER.get(name, "")
-    sizes: Any = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "GLANCE_ROWS", "PATIENCE")}
+    sizes: Any = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "TRIAL_ROWS", "PATIENCE")}
     whole = run(rows)
     with mock.patch.multiple(arrays, **sizes):
         cut = run(rows, data.draw(st.integers(100, 3000)), data.draw(st.integers(1, 4000)))

@@ -40,7 +40,7 @@ TOGETHER, ONE_BY_ONE = 1, 1 << 40
 def run(body: bytes, described: Any, many: int, chunk: int = 1 << 20, block: int = 1 << 20) -> Outcome:
     with (
         mock.patch.object(ragged, "MANY", many),
-        mock.patch.object(coding, "GLANCE_ROWS", 2),
+        mock.patch.object(coding, "JUDGED_ROWS", 2),
         mock.patch.object(steps, "BLOCK_SIZE_BYTES", block),
     ):
         return pipeline.run(body, described, chunk_size=chunk)

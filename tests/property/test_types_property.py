@@ -239,7 +239,7 @@ def test_a_column_is_read_as_each_of_its_texts_is(case, columns):
         whole = arrays.strings(["junk"] * before + column + [None] * after)
         sizes = {
             name: columns.draw(st.integers(least, 6))
-            for name, least in (("SEGMENT_ROWS", 1), ("GLANCE_ROWS", 1), ("PATIENCE", 0))
+            for name, least in (("SEGMENT_ROWS", 1), ("TRIAL_ROWS", 1), ("PATIENCE", 0))
         }
         with mock.patch.multiple(arrays, **sizes):
             found = outcomes(field, whole.slice(before, len(column)))
