@@ -8,7 +8,7 @@ a leading byte order mark, which it would drop) are read one by one (``lenient``
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -75,7 +75,10 @@ def parse(
     apart = _set_apart(data, block, first_bytes, layout) & ~blank
     left_out = apart | blank if layout.dialect.comment_char else apart
     buffer = arrays.laid_out(data, starts, None if not left_out.any() else ~left_out)
-    columns, miscounted = read_texts(buffer, layout.dialect, layout.width, coded)
+    dialect = layout.dialect
+    if dialect.quote_char and data.find(dialect.quote_char.encode(), int(starts[0]), int(starts[-1])) < 0:
+        dialect = replace(dialect, quote_char=None)  # Arrow is 5 % faster where it need not look for quotes
+    columns, miscounted = read_texts(buffer, dialect, layout.width, coded)
     records = np.flatnonzero(~(blank | apart))
     by_cells = {cells: records[rows] for cells, rows in miscounted.items()}
     if by_cells:
