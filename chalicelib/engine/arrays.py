@@ -203,7 +203,7 @@ def characters(texts: pa.StringArray) -> NDArray[np.int64]:
     # mostly the first few bytes tell that there is more than ASCII, and then the others need not be looked at twice
     if text[:4096].max(initial=0) < 128 and text.max(initial=0) < 128:
         return np.diff(edges)
-    goes_on = bits.packed(text.view(np.int8) < -64)  # 10xxxxxx, whose sign is the first bit
+    goes_on = bits.where(text, lambda some: some.view(np.int8) < -64)  # 10xxxxxx, whose sign is the first bit
     return np.diff(edges - bits.before(goes_on, edges))
 
 

@@ -6,19 +6,27 @@ unless ``marked`` sets it; what the bits after that one hold has no meaning.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 Offsets = NDArray[np.int64]
 
 _ONE: Final = np.uint64(1)
 _LAST: Final = np.uint64(63)
+_PIECE_BYTES: Final = 1 << 18
+"""Flags of so many bytes stay in the processor's cache until they are packed: a third less time than for a window's all
+at once, and no memory as large as the window."""
 _DENSE: Final = 10
-"""Where one bit in so many is set, numpy finds all of them at once faster than ``places`` does word by word."""
+"""Where one bit in fewer is set, numpy finds all of them at once faster than ``places`` does piece by piece."""
+_SPARSE: Final = 40
+"""Where one bit in more is set, most bytes have none, and pieces of four bytes are faster to look through than bytes.
+At one in 13 bytes take half the time of words of eight."""
 
 
 def packed(flags: Mask) -> Words:
@@ -27,6 +35,21 @@ def packed(flags: Mask) -> Words:
     folded = np.packbits(flags, bitorder="little")
     words.view(np.uint8)[: len(folded)] = folded
     return words
+
+
+def where(data: Bytes, is_of_kind: Callable[[Bytes], Mask]) -> Words:
+    """A bit for each byte of a kind; ``is_of_kind`` gets some bytes at a time."""
+    words = np.zeros(len(data) // 64 + 1, "<u8")
+    folded = words.view(np.uint8)
+    for start in range(0, len(data), _PIECE_BYTES):
+        flags = is_of_kind(data[start : start + _PIECE_BYTES])
+        folded[start >> 3 : start + len(flags) + 7 >> 3] = np.packbits(flags, bitorder="little")
+    return words
+
+
+def equal(data: Bytes, byte: int) -> Words:
+    """A bit for each byte that is this one."""
+    return where(data, lambda some: some == byte)
 
 
 def marked(words: Words, place: int) -> Words:
@@ -38,20 +61,24 @@ def marked(words: Words, place: int) -> Words:
 
 def places(words: Words) -> Offsets:
     """Where the bits are set, ascending."""
-    if int(np.bitwise_count(words).sum()) > 64 * len(words) // _DENSE:
-        return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-    starts = np.flatnonzero(words != 0)
-    left = words[starts]
-    starts <<= 6
+    gap = 64 * len(words) / max(int(np.bitwise_count(words).sum()), 1)
+    if gap < _DENSE:
+        return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(np.bool_))
+    size = 1 if gap < _SPARSE else 4
+    left = words.view(f"<u{size}")
+    starts = np.flatnonzero(left != 0)
+    left = left[starts]
+    starts *= 8 * size
     found = [starts[:0]]
-    while len(left):  # the lowest bit of every word that has one left
-        fewer = left - _ONE
+    while len(left):  # the lowest bit of every piece that has one left
+        fewer = left - left.dtype.type(1)
         found.append(starts + np.bitwise_count(fewer & ~left))
         left &= fewer
         more = np.flatnonzero(left != 0)
         left, starts = left[more], starts[more]
     together = np.concatenate(found)
-    together.sort(kind="stable")  # which merges what is ascending already
+    if len(found) > 2:
+        together.sort(kind="stable")  # which merges what is ascending already
     return together
 
 

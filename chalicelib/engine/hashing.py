@@ -1,15 +1,16 @@
-"""A 64-bit hash of values: the same in every process, on every platform and in every version, and vectorised.
+"""A 64-bit hash of values: the same in every process and on every platform, and vectorised.
 
 Numbers take MurmurHash3's 64-bit finaliser (Appleby, https://github.com/aappleby/smhasher), a bijection, so integers
 never collide. Text is read in 8-byte words, each folded in by a multiplication and a shift, and finished the same way:
 texts of one length of up to 8 bytes never collide either, and longer ones behave like random 64-bit numbers (the tests
-hash a million texts of several families without a collision). Short texts are folded side by side, a word of each at a
-time; of long ones many words of each, which are folded into each other at last. It is not meant to withstand an
-adversary.
+hash a million texts of several families without a collision). Short texts are filled up with zeros to one of a few
+widths and folded side by side, a word of each at a time; of long ones many words of each, which are folded into each
+other at last. It is not meant to withstand an adversary.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -19,10 +20,16 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 
+VERSION: Final = 2
+"""To be raised where a hash changes: what workers tell each other in hashes, perhaps across a deployment, names it."""
+
 LONG_TEXT_BYTES: Final = 256
 """Longer texts are folded by stripes: a vectorised step per word pays only while many texts are alive."""
 
-_PIECE_ROWS: Final = 1 << 16
+_WIDTHS: Final = (8, 16, 32, 64, 128, LONG_TEXT_BYTES)
+"""Shorter texts are filled up with zeros to the next of these."""
+_PIECE_ROWS: Final = 1 << 14
+"""Texts whose words, filled up, stay in the processor's cache."""
 
 _MIX_1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2: Final = np.uint64(0xC4CEB9FE1A85EC53)
@@ -32,8 +39,6 @@ _FLOAT_SALT: Final = np.uint64(0xA0761D6478BD642F)
 _S33: Final = np.uint64(33)
 _S32: Final = np.uint64(32)
 _S29: Final = np.uint64(29)
-_ONE: Final = np.uint64(1)
-_TAIL_MASKS: Final = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 
 
 def hash_array(array: Any) -> Hashes:
@@ -105,24 +110,55 @@ def _hash_limbs(limbs: NDArray[np.uint32]) -> Hashes:
 def _hash_texts(array: Any) -> Hashes:
     if len(array) == 0:
         return np.zeros(0, np.uint64)
-    # a piece and all that is made of it stay in the processor's cache
-    pieces = [_hash_piece(array.slice(start, _PIECE_ROWS)) for start in range(0, len(array), _PIECE_ROWS)]
-    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-
-
-def _hash_piece(array: Any) -> Hashes:
     _, offset_buffer, data = array.buffers()
-    offsets = np.frombuffer(offset_buffer, "<i4", len(array) + 1, array.offset * 4).astype(np.int64)
-    used = int(offsets[-1] - offsets[0])
-    text = np.frombuffer(data, np.uint8, used, int(offsets[0])) if used else np.zeros(0, np.uint8)
-    starts, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
+    edges = np.frombuffer(offset_buffer, "<i4", len(array) + 1, array.offset * 4)
+    text = np.frombuffer(b"" if data is None else data, np.uint8)
+    starts = range(0, len(array), _PIECE_ROWS)
+    return np.concatenate([_hash_piece(text, edges[start : start + _PIECE_ROWS + 1]) for start in starts])
+
+
+def _hash_piece(text: NDArray[np.uint8], edges: NDArray[np.int32]) -> Hashes:
+    """``edges``: where in ``text`` each text starts, and the last one stops."""
+    starts, sizes = edges[:-1].astype(np.int64), np.diff(edges)
     hashes = sizes.astype(np.uint64) * _MIX_2
-    short = sizes <= LONG_TEXT_BYTES
-    if short.any():
-        _fold_words(hashes, text, starts, np.where(short, sizes, 0))
-    if not short.all():
-        hashes[~short] ^= _hash_long(text, starts[~short], sizes[~short])
+    counts = np.diff([np.count_nonzero(sizes <= width) for width in _WIDTHS], prepend=0).tolist()
+    if any(counts) and edges[-1] + LONG_TEXT_BYTES > len(text):  # a text that is filled up would end behind the end
+        text = np.append(text[edges[0] : edges[-1]], np.zeros(LONG_TEXT_BYTES, np.uint8))
+        starts -= edges[0]
+    for count, (less, width) in zip(counts, pairwise((-1, *_WIDTHS)), strict=True):
+        if count == len(sizes):
+            return _finish(_fold_padded(hashes, text, starts, sizes, width))
+        if count:
+            rows = np.flatnonzero((sizes > less) & (sizes <= width))
+            hashes[rows] = _fold_padded(hashes[rows], text, starts[rows], sizes[rows], width)
+    rows = np.flatnonzero(sizes > LONG_TEXT_BYTES)
+    if len(rows):
+        hashes[rows] ^= _hash_long(text, starts[rows], sizes[rows].astype(np.int64))
     return _finish(hashes)
+
+
+@cache
+def _masks(width: int) -> Hashes:
+    """For each size up to ``width`` the bits of the bytes that a text has, as words."""
+    return (np.tri(width + 1, width, -1) * 255).astype(np.uint8).view("<u8")
+
+
+def _fold_padded(
+    seeds: Hashes, text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int32], width: int
+) -> Hashes:
+    """Fold the words of every text into its seed, as if zeros filled it up to ``width`` bytes. ``text`` goes on as far.
+
+    numpy gathers wide items at any offset as fast as a single byte, and eight times as fast as words that are numbers.
+    """
+    padded = np.ndarray((len(text) - width + 1,), f"V{width}", text.data, strides=(1,))
+    words = padded[starts].view("<u8").reshape(len(starts), -1)
+    words &= _masks(width).take(sizes, axis=0)
+    hashes = seeds.copy()
+    for word in words.T:
+        hashes ^= word
+        hashes *= _FOLD
+        hashes ^= hashes >> _S32
+    return hashes
 
 
 def _hash_long(text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Hashes:
@@ -164,33 +200,3 @@ def _fold_stripes(text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDA
     hashes = np.empty(len(sizes), np.uint64)
     hashes[order] = lanes[:, 0]
     return hashes
-
-
-def _fold_words(hashes: Hashes, text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-    """Fold the 8-byte words of every text into its hash, one word of all texts that reach so far at a time.
-
-    The texts go in the order of how many words they have, so that those that reach far enough stand first. The bytes
-    are read as aligned words, and a text's word is put together of two of them: numpy gathers words at any offset six
-    times as slowly.
-    """
-    aligned = np.zeros(len(text) // 8 + 2, "<u8")
-    aligned.view(np.uint8)[: len(text)] = text
-    counts = (sizes + 7 >> 3).astype(np.uint8)
-    order = np.argsort(np.uint8(255) - counts, kind="stable")  # a radix sort
-    reach = len(counts) - np.cumsum(np.bincount(counts))
-    starts, folded = starts[order], hashes[order]
-    masks = _TAIL_MASKS[(sizes[order] - 1 & 7) + 1]
-    at, right = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
-    left = np.uint64(63) - right
-    low = aligned.take(at)
-    for many, fewer in pairwise(reach.tolist()):
-        at = at[:many] + 1
-        high = aligned.take(at)
-        word = low[:many] >> right[:many]
-        word |= (high << _ONE) << left[:many]
-        low = high
-        word[fewer:] &= masks[fewer:many]
-        word ^= folded[:many]
-        word *= _FOLD
-        np.bitwise_xor(word, word >> _S32, out=folded[:many])
-    hashes[order] = folded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, chain
+from unittest import mock
 
 import numpy as np
 from hypothesis import given
@@ -28,6 +29,13 @@ def test_bits_are_found_where_they_are(given: list[bool]) -> None:
     assert held(words(given), len(given) + 1) == [*given, False]
     assert bits.places(words(given)).tolist() == [place for place, flag in enumerate(given) if flag]
     assert bits.places(bits.marked(words(given), len(given))).tolist()[-1] == len(given)
+
+
+@given(mixed, st.sampled_from([8, 64, 1 << 18]))
+def test_bytes_of_a_kind_are_found_for_any_cut(given: list[bool], piece_bytes: int) -> None:
+    with mock.patch.object(bits, "_PIECE_BYTES", piece_bytes):
+        found = bits.equal(np.array(given, np.uint8), 1)
+    assert found.tolist() == words(given).tolist()
 
 
 @given(mixed, st.data())

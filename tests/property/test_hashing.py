@@ -15,7 +15,7 @@ FOLD = 0x9E3779B97F4A7C15
 near_the_limit = st.integers(hashing.LONG_TEXT_BYTES - 2, hashing.LONG_TEXT_BYTES + 2)
 sizes = st.integers(0, 20) | near_the_limit | st.sampled_from([511, 512, 513, 1023, 1024]) | st.integers(0, 5000)
 texts = st.builds(lambda size, seed: np.random.default_rng(seed).bytes(size), sizes, st.integers(0, 3))
-columns = st.lists(texts | st.binary(max_size=30), max_size=12)
+columns = st.lists(texts | st.binary(max_size=30), max_size=12) | st.lists(st.binary(max_size=9), max_size=40)
 
 
 def plain(text: bytes) -> int:
@@ -27,7 +27,8 @@ def plain(text: bytes) -> int:
 
 
 def short(text: bytes, state: int) -> int:
-    for word in words(text):
+    width = next(width for width in (8, 16, 32, 64, 128, 256) if len(text) <= width)
+    for word in words(text.ljust(width, b"\0")):
         state = (state ^ word) * FOLD & WORD
         state ^= state >> 32
     return state

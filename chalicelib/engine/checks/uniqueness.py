@@ -161,13 +161,14 @@ class Occurrences:
 
     @classmethod
     def load(cls, body: bytes) -> Occurrences:
+        """Errors: ``KeyError`` where the keys were hashed by another version of this code."""
         table = pa.ipc.open_file(pa.py_buffer(body)).read_all()
         hashes = arrays.values_of(table.column(_HASH).combine_chunks(), np.uint64)
         records = arrays.values_of(table.column(_RECORD).combine_chunks(), np.int64)
         return cls(hashes, records, table.drop_columns([_HASH, _RECORD]))
 
 
-_HASH, _RECORD = "\x00hash", "\x00record"
+_HASH, _RECORD = f"\x00hash-{hashing.VERSION}", "\x00record"
 
 
 def null_keys(key: Key, table: pa.Table) -> Offsets:

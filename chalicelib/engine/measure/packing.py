@@ -14,11 +14,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from chalicelib.engine import hashing
 from chalicelib.engine.arrays import whole
 from chalicelib.engine.measure.columns import from_numpy
 
 _META: Final = b"sluice"
-VERSION: Final = 3
+VERSION: Final = f"4, hashes {hashing.VERSION}"
 
 
 def pack(meta: Any, arrays: dict[str, Any]) -> bytes:

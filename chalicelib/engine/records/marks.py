@@ -26,8 +26,8 @@ class Marks:
         self._after: int | None = data[end] if end < len(data) else None
         self._at_end = at_end
         self._escaped = self._find_escaped() if self._holds(grammar.escape) else None
-        self._feeds = bits.packed(self._window == LF)
-        self._returns = bits.packed(self._window == CR) if self._holds(CR) else None
+        self._feeds = bits.equal(self._window, LF)
+        self._returns = bits.equal(self._window, CR) if self._holds(CR) else None
         line_ends = self._find_line_ends()
         self.breaks = self.physical = bits.places(line_ends) + 1
         """Offset after each line break, relative to ``base``, like all offsets here; ``physical``: and of those that
@@ -72,12 +72,12 @@ class Marks:
             before, after = before | closing, separators | opening
         starts, ends = bits.later(before, first=True), bits.earlier(after)
         if self._grammar.skip_space:
-            starts = bits.spread(starts, bits.later(bits.packed(self._window == SPACE)))
+            starts = bits.spread(starts, bits.later(bits.equal(self._window, SPACE)))
         return opening & ~starts | closing & ~ends
 
     def _separators(self) -> Words:
         """What may stand before and after a cell, the end of the object too."""
-        found = self._feeds | bits.packed(self._window == self._grammar.delimiter)
+        found = self._feeds | bits.equal(self._window, self._grammar.delimiter)
         if self._returns is not None:
             found |= self._returns
         ends_cell = self._at_end if self._after is None else self._grammar.is_separator(self._after)
@@ -92,13 +92,13 @@ class Marks:
         return self._feeds | self._returns & ~bits.earlier(feeds)
 
     def _find_quotes(self) -> Words:
-        quotes = bits.packed(self._window == self._grammar.quote)
+        quotes = bits.equal(self._window, self._grammar.quote)
         return quotes if self._escaped is None else quotes & ~self._escaped
 
     def _find_comments(self) -> Words:
         """Comment characters at the start of a line."""
         breaks = self._feeds if self._returns is None else self._feeds | self._returns
-        return bits.packed(self._window == self._grammar.comment) & bits.later(breaks, first=True)
+        return bits.equal(self._window, self._grammar.comment) & bits.later(breaks, first=True)
 
     def _find_escaped(self) -> Words:
         """Which bytes an escape character makes literal: in a run of escapes every second one is itself escaped."""

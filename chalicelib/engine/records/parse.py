@@ -99,7 +99,10 @@ def _together(
     """The records that are as they should be, and by their number of cells those with another one."""
     left_out = apart | blank if layout.dialect.comment_char else apart
     buffer = arrays.laid_out(block.data, block.starts, None if not left_out.any() else ~left_out)
-    columns, miscounted = read_texts(buffer, layout.dialect, layout.width, coded)
+    dialect, edges = layout.dialect, (int(block.starts[0]), int(block.starts[-1]))
+    if dialect.quote_char and block.data.find(dialect.quote_char.encode(), *edges) < 0:
+        dialect = replace(dialect, quote_char=None)  # Arrow is 5 % faster where it need not look for quotes
+    columns, miscounted = read_texts(buffer, dialect, layout.width, coded)
     records = np.flatnonzero(~(blank | apart))
     by_cells = {count: records[rows] for count, rows in miscounted.items()}
     if by_cells:
