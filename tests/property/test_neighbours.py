@@ -28,6 +28,7 @@ from chalicelib.engine.records.parse import Parsed
 from chalicelib.engine.records.ragged import Ragged
 from chalicelib.engine.records.spoilt import Spoilt
 from chalicelib.engine.records.structure import Structure
+from chalicelib.engine.types import resolving
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
@@ -188,7 +189,7 @@ def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.Dat
                 row[at] = row[at] if row[at] in clean else clean[0] if clean else FILLER.get(name, "")
     sizes: Any = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "TRIAL_ROWS", "PATIENCE")}
     whole = run(rows)
-    with mock.patch.multiple(arrays, **sizes):
+    with mock.patch.multiple(resolving, **sizes):
         cut = run(rows, data.draw(st.integers(100, 3000)), data.draw(st.integers(1, 4000)))
     assert essence(cut) == essence(whole)
     for record, row in enumerate(rows, start=1):
