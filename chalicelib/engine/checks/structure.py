@@ -27,6 +27,8 @@ _CODES: Final = {
 
 def faults(structure: Structure) -> Iterator[Found]:
     """The findings, kind by kind, in the order in which a row's are told; some without any."""
+    if not len(structure.faulty):
+        return
     layout = structure.layout
     for shape, rows in structure.shapes.items():
         code = _CODES[shape]
