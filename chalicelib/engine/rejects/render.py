@@ -104,15 +104,15 @@ class Renderer:
 
     def _csv_tails(self, records: Rejected) -> pa.BinaryArray:
         dialect = self._layout.dialect
-        counts, place, sizes = np.unique(records.cells, return_inverse=True, return_counts=True)
-        together = (counts > 0) & (sizes >= MANY)
+        numbers, place, sizes = np.unique(records.cells, return_inverse=True, return_counts=True)
+        together = (numbers > 0) & (sizes >= MANY)
         if self._is_rejects or dialect.escape_char is not None:
             together[:] = False
         tails: list[tuple[Offsets, pa.BinaryArray]] = []
         for group in np.flatnonzero(together).tolist():
             of_these = place == group
             lines = joined(_readable(records.filter(of_these)), _LF)
-            columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, int(counts[group]))
+            columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, int(numbers[group]))
             written = (csv_cells(arrays.retyped(column, pa.binary())) for column in columns)
             tails.append((np.flatnonzero(of_these), joined(_NOTHING, *written, by=_COMMA)))
         alone = ~together[place]
