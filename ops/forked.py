@@ -1,4 +1,4 @@
-"""Worker processes that are forked from this one: each does one task after the other, as it is told through its pipe.
+"""Worker processes that are forked from this one: each does one task after the other, as it is told.
 
 None of them outlives this process, however it ends.
 """
@@ -17,16 +17,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from threading import Lock
 from typing import Any, Final, NoReturn
 
 from chalicelib.errors import Transient
+from ops.channel import Channel
 
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM}
 _LOOK_SECONDS: Final = 1.0
-"""So often it is seen whether a worker is dead whose pipe a process that it forked keeps open."""
+"""So often it is seen whether a worker is dead whose end of the channel a process that it forked keeps open."""
 _PR_SET_PDEATHSIG: Final = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
@@ -41,8 +42,8 @@ class InWorker(Exception):
 class Worker:
     """A process, seen from the one that forked it."""
 
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        self._process, self.connection = process, connection
+    def __init__(self, process: BaseProcess, channel: Channel) -> None:
+        self._process, self.channel = process, channel
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     @property
@@ -51,7 +52,7 @@ class Worker:
 
     def begin(self, task: Any) -> None:
         with self._alive():
-            self.connection.send(task)
+            self.channel.send(task)
 
     def has_finished(self) -> bool:
         """Take what the worker said. False: it only printed something, which is now on standard error.
@@ -59,16 +60,19 @@ class Worker:
         Errors: that of its task; ``Transient`` where the process has ended.
         """
         with self._alive():
-            if self.is_dead and not self.connection.poll():
+            is_dead = self.is_dead  # asked before: then nothing more can come
+            if not self.channel.take() and is_dead:
                 raise EOFError
-            said = self.connection.recv()
-        if isinstance(said, bytes):
-            sys.stderr.write(self._decoder.decode(said))
-            return False
-        if said is not None:
-            error, trace = said
-            raise error from InWorker(trace)
-        return True
+        finished = False
+        for said in self.channel.messages():
+            if isinstance(said, bytes):
+                sys.stderr.write(self._decoder.decode(said))
+            elif said is None:
+                finished = True
+            else:
+                error, trace = said
+                raise error from InWorker(trace)
+        return finished
 
     def kill(self) -> None:
         if self._process.pid is not None:  # else it was not started yet
@@ -79,7 +83,7 @@ class Worker:
         if self._process.pid is not None:
             self._process.join()
         self._process.close()
-        self.connection.close()
+        self.channel.close()
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
@@ -110,7 +114,7 @@ def workers(work: Callable[[Any], None], count: int) -> Iterator[list[Worker]]:
             # From Python 3.12 on, of any thread that is alive: see ``ops.workers.FORKS``.
             warnings.filterwarnings("ignore", r"This process .* is multi-threaded", DeprecationWarning)
             for _ in range(count):
-                ours, theirs = fork.Pipe()
+                ours, theirs = Channel.pair()
                 process = fork.Process(target=_serve, args=(work, theirs, os.getpid()))
                 started.append(Worker(process, ours))
                 process.start()
@@ -126,8 +130,8 @@ def workers(work: Callable[[Any], None], count: int) -> Iterator[list[Worker]]:
 def heard(workers: Sequence[Worker]) -> list[Worker]:
     """Those that have said something, or have ended; waits until there is one."""
     while True:
-        ready = wait([worker.connection for worker in workers], _LOOK_SECONDS)
-        found = [worker for worker in workers if worker.connection in ready or worker.is_dead]
+        ready = wait([worker.channel.end for worker in workers], _LOOK_SECONDS)
+        found = [worker for worker in workers if worker.channel.end in ready or worker.is_dead]
         if found:
             return found
 
@@ -144,7 +148,7 @@ def _held_back(signals: set[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(work: Callable[[Any], None], connection: Connection, parent: int) -> NoReturn:
+def _serve(work: Callable[[Any], None], channel: Channel, parent: int) -> NoReturn:
     """A worker's life, which its parent ends: by a kill, or by its own death."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it had died before
@@ -152,12 +156,12 @@ def _serve(work: Callable[[Any], None], connection: Connection, parent: int) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; one of them acts
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    voice, pid = Voice(connection), os.getpid()
+    voice, pid = Voice(channel), os.getpid()
     sys.stdout = sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(voice), "utf-8", "backslashreplace", line_buffering=True
     )
     while True:
-        task = connection.recv()
+        task = channel.receive()
         said = None
         try:
             work(task)
@@ -182,12 +186,12 @@ class Voice(io.RawIOBase):
     bar where there is one.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._lock = connection, Lock()
+    def __init__(self, channel: Channel) -> None:
+        self._channel, self._lock = channel, Lock()
 
     def say(self, said: Any) -> None:
         with self._lock:  # a transform may have threads that print
-            self._connection.send(said)
+            self._channel.send(said)
 
     def writable(self) -> bool:
         return True

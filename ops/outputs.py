@@ -18,12 +18,15 @@ def fetch(
 ) -> Job:
     """Put all of ``jobs/<job_id>/`` under ``out/<job_id>/`` and return the job with these paths as its ``outputs``.
 
-    ``export`` puts an object to a path, where a port has a better way than to stream it. The folder appears whole, in
-    place of an older one, or not at all. Errors: what the port raises; ``OSError``.
+    ``export`` puts an object to a path, where a port has a better way than to stream it. The folder appears whole, or
+    what was there before stays. No call that all systems have puts a folder in another's place: a process that is
+    killed between the two that this takes leaves the older one as ``out/.<job_id>.old``, and the next fetch brings it
+    back. Errors: what the port raises; ``OSError``.
     """
     prefix = f"jobs/{job.job_id}/"
     target = out / job.job_id
-    partial = out / f".{job.job_id}.partial"
+    partial, older = (out / f".{job.job_id}.{name}" for name in ("partial", "old"))
+    _settle(older, target)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -38,11 +41,21 @@ def fetch(
             with path.open("wb") as file:
                 for piece in objects.stream(source, _PIECE_BYTES):
                     file.write(piece)
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.rename(older)
         partial.rename(target)
     finally:
+        _settle(older, target)
         shutil.rmtree(partial, ignore_errors=True)
     return localised(job, bucket, out)
+
+
+def _settle(older: Path, target: Path) -> None:
+    """Put the folder that was set aside back, or remove it where there is another in its place."""
+    if target.exists():
+        shutil.rmtree(older, ignore_errors=True)
+    elif older.exists():
+        older.rename(target)
 
 
 def localised(job: Job, bucket: str, out: Path) -> Job:

@@ -22,7 +22,7 @@ from chalicelib.engine.arrays import ArrowArray, Mask
 
 Codes = NDArray[np.int32]
 
-GLANCE_ROWS: Final = 1024
+JUDGED_ROWS: Final = 1024
 """A column is judged by so many rows at first; a block that has fewer is not worth coding."""
 ROWS_PER_VALUE: Final = 8
 """So many rows a distinct value or more, and coding pays: it costs about 11 ns a row while Arrow parses the text, and
@@ -41,7 +41,7 @@ class Coding:
         """The columns to read as codes in the next block."""
 
     def glance(self, columns: Sequence[ArrowArray]) -> None:
-        """Choose by the first ``GLANCE_ROWS`` rows of a chunk, or a little less, as plain texts."""
+        """Choose by the first ``JUDGED_ROWS`` rows of a chunk, or a little less, as plain texts."""
         self.wants_glance = False
         self.columns = frozenset(place for place, column in enumerate(columns) if _is_worth(column))
 
@@ -103,6 +103,13 @@ def mapped(column: ArrowArray, function: Callable[[ArrowArray], ArrowArray]) -> 
     return replaced(column, function(column.dictionary))
 
 
+def with_only(column: ArrowArray, kept: Mask) -> ArrowArray:
+    """The column, coded or of texts, null wherever ``kept`` is False."""
+    if not is_coded(column):
+        return arrays.with_only(column, kept)
+    return coded(codes_of(column), column.dictionary, kept & arrays.valid(column))
+
+
 def joined(column: ArrowArray, more: ArrowArray) -> ArrowArray:
     """A column of texts, coded or not, and more texts (nulls among them) after its own."""
     if not is_coded(column):
@@ -125,7 +132,7 @@ def has_few_values(column: pa.ChunkedArray) -> bool:
     """Whether a column, coded or not, is worth coding; a short one always is, one of lists or structures never."""
     if pa.types.is_nested(column.type):
         return False
-    return is_coded(column) or len(column) < GLANCE_ROWS or _is_worth(column.slice(0, GLANCE_ROWS).drop_null())
+    return is_coded(column) or len(column) < JUDGED_ROWS or _is_worth(column.slice(0, JUDGED_ROWS).drop_null())
 
 
 def decoded(column: ArrowArray) -> ArrowArray:

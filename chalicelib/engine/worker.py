@@ -117,13 +117,14 @@ def _survey(plan: Plan, records: Records) -> Result:
     for block in records:
         parsed = _parsed(block, records.origin(block), plan)
         surveys.add(parsed.columns)
-        rows += Rows(block.count, len(parsed.records) - parsed.rejected, parsed.rejected, parsed.blank)
+        rejected = len(parsed.structure.faulty)
+        rows += Rows(block.count, len(parsed.records) - rejected, rejected, parsed.blank)
     return Result(records.report() | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
 def _parsed(block: Block, origin: Origin, plan: Plan, coded: Collection[int] = frozenset()) -> Parsed:
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
-    parsed = parse(block.data, origin, block, plan.layout, coded)
+    parsed = parse(block, origin, plan.layout, coded)
     if is_rejects(plan.labels):
         parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
     return parsed
@@ -139,6 +140,8 @@ class _Held:
     """Position in the block of each row."""
     cells: Offsets
     """See ``Parsed.cells``."""
+    not_text: Offsets
+    """The rows whose bytes are not all characters, as far as is known."""
     blank: int
     checked: Checked
     records_before: int
@@ -235,13 +238,14 @@ class _Process:
         codes = Coding()
         for block in self._records:
             origin = self._records.origin(block)
-            if codes.wants_glance and block.count >= coding.GLANCE_ROWS:
-                codes.glance(_parsed(block.head(coding.GLANCE_ROWS), origin, self._plan).columns)
+            if codes.wants_glance and block.count >= coding.JUDGED_ROWS:
+                codes.glance(_parsed(block.head(coding.JUDGED_ROWS), origin, self._plan).columns)
             parsed = _parsed(block, origin, self._plan, codes.columns)
             codes.revise(parsed.columns)
             checked = self._checker.check(parsed)
             before, lines = self._records.read, self._records.lines
-            yield _Held(block, origin, parsed.records, parsed.cells, parsed.blank, checked, before, lines)
+            not_text = parsed.structure.not_text
+            yield _Held(block, origin, parsed.records, parsed.cells, not_text, parsed.blank, checked, before, lines)
 
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
@@ -291,8 +295,9 @@ class _Process:
             rows=rows,
             numbers=held.numbers[rows],
             lines=lines[rows],
-            byte_offsets=held.origin.of_all(starts[at]),
+            byte_offsets=held.origin.of(starts[at]),
             cells=held.cells[rows],
+            is_text=np.isin(rows, held.not_text, invert=True),
             texts=texts_of(held.block.data, starts[at], starts[at + 1], self._plan.dialect),
         )
         self._rejects.reasons.count(held.checked.findings, held.numbers, lines)

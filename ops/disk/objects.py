@@ -4,6 +4,7 @@
   As in a bucket without versioning, the ETag stands in for the version id.
 * An outside file becomes an object by ``link`` (a symbolic link), without being copied; writing the key again replaces
   the link, never the outside file.
+* Where a file system has no links (FAT, some network drives), there are copies in their place.
 * Keys that no file name can stand for (``..``, empty parts, a key that is another key's folder) are refused with
   ``Terminal("invalid-key")``; S3 itself would take them.
 """
@@ -14,7 +15,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ class DiskObjects:
         self.root = Path(root).absolute()
 
     def link(self, bucket: str, key: str, path: Path | str) -> Stored:
-        """Make an outside file an object without copying it.
+        """Make an outside file an object without copying it, if the file system has symbolic links.
 
         Errors: ``Terminal("object-not-found")`` where ``path`` is no file.
         """
@@ -51,7 +52,7 @@ class DiskObjects:
             raise Terminal("object-not-found", f"{outside} is not a file")
         target = self._path(bucket, key)
         with temporary(self.root) as link:
-            link.symlink_to(outside)
+            _link_or_copy(os.symlink, outside, link)
             self._place(link, target, bucket, key)
         return self.head(bucket, key)
 
@@ -135,11 +136,9 @@ class DiskObjects:
         original, target = self._path(bucket, key), self._path(bucket, target_key)
         with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
             if original.is_symlink():
-                shutil.copyfile(original, path)  # a hard link would follow later edits of the outside file
-                fill_time = original.stat().st_mtime_ns
-                os.utime(path, ns=(fill_time, fill_time))
+                _copy(original, path)  # a hard link would follow later edits of the outside file
             else:
-                os.link(original, path)
+                _link_or_copy(os.link, original, path)
             if _etag(original.stat()) != etag:
                 raise Terminal("object-replaced", f"{_uri(bucket, key)} was replaced by another version")
             status = path.stat()
@@ -147,13 +146,13 @@ class DiskObjects:
         return _stored(bucket, target_key, status)
 
     def export(self, source: Source, path: Path) -> None:
-        """Give an object another path of the same file system: no byte is copied. What is put over the object later
-        does not change what stands there. Errors: those of ``read_range``.
+        """Give an object another path: on the same file system mostly without copying a byte. What is put over the
+        object later does not change what stands there. Errors: those of ``read_range``.
         """
-        uri = _uri(source.bucket, source.key)
+        uri, original = _uri(source.bucket, source.key), self._path(source.bucket, source.key)
         with disk_errors(uri):
-            os.link(self._path(source.bucket, source.key), path)
-            if _etag(path.stat()) != source.etag:
+            _link_or_copy(os.link, original, path)
+            if _etag(original.stat()) != source.etag:
                 path.unlink()
                 raise Terminal("object-replaced", f"{uri} was replaced by another version")
 
@@ -217,6 +216,23 @@ class DiskObjects:
         if not key or len(key.encode()) > _KEY_LIMIT_BYTES:
             raise Terminal("invalid-key", f"a key has 1 to {_KEY_LIMIT_BYTES} bytes")
         return self._bucket(bucket).joinpath(*_safe_parts(key))
+
+
+def _link_or_copy(link: Callable[[Path, Path], None], original: Path, path: Path) -> None:
+    """Give a file a second path; where links to it cannot be made, a copy. What hinders that as well is the error."""
+    try:
+        link(original, path)
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError:
+        _copy(original, path)
+
+
+def _copy(original: Path, path: Path) -> None:
+    """Copy a file with its age."""
+    shutil.copyfile(original, path)
+    modified = original.stat().st_mtime_ns
+    os.utime(path, ns=(modified, modified))
 
 
 def _safe_parts(key: str) -> list[str]:

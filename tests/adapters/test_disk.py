@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import threading
@@ -30,13 +31,27 @@ def outside(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_outside_file_is_read_in_place(objects: DiskObjects, outside: Path) -> None:
+@pytest.fixture(params=["links", "no links"])
+def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if request.param == "no links":
+        monkeypatch.setattr(os, "link", refuse)
+        monkeypatch.setattr(os, "symlink", refuse)
+
+
+@pytest.mark.usefixtures("file_system")
+def test_an_outside_file_is_read(objects: DiskObjects, outside: Path) -> None:
     source = source_of(objects.link("inbox", "incoming/orders/orders.csv", outside))
     assert source.version_id == source.etag
     assert source.size_bytes == 8
     in_another_process = pickle.loads(pickle.dumps(objects))
     assert in_another_process.read_range(source, 4, 8) == b"1,2\n"
-    assert source_of(objects.link("inbox", "incoming/orders/orders.csv", outside)) == source
+
+
+def test_a_file_linked_again_is_the_same_version(objects: DiskObjects, outside: Path) -> None:
+    assert objects.link("inbox", "k", outside) == objects.link("inbox", "k", outside)
 
 
 @pytest.mark.parametrize("how", ["in place", "by another file", "same size and time"])
@@ -196,6 +211,20 @@ def test_nothing_temporary_stays(objects: DiskObjects, outside: Path) -> None:
     assert files == {"k", "a", "b", "c", "lock"}
 
 
+@pytest.mark.usefixtures("file_system")
+def test_a_copy_stays_what_it_was(objects: DiskObjects) -> None:
+    first = objects.put("results", "a.bin", b"first", "text/plain")
+    copied = objects.copy("results", "a.bin", "b.bin", first.etag)
+    objects.put("results", "a.bin", b"second", "text/plain")
+    assert objects.read_range(source_of(copied), 0, 5) == b"first"
+    with pytest.raises(Terminal, match="object-replaced"):
+        objects.copy("results", "a.bin", "c.bin", first.etag)
+    with pytest.raises(Terminal, match="object-not-found"):
+        objects.copy("results", "nothing", "c.bin", first.etag)
+    assert [found.key for found in objects.list("results", "")] == ["a.bin", "b.bin"]
+
+
+@pytest.mark.usefixtures("file_system")
 def test_an_exported_object_stays_what_it_was(objects: DiskObjects, tmp_path: Path) -> None:
     first = source_of(objects.put("results", "a.bin", b"first", "text/plain"))
     objects.export(first, tmp_path / "exported")

@@ -38,9 +38,9 @@ TYPED = pipeline.contract(
         ],
     },
 )
-EVERY = {"GLANCE_ROWS": 1, "ROWS_PER_VALUE": 0}
-NONE = {"GLANCE_ROWS": 1 << 40}
-SOME = {"GLANCE_ROWS": 2, "ROWS_PER_VALUE": 2}
+EVERY = {"JUDGED_ROWS": 1, "ROWS_PER_VALUE": 0}
+NONE = {"JUDGED_ROWS": 1 << 40}
+SOME = {"JUDGED_ROWS": 2, "ROWS_PER_VALUE": 2}
 
 
 def run(

@@ -120,7 +120,7 @@ def test_expressions_equal_pythons(
         assert "nested" in refusal.message  # noqa: PT017
         return
     earlier = np.array(sorted(row for row in found if row < len(rows)), np.int64)
-    findings = Findings({}, [Found("type-error", "a", earlier, same_note("", len(earlier)))])
+    findings = Findings([Found("type-error", "a", earlier, same_note("", len(earlier)))])
     made, following = Deriver(derived).derive(columns_of(rows, coded, before), len(rows), findings)
     told = {
         (found.field, row): note.rpartition(" ")[2]
@@ -154,8 +154,7 @@ def test_blocks_make_no_difference(text: str, rows: list[dict[str, Any]], data: 
         assert "nested" in refusal.message  # noqa: PT017
         return
     whole, *parts = (
-        deriver.derive(columns_of(part, False, 0), len(part), Findings({}))[0]
-        for part in (rows, rows[:cut], rows[cut:])
+        deriver.derive(columns_of(part, False, 0), len(part), Findings())[0] for part in (rows, rows[:cut], rows[cut:])
     )
     assert [bits(value) for part in parts for value in part.to_pylist()] == list(map(bits, whole.to_pylist()))
 
@@ -167,7 +166,7 @@ def test_any_text_is_an_expression_or_refused(text: str) -> None:
     except InvalidContract as refusal:
         str(refusal).encode()
         return
-    Deriver([made]).derive(columns_of([{"a": 1, "b": 1.0, "c": Decimal(1)}], False, 0), 1, Findings({}))
+    Deriver([made]).derive(columns_of([{"a": 1, "b": 1.0, "c": Decimal(1)}], False, 0), 1, Findings())
 
 
 @given(st.sampled_from([(38, 0), (38, 38), (38, 20), (18, 6), (12, 2), (22, 22), (23, 23)]), st.data())
@@ -193,7 +192,7 @@ def test_decimals_become_the_nearest_floats(size: tuple[int, int], data: Any) ->
 def test_what_lies_under_a_null_is_no_finding(text: str) -> None:
     """Kernels calculate there too, and what comes out may be infinite."""
     b = pa.Array.from_buffers(pa.float64(), 2, [pa.py_buffer(b"\1"), pa.py_buffer(np.array([1.0, np.inf]))])
-    findings = Findings({})
+    findings = Findings()
     columns = {"a": pa.array([2, 0]), "b": b}
     (made,) = Deriver(expressions.read(Node({"made": text}), FIELDS)).derive(columns, 2, findings)
     assert made.to_pylist() == [0.5 if "/" in text else 2.0, None]

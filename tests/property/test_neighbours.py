@@ -26,6 +26,9 @@ from chalicelib.engine.contract.fields import TYPES
 from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.parse import Parsed
 from chalicelib.engine.records.ragged import Ragged
+from chalicelib.engine.records.spoilt import Spoilt
+from chalicelib.engine.records.structure import Structure
+from chalicelib.engine.types import resolving
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
@@ -145,7 +148,9 @@ def alone(text: str) -> Findings:
     found: Findings = {}
     none = np.zeros(0, np.int64)
     layout = Layout(tuple(FIELDS), Dialect(), "utf-8", 1 << 20)
-    parsed = Parsed(texts, np.zeros(1, np.int64), 0, none, Ragged.of({}, none, layout))
+    spoilt = Spoilt.of(none, none)
+    structure = Structure(layout, {}, none, none, spoilt, spoilt, Ragged(none, none))
+    parsed = Parsed(texts, np.zeros(1, np.int64), 0, np.full(1, len(FIELDS)), structure, {})
     for each in CHECKER.check(parsed).findings.checks:
         found.setdefault(each.field, set()).add(each.code)
     return found
@@ -182,9 +187,9 @@ def test_a_verdict_depends_on_the_cell_alone(rows: list[list[str]], data: st.Dat
             clean = [text for text in (row[at] for row in rows) if name not in alone(text)]
             for row in rows:
                 row[at] = row[at] if row[at] in clean else clean[0] if clean else FILLER.get(name, "")
-    sizes: Any = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "GLANCE_ROWS", "PATIENCE")}
+    sizes: Any = {name: data.draw(st.integers(1, 4)) for name in ("SEGMENT_ROWS", "TRIAL_ROWS", "PATIENCE")}
     whole = run(rows)
-    with mock.patch.multiple(arrays, **sizes):
+    with mock.patch.multiple(resolving, **sizes):
         cut = run(rows, data.draw(st.integers(100, 3000)), data.draw(st.integers(1, 4000)))
     assert essence(cut) == essence(whole)
     for record, row in enumerate(rows, start=1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -41,7 +40,7 @@ TOGETHER, ONE_BY_ONE = 1, 1 << 40
 def run(body: bytes, described: Any, many: int, chunk: int = 1 << 20, block: int = 1 << 20) -> Outcome:
     with (
         mock.patch.object(ragged, "MANY", many),
-        mock.patch.object(coding, "GLANCE_ROWS", 2),
+        mock.patch.object(coding, "JUDGED_ROWS", 2),
         mock.patch.object(steps, "BLOCK_SIZE_BYTES", block),
     ):
         return pipeline.run(body, described, chunk_size=chunk)
@@ -93,12 +92,3 @@ def test_half_of_the_records_are_ragged(cells: int) -> None:
     assert codes == [*lacking, *surplus, *wrong]
     assert outcome.rejects[0]["raw"] == ragged_line.decode().strip()
     assert outcome.body("rejects.csv").splitlines()[1].endswith(ragged_line.strip())
-
-
-def test_notes_go_by_position() -> None:
-    none = np.zeros(0, np.int64)
-    layout = mock.Mock(width=2, labels=("a", "b"))
-    found = ragged.Ragged.of({1: np.array([4, 9]), 4: np.array([7])}, np.array([2, 4, 7, 9]), layout)
-    told = [(note.code, note.field, rows.tolist()) for note, rows in found.notes()]
-    assert told == [("missing-cell", "b", [1, 3]), ("extra-cell", "", [2]), ("extra-cell", "", [2])]
-    assert not list(ragged.Ragged.of({}, none, layout).notes())

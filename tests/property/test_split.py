@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import automaton, speculate, split
-from chalicelib.engine.records.automaton import TERMINATOR, Grammar, Shape, count_line_breaks, line_of, line_starts
+from chalicelib.engine.records.automaton import TERMINATOR, Grammar, Shape, count_line_breaks, line_starts
 from chalicelib.engine.records.split import blocks
 from tests import reference
 
@@ -146,7 +147,7 @@ def test_lines_are_counted_and_found(whole: bytes) -> None:
     for offset in range(len(whole)):
         before = whole[:offset]
         half = before.endswith(b"\r") and whole[offset : offset + 1] == b"\n"
-        assert line_of(starts, offset) == count_line_breaks(before, 0, offset) - half
+        assert bisect_right(starts, offset) == count_line_breaks(before, 0, offset) - half
 
 
 @given(st.lists(st.lists(st.text("ab,\"\n\r'é", max_size=6), min_size=2, max_size=3), max_size=8), st.integers(1, 50))

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import arrays, types
 from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, Field
+from chalicelib.engine.types import resolving
 from tests.property import nested_rules as rules
 from tests.property.nested_rules import BAD
 
@@ -239,9 +240,9 @@ def test_a_column_is_read_as_each_of_its_texts_is(case, columns):
         whole = arrays.strings(["junk"] * before + column + [None] * after)
         sizes = {
             name: columns.draw(st.integers(least, 6))
-            for name, least in (("SEGMENT_ROWS", 1), ("GLANCE_ROWS", 1), ("PATIENCE", 0))
+            for name, least in (("SEGMENT_ROWS", 1), ("TRIAL_ROWS", 1), ("PATIENCE", 0))
         }
-        with mock.patch.multiple(arrays, **sizes):
+        with mock.patch.multiple(resolving, **sizes):
             found = outcomes(field, whole.slice(before, len(column)))
         expected = [None if text is None else rule(text) for text in column]
         assert list(map(comparable, found)) == list(map(comparable, expected)), column

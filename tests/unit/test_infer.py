@@ -166,8 +166,8 @@ def test_surveys_depend_neither_on_the_cut_nor_on_the_order(texts, choices):
         rest = rest[size:]
     while len(parts) > 1:  # merged as any tree, in any order
         one = parts.pop(choices.draw(st.integers(0, len(parts) - 1)))
-        parts.append(infer.merge(parts.pop(choices.draw(st.integers(0, len(parts) - 1))), one))
-    assert infer.merge(Survey(), parts[0] if parts else Survey()) == whole
+        parts.append(parts.pop(choices.draw(st.integers(0, len(parts) - 1))).merge(one))
+    assert Survey().merge(parts[0] if parts else Survey()) == whole
     assert Survey.from_json(json.loads(json.dumps(whole.to_json()))) == whole
 
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from unittest import mock
 
+import pytest
 from rich.console import Console
 
+from chalicelib.errors import Transient
 from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
 from ops import disk, outputs, table
 
@@ -79,6 +82,39 @@ def test_outputs_are_fetched_whole_in_place_of_older_ones(tmp_path: Path) -> Non
         f"{DONE.job_id}/data/part-00000.parquet": b"PAR1",
     }
     assert job.outputs == {"report": str(tmp_path / "out" / DONE.job_id / "report.html")}
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """An output of an earlier run."""
+    path = tmp_path / "out" / DONE.job_id / "report.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("earlier")
+    return path
+
+
+def test_outputs_that_cannot_be_put_there_leave_older_ones(
+    tmp_path: Path, earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        outputs.fetch(disk.DiskObjects(tmp_path / "store"), "results", DONE, tmp_path / "out")
+    assert _files(tmp_path / "out") == [earlier]
+
+
+def test_older_outputs_come_back_where_the_process_was_killed_between(tmp_path: Path, earlier: Path) -> None:
+    earlier.parent.rename(tmp_path / "out" / f".{DONE.job_id}.old")
+    broken = mock.Mock(**{"list.side_effect": Transient("lost", "the connection is lost")})
+    with pytest.raises(Transient):
+        outputs.fetch(broken, "results", DONE, tmp_path / "out")
+    assert _files(tmp_path / "out") == [earlier]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -57,6 +58,19 @@ def test_outputs_do_not_depend_on_the_workers(
         assert json.loads(capsys.readouterr().out)[0]["rows"]["rejected"] > 0
         found.append(outputs(out))
     assert found[0] == found[1] == found[2]
+
+
+def test_a_file_system_needs_no_links(things: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    assert local.main(things) == 0
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "symlink", refuse)
+    assert local.main([*things, "--out", str(tmp_path / "copied")]) == 0
+    linked, copied = outputs(tmp_path / "out"), outputs(tmp_path / "copied")
+    assert linked.pop("summary.json") != copied.pop("summary.json")  # a copy is another version of the file
+    assert copied == linked
 
 
 @linux

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -225,20 +225,24 @@ def is_alive(pid: int) -> bool:
 
 
 @linux
-def test_a_dead_worker_is_seen_though_a_process_that_it_forked_keeps_its_pipe(forks: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", [b"", b"\0\0\1\0x"], ids=["nothing", "half of a message"])
+def test_a_dead_worker_is_seen_though_a_process_that_it_forked_keeps_its_pipe(
+    said: bytes, forks: None, tmp_path: Path
+) -> None:
     def work(task: int) -> None:
         if task == 1:
             if child := os.fork():
                 (tmp_path / "child").write_text(str(child))
+                os.write(cast("Any", sys.stderr).buffer.raw._channel.end.fileno(), said)
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(60)
+            time.sleep(20)
             os._exit(0)
 
     begun = time.monotonic()
     try:
         with pytest.raises(Transient, match="SIGKILL"):
             workers.each(work, range(4), lambda: None, 2)
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 10
     finally:
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
     assert children() == []

@@ -16,9 +16,10 @@ from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks.cells import CellChecker, Column, texts_at
 from chalicelib.engine.checks.derived import FLOAT, Deriver
-from chalicelib.engine.checks.findings import Findings, Found, notes_on, same_note, shown_column
+from chalicelib.engine.checks.findings import Findings, Found, notes_on, shown_column
 from chalicelib.engine.checks.matching import TooLarge
 from chalicelib.engine.checks.references import KeySet, Reference
+from chalicelib.engine.checks.structure import faults
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.contract.fields import Field
@@ -75,9 +76,10 @@ class Checker:
 
     def check(self, parsed: Parsed) -> Checked:
         rows = len(parsed.records)
-        findings = Findings(parsed.notes)
-        for note, of_rows in parsed.ragged.notes():
-            findings.add(Found(note.code, note.field, of_rows, same_note(note.note, len(of_rows))))
+        findings = Findings()
+        for found in faults(parsed.structure):
+            findings.add(found)
+        has_faults = bool(findings.checks)
         checked = self._checked(parsed)
         values: list[pa.Array] = []
         for position, name in enumerate(self._places):
@@ -86,7 +88,7 @@ class Checker:
                 continue
             typed, every = checked[position]
             values.append(typed)
-            if every and parsed.rejected:
+            if every and has_faults:
                 unchecked = parsed.accounted_for(self._columns[position])
                 every = [found.without(unchecked) for found in every]
             for found in every:

@@ -49,8 +49,8 @@ class Deriver:
     def derive(self, columns: Mapping[str, ArrowArray], rows: int, findings: Findings) -> list[ArrowArray]:
         """The derived columns, each of so many rows. ``columns``: the fields' by name, coded or not.
 
-        A result that is infinite or not a number is null, also for what is derived from it, and it is added to the
-        findings if its row had none before.
+        A result that is infinite or not a number is null, also for what is derived from it. Each such cell is a finding
+        if its row had none before the first column was derived.
         """
         floats: dict[str, ArrowArray] = {}
         rejected: Mask | None = None

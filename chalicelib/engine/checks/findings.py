@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from chalicelib import errors
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
-from chalicelib.engine.records.lenient import Note
 from chalicelib.engine.records.split import Offsets
 from chalicelib.frozen import frozen
 
@@ -92,7 +92,7 @@ class Found:
     field: str
     """Empty where the findings are about records as a whole."""
     rows: Offsets
-    """The rows of the block, ascending, each once."""
+    """The rows of the block, ascending; one that has the same fault in several places stands here as often."""
     notes: Notes
     """One for each."""
     firsts: Firsts | None = None
@@ -112,8 +112,6 @@ class Found:
 class Findings:
     """All findings of a block. Those of a row are told in this order: first the ones on its structure."""
 
-    structure: Mapping[int, Sequence[Note]]
-    """Row → what is wrong with its structure, of those that were read one by one."""
     checks: list[Found] = field(default_factory=list)
 
     def add(self, found: Found) -> None:
@@ -122,18 +120,16 @@ class Findings:
 
     @property
     def count(self) -> int:
-        return sum(map(len, self.structure.values())) + sum(len(found.rows) for found in self.checks)
+        return sum(len(found.rows) for found in self.checks)
 
     @property
     def note_bytes(self) -> int:
         """About how many bytes the notes have."""
-        structure = sum(len(note.note) for notes in self.structure.values() for note in notes)
-        return structure + sum(int(found.notes.sizes.sum()) for found in self.checks)
+        return sum(int(found.notes.sizes.sum()) for found in self.checks)
 
     def rejected(self, rows: int) -> Mask:
         """Which of so many rows have a finding."""
         mask = np.zeros(rows, np.bool_)
-        mask[list(self.structure)] = True
         for found in self.checks:
             mask[found.rows] = True
         return mask
@@ -154,9 +150,16 @@ def shown_column(texts: pa.StringArray) -> pa.StringArray:
 _EMPTY, _ELLIPSIS = arrays.strings(["", "…"])
 
 
-def notes_on(code: str, cells: pa.StringArray, **values: str) -> Notes:
-    """The code's note on each cell, as ``shown_column`` gives them; ``values``: what else its template takes."""
-    before, after = (part.format(**values) for part in errors.FINDINGS[code].split("{cell}"))
+def digits(numbers: Offsets) -> pa.StringArray:
+    """Whole numbers as texts."""
+    return arrays.from_values(numbers, pa.int64()).cast(pa.string())
+
+
+def notes_on(code: str, cells: pa.StringArray, name: str = "cell", **values: str) -> Notes:
+    """The code's note on each cell, as ``shown_column`` gives them, or on what else its template has under this name;
+    ``values``: what it takes besides.
+    """
+    before, after = (part.format(**values) for part in errors.FINDINGS[code].split(f"{{{name}}}"))
     return Notes(before, arrays.retyped(cells, pa.binary()), after)
 
 
@@ -187,7 +190,7 @@ class Reasons:
         self._examples: dict[tuple[str, str], list[Example]] = {}
 
     def add(self, code: str, label: str, count: int, examples: Iterable[Example]) -> None:
-        """``examples``: at least those of the findings in the first ``EXAMPLES`` records."""
+        """``examples``: at least the first ``EXAMPLES`` findings in each of the first so many records."""
         reason = (code, label)
         self._counts[reason] = self._counts.get(reason, 0) + count
         known = sorted((*self._examples.get(reason, ()), *examples), key=_PLACE)
@@ -199,9 +202,6 @@ class Reasons:
 
     def count(self, findings: Findings, numbers: Offsets, lines: Offsets) -> None:
         """Count a block's findings; ``numbers``, ``lines``: of the record of each row."""
-        for row, notes in findings.structure.items():
-            for note in notes:
-                self.add(note.code, note.field, 1, [Example(int(numbers[row]), int(lines[row]), note.note)])
         for found in findings.checks:
             self.add(found.code, found.field, len(found.rows), _examples(found, numbers, lines))
 
@@ -248,14 +248,21 @@ class Reasons:
 
 
 def _examples(found: Found, numbers: Offsets, lines: Offsets) -> list[Example]:
-    rows = found.rows[:EXAMPLES]
-    notes = found.notes[:EXAMPLES].texts()
+    chosen = _first_ones(found.rows)
+    rows = found.rows[chosen].tolist()
+    notes = found.notes.take(chosen).texts()
     firsts: list[tuple[int, int] | None] = [None] * len(rows)
     if found.firsts is not None:
-        firsts = list(
-            zip(found.firsts.chunks[:EXAMPLES].tolist(), found.firsts.records[:EXAMPLES].tolist(), strict=True)
-        )
+        told = found.firsts[chosen]
+        firsts = list(zip(told.chunks.tolist(), told.records.tolist(), strict=True))
     return [
         Example(int(numbers[row]), int(lines[row]), note, first)
         for row, note, first in zip(rows, notes, firsts, strict=True)
     ]
+
+
+def _first_ones(rows: Offsets) -> Offsets:
+    """The places of the first ``EXAMPLES`` findings in each of the first so many rows."""
+    edges = [*np.flatnonzero(np.diff(rows, prepend=-1))[: EXAMPLES + 1].tolist(), len(rows)]
+    spans = [np.arange(start, min(end, start + EXAMPLES)) for start, end in pairwise(edges[: EXAMPLES + 1])]
+    return np.concatenate(spans)

@@ -14,7 +14,6 @@ cut. The rule looks only at bytes after the record's start, so a serial read and
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -238,8 +237,3 @@ def count_line_breaks(data: bytes, start: int, end: int) -> int:
 def line_starts(data: bytes, start: int, end: int) -> list[int]:
     """Offset of each physical line of ``data[start:end]`` after the first."""
     return [found.end() for found in TERMINATOR.finditer(data, start, end)]
-
-
-def line_of(starts: list[int], offset: int) -> int:
-    """Number (from 0) of the physical line that holds ``offset``, given ``line_starts``."""
-    return bisect_right(starts, offset)

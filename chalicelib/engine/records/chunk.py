@@ -12,7 +12,7 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import speculate
 from chalicelib.engine.records.split import Block, Offsets, blocks
 from chalicelib.engine.records.tape import Tape
-from chalicelib.engine.text.encodings import Offsets as Decoded
+from chalicelib.engine.text.offsets import Offsets as Decoded
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 
@@ -29,7 +29,7 @@ def first_byte(task: Task, plan: Plan) -> int:
 
 
 class _WayBack:
-    """Where positions of a rewritten text were in the file, by encoding back all of the chunk that lies before."""
+    """Where positions of a rewritten text were in the file, by the characters of the chunk that lie before."""
 
     def __init__(self, plan: Plan, task: Task, tape: Tape, first: int) -> None:
         """``first``: the chunk's first record."""
@@ -46,14 +46,17 @@ class _WayBack:
         self._starts.append(block.base + int(block.starts[0]))
         self._stretches.append((block.base, block.data))
 
-    def __call__(self, position: int) -> int:
-        at = bisect_right(self._starts, position) - 1
+    def of(self, positions: Offsets) -> Offsets:
+        """``positions``: of one block."""
+        if not len(positions):
+            return positions
+        at = bisect_right(self._starts, int(positions[0])) - 1
         while len(self._known) <= at:
             start, before = self._starts[len(self._known)], self._stretches[len(self._known) - 1][0]
             base, data = self._stretches[len(self._known)]
-            origin = self._known[-1](start - before)
+            (origin,) = self._known[-1].of(np.array([start - before])).tolist()
             self._known.append(Decoded(data, start - base, origin, self._original))
-        return self._known[at](position - self._stretches[at][0])
+        return self._known[at].of(positions - self._stretches[at][0])
 
 
 @frozen
@@ -64,13 +67,10 @@ class Origin:
     way_back: _WayBack | None
     """None: the text is the file's own."""
 
-    def __call__(self, position: int) -> int:
-        return self.base + position if self.way_back is None else self.way_back(self.base + position)
-
-    def of_all(self, positions: Offsets) -> Offsets:
-        if self.way_back is None:
-            return positions + self.base
-        return np.array([self(position) for position in positions.tolist()], np.int64)
+    def of(self, positions: Offsets) -> Offsets:
+        """``positions``: ascending, each where a character begins."""
+        positions = positions + self.base
+        return positions if self.way_back is None else self.way_back.of(positions)
 
 
 @dataclass(slots=True)

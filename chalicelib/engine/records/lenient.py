@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Callable, Iterator
-from typing import Final
 
-from chalicelib import errors
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records.automaton import Shape
 from chalicelib.frozen import frozen
 
-_NULS: Final = re.compile(rb"\0+")
-_BAD_BYTES: Final = re.compile("[\udc80-\udcff]+")
 # The csv module's limit on a cell is global and far below the limit on a record that is enforced here.
 csv.field_size_limit(2**31 - 1)
-
-
-@frozen
-class Note:
-    """A finding on one record's structure, before it has a record number."""
-
-    code: str
-    field: str
-    """Empty where the finding is about the record as a whole."""
-    note: str
 
 
 @frozen
@@ -44,74 +27,6 @@ class Layout:
         return len(self.labels)
 
 
-Origin = Callable[[int], int]
-"""Position in a chunk's data → offset in the file."""
-
-
-class Lenient:
-    """One record read cell by cell, with what is wrong with it."""
-
-    def __init__(self, raw: bytes, start: int, origin: Origin, size: int, shape: Shape, layout: Layout) -> None:
-        self.notes: list[Note] = []
-        self.texts: list[str | None] = [None] * layout.width
-        self.unread: set[int] = set()
-        if shape is Shape.TEXT_AFTER_QUOTE:
-            self._note("text-after-quote", "")
-        elif shape is Shape.UNCLOSED_QUOTE:
-            self._note("unclosed-quote", "")
-        elif shape is Shape.DANGLING_ESCAPE:
-            self._note("dangling-escape", "")
-        if size > layout.limit:
-            self._note("record-too-long", "", size_bytes=size, limit_bytes=layout.limit)
-            self.unread = set(range(layout.width))
-            return
-        text = raw.decode("utf-8", "surrogateescape")
-        for bad in _bad_byte_offsets(text):
-            self._note("encoding-error", "", byte=origin(start + bad), encoding=layout.encoding)
-        for nuls in _NULS.finditer(raw):
-            self._note("nul-byte", "", byte=origin(start + nuls.start()))
-        found = cells(text, layout.dialect)
-        for column, text in zip(range(layout.width), found, strict=False):
-            self._cell(column, text)
-        for position in range(min(len(found), layout.width), max(len(found), layout.width)):
-            self.notes.append(miscounted(layout, position))
-        self.unread |= set(range(len(found), layout.width))
-
-    def _note(self, code: str, label: str, **values: object) -> None:
-        self.notes.append(_note_of(code, label, **values))
-
-    def _cell(self, column: int, text: str) -> None:
-        if "\0" in text:
-            self.unread.add(column)
-            return
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            self.unread.add(column)
-        else:
-            self.texts[column] = text
-
-
-def miscounted(layout: Layout, position: int) -> Note:
-    """On a record that lacks the cell in this position (from 0), or has one there though the layout has none."""
-    if position >= layout.width:
-        return _note_of("extra-cell", "", position=position + 1)
-    return _note_of("missing-cell", layout.labels[position], field=layout.labels[position], position=position + 1)
-
-
-def _note_of(code: str, label: str, **values: object) -> Note:
-    return Note(code, label, errors.FINDINGS[code].format(**values))
-
-
-def _bad_byte_offsets(text: str) -> Iterator[int]:
-    """Byte offset of each run of bytes that are not UTF-8, in a text decoded with ``surrogateescape``."""
-    position, offset = 0, 0
-    for found in _BAD_BYTES.finditer(text):
-        offset += len(text[position : found.start()].encode("utf-8", "surrogateescape"))
-        position = found.start()
-        yield offset
-
-
 def cells(text: str, dialect: Dialect) -> list[str]:
     """The cells of one record, read leniently: a quote is special only at the start of a cell, text after a closing
     quote is part of the cell, a quote that is never closed ends with the record, and an escape character at the end is
@@ -119,6 +34,10 @@ def cells(text: str, dialect: Dialect) -> list[str]:
     """
     if dialect.escape_char is not None and dialect.escape_char in text:
         return _escaped_cells(text, dialect)
+    if text and (dialect.quote_char is None or dialect.quote_char not in text):
+        # as below, which takes four bytes for each character
+        texts = text.split(dialect.delimiter)
+        return [each.lstrip(" ") for each in texts] if dialect.skip_initial_space else texts
     reader = csv.reader(
         [text],
         delimiter=dialect.delimiter,

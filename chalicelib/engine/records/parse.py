@@ -1,14 +1,15 @@
 """From a block's records to columns of text.
 
 Well-formed records go to Arrow's CSV reader as one buffer (``arrowcsv``), and once more those with too many or too few
-cells (``ragged``); the few that are not (bytes that are not UTF-8, NULs, text after a closing quote, an unclosed quote,
-a leading byte order mark, which it would drop) are read one by one (``lenient``). All read a cell alike.
+cells (``ragged``); the few that are not (text after a closing quote, an unclosed quote, a leading byte order mark,
+which it would drop) are read one by one (``lenient``). All read a cell alike. Bytes that no cell may have (``spoilt``)
+are marked before that, and the cells that hold them cleared after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,14 +19,17 @@ from numpy.typing import NDArray
 from chalicelib import errors
 from chalicelib.engine import arrays, coding
 from chalicelib.engine.arrays import ArrowArray, Mask
-from chalicelib.engine.records import ragged
+from chalicelib.engine.records import ragged, spoilt
 from chalicelib.engine.records.arrowcsv import read_texts
 from chalicelib.engine.records.automaton import CR, LF, Shape
-from chalicelib.engine.records.lenient import Layout, Lenient, Note, Origin, record_bytes
-from chalicelib.engine.records.ragged import Ragged
+from chalicelib.engine.records.chunk import Origin
+from chalicelib.engine.records.lenient import Layout, cells, record_bytes
 from chalicelib.engine.records.split import Block, Offsets
+from chalicelib.engine.records.structure import Structure
+from chalicelib.frozen import frozen
 
 _BOM: Final = b"\xef\xbb\xbf"
+_NONE: Final[Offsets] = np.empty(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -38,137 +42,128 @@ class Parsed:
     """Position in the block of each row, ascending."""
     blank: int
     """Number of blank records, which have no row."""
-    apart: Offsets
-    """The rows that were read one by one, ascending."""
-    ragged: Ragged
-    """The rows with another number of cells than the layout, so far as they were read together."""
-    notes: dict[int, list[Note]] = field(default_factory=dict)
-    """Row → what is wrong with its structure, of those that were read one by one."""
-    unread: dict[int, list[int]] = field(default_factory=dict)
-    """Column → rows whose cell there one of these notes accounts for."""
-
-    @property
-    def cells(self) -> Offsets:
-        """How many cells each row has in the file; 0 for one that was read by itself."""
-        cells = np.full(len(self.records), self.ragged.layout.width)
-        cells[self.ragged.rows], cells[self.apart] = self.ragged.cells, 0
-        return cells
-
-    @property
-    def rejected(self) -> int:
-        """Number of the rows whose structure is wrong."""
-        return len(self.notes) + len(self.ragged.rows)
+    cells: Offsets
+    """How many cells each row has in the file; 0 for one that was read by itself."""
+    structure: Structure
+    """What is wrong with the rows as such."""
+    unread: Mapping[int, Offsets]
+    """Column → rows whose cell there holds bytes that it may not."""
 
     def accounted_for(self, column: int) -> Offsets:
         """The rows whose cell in this column is not checked: what is wrong with the structure says what is with it."""
-        return np.concatenate((np.array(self.unread.get(column, []), np.int64), self.ragged.lacking(column)))
+        wrong = self.structure
+        return np.concatenate((self.unread.get(column, _NONE), wrong.long, wrong.ragged.lacking(column)))
 
 
-def parse(
-    data: bytes, origin: Origin, block: Block, layout: Layout, coded: Collection[int] = frozenset()
-) -> Parsed:  # fmt: skip
-    """The rows of ``block``, whose offsets point into ``data``; ``coded``: the columns to read as codes."""
-    starts = block.starts
-    first_bytes = np.frombuffer(data, np.uint8)[starts[:-1]]
+def parse(block: Block, origin: Origin, layout: Layout, coded: Collection[int] = frozenset()) -> Parsed:
+    """The rows of a block; ``coded``: the columns to read as codes."""
+    edges = int(block.starts[0]), int(block.starts[-1])
+    bad, nuls = spoilt.not_utf8(block.data, *edges), spoilt.nuls(block.data, *edges)
+    marked = replace(block, data=spoilt.marked(block.data, bad)) if len(bad) else block
+    first_bytes = np.frombuffer(block.data, np.uint8)[block.starts[:-1]]
     blank = (first_bytes == LF) | (first_bytes == CR)
     blank[[at for at, shape in block.odd.items() if shape is Shape.COMMENT]] = True
-    apart = _set_apart(data, block, first_bytes, layout) & ~blank
+    apart = _set_apart(block, first_bytes, layout) & ~blank
+    read, by_cells = _together(marked, origin, layout, blank, apart, coded)
+    groups = {count: each for count, each in by_cells.items() if len(each) >= ragged.MANY}
+    alone = np.flatnonzero(apart)
+    if len(groups) < len(by_cells):
+        alone = np.sort(np.concatenate([alone, *(each for count, each in by_cells.items() if count not in groups)]))
+    others = [
+        _Read(records, columns, np.full(len(records), count))
+        for count, records, columns in ragged.read(marked.data, block.starts, groups, layout)
+    ]
+    if len(alone):
+        others.append(_one_by_one(marked, alone, layout))
+    if others:
+        read = _merged(read, others)
+    structure = Structure.of(block, origin, layout, read.records, read.cells, bad, nuls)
+    unread = _clear(read.columns, np.union1d(structure.bad.at, structure.nuls.at))
+    read.cells[np.searchsorted(read.records, alone)] = 0
+    return Parsed(read.columns, read.records, int(blank.sum()), read.cells, structure, unread)
+
+
+@frozen
+class _Read:
+    """Some records, by their positions in the block, column by column."""
+
+    records: Offsets
+    columns: list[ArrowArray]
+    cells: Offsets
+    """How many each record has in the file."""
+
+
+def _together(
+    block: Block, origin: Origin, layout: Layout, blank: Mask, apart: Mask, coded: Collection[int]
+) -> tuple[_Read, dict[int, Offsets]]:
+    """The records that are as they should be, and by their number of cells those with another one."""
     left_out = apart | blank if layout.dialect.comment_char else apart
-    buffer = arrays.laid_out(data, starts, None if not left_out.any() else ~left_out)
-    dialect = layout.dialect
-    if dialect.quote_char and data.find(dialect.quote_char.encode(), int(starts[0]), int(starts[-1])) < 0:
+    buffer = arrays.laid_out(block.data, block.starts, None if not left_out.any() else ~left_out)
+    dialect, edges = layout.dialect, (int(block.starts[0]), int(block.starts[-1]))
+    if dialect.quote_char and block.data.find(dialect.quote_char.encode(), *edges) < 0:
         dialect = replace(dialect, quote_char=None)  # Arrow is 5 % faster where it need not look for quotes
     columns, miscounted = read_texts(buffer, dialect, layout.width, coded)
     records = np.flatnonzero(~(blank | apart))
-    by_cells = {cells: records[rows] for cells, rows in miscounted.items()}
+    by_cells = {count: records[rows] for count, rows in miscounted.items()}
     if by_cells:
         records = np.delete(records, np.concatenate(list(miscounted.values())))
     if len(records) != len(columns[0]):
-        at = origin(int(starts[0]))
+        (at,) = origin.of(block.starts[:1]).tolist()
         raise errors.Terminal(
             "parser-disagrees", f"{len(records)} records were found but {len(columns[0])} rows parsed at byte {at}"
         )
-    groups = {cells: each for cells, each in by_cells.items() if len(each) >= ragged.MANY}
-    alone = np.flatnonzero(apart)
-    if len(groups) < len(by_cells):
-        alone = np.sort(np.concatenate([alone, *(each for cells, each in by_cells.items() if cells not in groups)]))
-    others = list(ragged.read(data, starts, groups, layout))
-    read = list(_one_by_one(data, origin, block, alone, layout))
-    if read:
-        others.append((alone, [arrays.strings(texts) for texts in zip(*(one.texts for one in read), strict=True)]))
-    if others:
-        records, columns = _merged(records, columns, others)
-    rows = np.searchsorted(records, alone)
-    parsed = Parsed(columns, records, int(blank.sum()), rows, Ragged.of(groups, records, layout))
-    for row, one in zip(rows.tolist(), read, strict=True):
-        if one.notes:
-            parsed.notes[row] = one.notes
-        for column in one.unread:
-            parsed.unread.setdefault(column, []).append(row)
-    return parsed
+    return _Read(records, columns, np.full(len(records), layout.width)), by_cells
 
 
-def _merged(
-    records: Offsets, columns: Sequence[ArrowArray], others: Sequence[tuple[Offsets, Sequence[ArrowArray]]]
-) -> tuple[Offsets, list[ArrowArray]]:
-    """Columns of some records and of others, in the order of the records."""
-    places = [records, *(more for more, _ in others)]
-    order = arrays.in_order(places)
-    late = [pa.concat_arrays(each) for each in zip(*(texts for _, texts in others), strict=True)]
-    merged = [coding.joined(column, more).take(order) for column, more in zip(columns, late, strict=True)]
-    return np.sort(np.concatenate(places)), merged
+def _one_by_one(block: Block, alone: Offsets, layout: Layout) -> _Read:
+    """Records whatever is wrong with them; of one beyond the limit no cell is read, and none is said to lack."""
+    rows: list[Sequence[str | None]] = []
+    counts: list[int] = []
+    nothing = [None] * layout.width
+    for start, end in zip(block.starts[alone].tolist(), block.starts[alone + 1].tolist(), strict=True):
+        if end - start > layout.limit:
+            rows.append(nothing)
+            counts.append(layout.width)
+            continue
+        texts = cells(record_bytes(block.data, start, end, layout.dialect).decode(), layout.dialect)
+        rows.append([*texts[: layout.width], *nothing[len(texts) :]])
+        counts.append(len(texts))
+    columns = [arrays.strings(texts) for texts in zip(*rows, strict=True)]
+    return _Read(alone, columns, np.array(counts, np.int64))
 
 
-def _set_apart(data: bytes, block: Block, first_bytes: NDArray[np.uint8], layout: Layout) -> Mask:
+def _merged(read: _Read, others: Sequence[_Read]) -> _Read:
+    """All of them, in the order of the records; coded where ``read`` is."""
+    order = arrays.in_order([read.records, *(more.records for more in others)])
+    late = [pa.concat_arrays(each) for each in zip(*(more.columns for more in others), strict=True)]
+    columns = [coding.joined(column, more).take(order) for column, more in zip(read.columns, late, strict=True)]
+    at = arrays.values_of(order, np.int64)
+    records = np.concatenate([read.records, *(more.records for more in others)])
+    counts = np.concatenate([read.cells, *(more.cells for more in others)])
+    return _Read(records[at], columns, counts[at])
+
+
+def _clear(columns: list[ArrowArray], rows: Offsets) -> dict[int, Offsets]:
+    """Make the cells that hold a mark null, in rows that may hold one; which rows they were, column by column."""
+    cleared: dict[int, Offsets] = {}
+    if not len(rows):
+        return cleared
+    chosen = arrays.from_values(rows, pa.int64())
+    for place, column in enumerate(columns):
+        cleared[place] = rows[arrays.holding(coding.decoded(column.take(chosen)), spoilt.MARK)]
+        kept = np.ones(len(column), np.bool_)
+        kept[cleared[place]] = False
+        columns[place] = coding.with_only(column, kept)
+    return cleared
+
+
+def _set_apart(block: Block, first_bytes: NDArray[np.uint8], layout: Layout) -> Mask:
     """The records that Arrow's reader would refuse, or read otherwise."""
-    starts = block.starts
+    data, starts = block.data, block.starts
     apart: Mask = (np.diff(starts) > layout.limit) | (first_bytes == _BOM[0])
     apart[list(block.odd)] = True
-    apart[_not_utf8(data, starts)] = True
-    if data.find(0, int(starts[0]), int(starts[-1])) >= 0:
-        apart[_holding(data, starts, "\0")] = True
     if layout.dialect.skip_initial_space and layout.dialect.quote_char:
-        apart[_holding(data, starts, layout.dialect.quote_char)] = True  # Arrow sees no quote behind a space
+        window = np.frombuffer(data, np.uint8, int(starts[-1] - starts[0]), int(starts[0]))
+        places = np.flatnonzero(window == ord(layout.dialect.quote_char)) + starts[0]
+        apart[np.searchsorted(starts, places, "right") - 1] = True  # Arrow sees no quote behind a space
     return apart
-
-
-def _holding(data: bytes, starts: Offsets, char: str) -> Offsets:
-    """Positions of the records that hold an ASCII character."""
-    start, end = int(starts[0]), int(starts[-1])
-    return _records_at(starts, np.flatnonzero(np.frombuffer(data, np.uint8, end - start, start) == ord(char)) + start)
-
-
-def _records_at(starts: Offsets, places: Offsets) -> Offsets:
-    """Positions of the records that these offsets in the data lie in."""
-    return np.unique(np.searchsorted(starts, places, "right") - 1)
-
-
-def _not_utf8(data: bytes, starts: Offsets) -> list[int]:
-    """Positions of the records whose bytes are not UTF-8."""
-    start, end = int(starts[0]), int(starts[-1])
-    window = np.frombuffer(data, np.uint8, end - start, start)
-    if window.max(initial=0) < 128:
-        return []
-    edges = pa.py_buffer(np.array([start, end], np.int32))
-    whole = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, edges, pa.py_buffer(data)])
-    try:
-        whole.cast(pa.string())
-    except pa.ArrowInvalid:
-        suspects = _records_at(starts, np.flatnonzero(window >= 128) + start)
-        return [at for at in suspects.tolist() if not _is_utf8(data[starts[at] : starts[at + 1]])]
-    return []
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _one_by_one(data: bytes, origin: Origin, block: Block, alone: Offsets, layout: Layout) -> Iterator[Lenient]:
-    for at in alone.tolist():
-        start, end = int(block.starts[at]), int(block.starts[at + 1])
-        raw = record_bytes(data, start, end, layout.dialect)
-        yield Lenient(raw, start, origin, end - start, block.odd.get(at, Shape.REGULAR), layout)

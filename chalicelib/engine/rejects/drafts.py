@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray
-from chalicelib.engine.checks.findings import GAP, Base
+from chalicelib.engine.checks.findings import GAP, Base, digits
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.rejects.escape import Part, constants, joined
 
@@ -154,7 +154,7 @@ def _with_numbers(errors: pa.BinaryArray, numbers: pa.BinaryArray) -> pa.BinaryA
 
 
 def _digits(numbers: Offsets) -> pa.BinaryArray:
-    return arrays.retyped(arrays.from_values(numbers, pa.int64()).cast(pa.string()), pa.binary())
+    return arrays.retyped(digits(numbers), pa.binary())
 
 
 def _whole(*parts: Part) -> bytes:

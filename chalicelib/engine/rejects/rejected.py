@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
@@ -32,6 +33,8 @@ class Rejected:
     """Offset in the object."""
     cells: Offsets
     """How many it has; 0 for those that were read one by one."""
+    is_text: Mask
+    """Whether all of its bytes are known to be characters."""
     texts: pa.BinaryArray
     """The records without their line breaks."""
 
@@ -42,24 +45,28 @@ class Rejected:
         return self._of(lambda column: column[part], self.texts[part])
 
     def filter(self, chosen: Mask) -> Rejected:
+        if chosen.all():  # a record may have a hundred megabytes
+            return self
         return self._of(lambda column: column[chosen], self.texts.filter(arrays.booleans(chosen)))
 
     def each(self, chosen: Mask) -> list[bytes]:
         """The texts of the chosen ones."""
-        texts: list[bytes] = self.texts.filter(arrays.booleans(chosen)).to_pylist()
+        texts: list[bytes] = self.filter(chosen).texts.to_pylist()
         return texts
 
     @classmethod
-    def concat(cls, parts: Sequence[Rejected]) -> Self:
+    def concat(cls, parts: Sequence[Self]) -> Self:
         """Of several blocks: ``rows`` says nothing any more."""
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _NUMBERS}
+        if len(parts) == 1:
+            return parts[0]
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
         return cls(**columns, texts=pa.concat_arrays([part.texts for part in parts]))
 
-    def _of(self, change: Callable[[Offsets], Offsets], texts: pa.BinaryArray) -> Rejected:
-        return Rejected(**{name: change(getattr(self, name)) for name in _NUMBERS}, texts=texts)
+    def _of(self, change: Callable[[NDArray[Any]], NDArray[Any]], texts: pa.BinaryArray) -> Rejected:
+        return Rejected(**{name: change(getattr(self, name)) for name in _COLUMNS}, texts=texts)
 
 
-_NUMBERS: Final = ("rows", "numbers", "lines", "byte_offsets", "cells")
+_COLUMNS: Final = ("rows", "numbers", "lines", "byte_offsets", "cells", "is_text")
 
 
 def texts_of(data: bytes, starts: Offsets, ends: Offsets, dialect: Dialect) -> pa.BinaryArray:
@@ -96,10 +103,8 @@ def slices(rejected: Rejected, findings: Findings, size_bytes: int) -> Iterator[
 
 def _note_bytes(rows: Offsets, findings: Findings) -> Offsets:
     sizes, places = np.zeros(len(rows), np.int64), Places(rows)
-    for row, notes in findings.structure.items():
-        sizes[places.of(row)] += sum(len(note.note) for note in notes)
     for found in findings.checks:
-        sizes[places.of(found.rows)] += found.notes.sizes
+        np.add.at(sizes, places.of(found.rows), found.notes.sizes)
     return sizes
 
 
@@ -111,6 +116,6 @@ class Places:
         self._places = np.empty(int(rows[-1]) + 1 - self._first, np.int64)
         self._places[rows - self._first] = np.arange(len(rows))
 
-    def of(self, rows: Offsets | int) -> Offsets:
+    def of(self, rows: Offsets) -> Offsets:
         """The places of rows that are among them."""
         return self._places[rows - self._first]

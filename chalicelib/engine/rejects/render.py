@@ -21,6 +21,7 @@ from chalicelib.engine.rejects.drafts import Draft, firsts_of
 from chalicelib.engine.rejects.escape import constants, csv_cells, joined, json_texts
 from chalicelib.engine.rejects.rejected import Rejected, slices
 from chalicelib.engine.rejects.told import Told
+from chalicelib.engine.text.encodings import readable
 
 SLICE_BYTES: Final = 4 << 20
 """Text and notes rendered at a time: enough that the steps' fixed cost is small, and little memory."""
@@ -32,7 +33,7 @@ cell by itself 0.8 µs."""
 
 def csv_header(labels: Sequence[str]) -> bytes:
     """The first line of ``rejects.csv``."""
-    return single.csv_line(["_record", "_line", "_errors", *own_labels(labels)])
+    return single.csv_line(["_record", "_line", "_errors", *own_labels(labels)]) + b"\r\n"
 
 
 class Renderer:
@@ -85,7 +86,7 @@ class Renderer:
             return records.texts, nothing, nothing
         others = records.filter(~is_alike)
         tails = (self._csv_tails(others), self._json_tails(others))
-        if len(others) == len(records):
+        if others is records:
             return pa.nulls(len(records), pa.binary()), *tails
         return _only(records.texts, is_alike), *(_spread(each, ~is_alike) for each in tails)
 
@@ -95,28 +96,31 @@ class Renderer:
         rewritten = self._is_rejects or self._original.variants
         if dialect.delimiter != "," or dialect.escape_char or dialect.skip_initial_space or rewritten:
             return np.zeros(len(records), np.bool_)
-        return (records.cells > 0) & alike(records.texts, dialect.quote_char)
+        usual = (records.cells > 0) & records.is_text
+        if usual.all():
+            return alike(records.texts, dialect.quote_char)
+        usual[usual] = alike(records.filter(usual).texts, dialect.quote_char)
+        return usual
 
     def _csv_tails(self, records: Rejected) -> pa.BinaryArray:
         dialect = self._layout.dialect
-        alone = records.cells == 0
+        numbers, place, sizes = np.unique(records.cells, return_inverse=True, return_counts=True)
+        together = (numbers > 0) & (sizes >= MANY)
         if self._is_rejects or dialect.escape_char is not None:
-            alone[:] = True
+            together[:] = False
         tails: list[tuple[Offsets, pa.BinaryArray]] = []
-        for cells in np.unique(records.cells[~alone]).tolist():
-            of_these = records.cells == cells
-            if np.count_nonzero(of_these) < MANY:
-                alone |= of_these
-                continue
-            lines = joined(records.texts.filter(arrays.booleans(of_these)), _LF)
-            columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, cells)
+        for group in np.flatnonzero(together).tolist():
+            of_these = place == group
+            lines = joined(_readable(records.filter(of_these)), _LF)
+            columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, int(numbers[group]))
             written = (csv_cells(arrays.retyped(column, pa.binary())) for column in columns)
             tails.append((np.flatnonzero(of_these), joined(_NOTHING, *written, by=_COMMA)))
+        alone = ~together[place]
         late = [single.csv_tail(text, dialect, self._added, self._is_rejects) for text in records.each(alone)]
         return _merged([*tails, (np.flatnonzero(alone), arrays.binaries(late))])
 
     def _json_tails(self, records: Rejected) -> pa.BinaryArray:
-        alone = records.cells == 0
+        alone = (records.cells == 0) | ~records.is_text
         if self._original.variants or self._layout.dialect.escape_char is not None:
             alone[:] = True
         late = [single.json_tail(text, self._original) for text in records.each(alone)]
@@ -125,6 +129,16 @@ class Renderer:
 
 
 _NOTHING, _COMMA, _LF, _RAW = constants("", ",", "\n", '], "raw": "')
+
+
+def _readable(records: Rejected) -> pa.BinaryArray:
+    """The records' texts, for people where they are no texts."""
+    is_text = records.is_text
+    if is_text.all():
+        return records.texts
+    shown = arrays.binaries([readable(text).encode() for text in records.each(~is_text)])
+    usual = records.texts.filter(arrays.booleans(is_text))
+    return _merged([(np.flatnonzero(is_text), usual), (np.flatnonzero(~is_text), shown)])
 
 
 def _only(texts: pa.BinaryArray, chosen: Mask) -> pa.BinaryArray:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
-from chalicelib.engine.checks.findings import Findings, Firsts, same_note
+from chalicelib.engine.checks.findings import Findings, Firsts
 from chalicelib.engine.checks.formulas import neutralise_column
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.rejects.escape import QUOTED, csv_escaped, encoded, joined, json_texts, quoted
@@ -106,17 +106,6 @@ class _Gathered:
         first, last = int(rows[0]), int(rows[-1])
         places, before = Places(rows), self._count
         self._count += len(rows)
-        structure = [
-            (row, Reason(note.code, note.field, note.note, ""))
-            for row, notes in findings.structure.items()
-            if first <= row <= last
-            for note in notes
-        ]
-        if structure:
-            self._at.append(places.of(np.array([row for row, _ in structure], np.int64)) + before)
-            self._cells.append(same_note("", len(structure)).cells)
-            self._of_reason.append(np.arange(len(self._reasons), len(self._reasons) + len(structure)))
-            self._reasons += [reason for _, reason in structure]
         for found in findings.checks:
             part = slice(*np.searchsorted(found.rows, (first, last + 1)).tolist())
             if part.start == part.stop:

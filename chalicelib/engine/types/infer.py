@@ -127,11 +127,6 @@ def survey(texts: pa.StringArray, possible: frozenset[str] = _ALL) -> Survey:
     return Survey(values, int(np.count_nonzero(is_empty)), seen, possible)
 
 
-def merge(one: Survey, other: Survey) -> Survey:
-    """See ``Survey.merge``."""
-    return one.merge(other)
-
-
 def _words(texts: pa.StringArray) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Position in ``NULL_WORDS`` of each text; -1 for the others."""
     found = pc.index_in(texts, value_set=arrays.strings(NULL_WORDS))

@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import ArrowArray, Mask, Slow
+from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract import durations, geo, jsontexts
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.measure.columns import canonical
+from chalicelib.engine.types.resolving import Slow
 
 T = TypeVar("T")
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import ArrowArray, Mask, Slow
+from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.types.resolving import Slow, cast_or_none, resolve
 
 INT64_DIGITS: Final = 18
 """Any integer of so many digits fits int64, whose largest value has 19."""
@@ -91,11 +92,11 @@ def _rewritten(field: Field, number: str, plain: Slow) -> Slow:
 
 def read_integers(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """int64 from ``[+-]?[0-9]+``; what lies outside int64 is unreadable."""
-    return arrays.resolve(texts, _fast_integers, _slow_integers, (("-", "9"),))
+    return resolve(texts, _fast_integers, _slow_integers, (("-", "9"),))
 
 
 def _fast_integers(texts: pa.StringArray) -> ArrowArray | None:
-    values = arrays.cast_or_none(texts, pa.int64())
+    values = cast_or_none(texts, pa.int64())
     # The cast also reads hexadecimal. An "x" that lies under a null is no reason to refuse.
     text = arrays.text_bytes(texts)
     if values is not None and (np.any(text == ord("x")) or np.any(text == ord("X"))):
@@ -127,11 +128,11 @@ def _fits_int64(text: str) -> bool:
 
 def read_floats(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
     """The nearest float64 to each number; one that overflows to infinity is unreadable."""
-    return arrays.resolve(texts, _fast_floats, _slow_floats, (("-", "9"),))
+    return resolve(texts, _fast_floats, _slow_floats, (("-", "9"),))
 
 
 def _fast_floats(texts: pa.StringArray) -> ArrowArray | None:
-    values = arrays.cast_or_none(texts, pa.float64())
+    values = cast_or_none(texts, pa.float64())
     # Beyond the rule the cast reads only the words for NaN and infinity.
     if values is not None and not np.isfinite(arrays.values_of(values, np.float64)).all():
         return None
@@ -157,7 +158,7 @@ def _decimals(precision: int, scale: int) -> Slow:
             return None
         if np.any((arrays.text_bytes(texts) | np.uint8(0x20)) == ord("e")):
             return None
-        return arrays.cast_or_none(texts, arrow_type)
+        return cast_or_none(texts, arrow_type)
 
     def slow(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         good = arrays.matches(texts, _NUMBER)
@@ -175,7 +176,7 @@ def _decimals(precision: int, scale: int) -> Slow:
                 cells[row] = np.frombuffer(unscaled.to_bytes(16, "little", signed=True), np.uint8)
         return arrays.from_values(cells, arrow_type, good), arrays.valid(texts) & ~good
 
-    return lambda texts: arrays.resolve(texts, fast, slow, (("-", "9"),))
+    return lambda texts: resolve(texts, fast, slow, (("-", "9"),))
 
 
 _PARTS: Final = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?)0*([0-9]*))?")

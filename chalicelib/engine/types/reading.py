@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import ArrowArray, Mask, Slow
+from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.types import nested, numbers, patterns, temporal
+from chalicelib.engine.types.resolving import Slow
 
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PCHAR: Final = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})"

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
-from chalicelib.engine.arrays import ArrowArray, Mask, Slow
+from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.types.layouts import Layout, layout
+from chalicelib.engine.types.resolving import Slow, cast_or_none, resolve
 
 DATE: Final = pa.date32()
 TIME: Final = pa.time64("us")
@@ -103,7 +104,7 @@ def read_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
 
 
 def _read_other_datetimes(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
-    return arrays.resolve(texts, _fast_datetimes, _slow_datetimes, ((" ", ":"), ("T", "T"), ("Z", "Z")))
+    return resolve(texts, _fast_datetimes, _slow_datetimes, ((" ", ":"), ("T", "T"), ("Z", "Z")))
 
 
 def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
@@ -114,7 +115,7 @@ def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
     if len(widths) == 0 or widths.min() < _SECONDS_WIDTH:
         return None
     arrow_type = _zone(arrays.data(texts), edges[1:][present], widths)
-    values = None if arrow_type is None else arrays.cast_or_none(texts, arrow_type)
+    values = None if arrow_type is None else cast_or_none(texts, arrow_type)
     if values is None or not _all_within(
         arrays.values_of(values, np.int64), present, FIRST_DAY * DAY_US, (LAST_DAY + 1) * DAY_US - 1
     ):
