@@ -297,7 +297,7 @@ class _Process:
             lines=lines[rows],
             byte_offsets=held.origin.of(starts[at]),
             cells=held.cells[rows],
-            is_text=np.isin(rows, held.not_text, invert=True),
+            is_text=~np.isin(rows, held.not_text) if len(held.not_text) else np.ones(len(rows), np.bool_),
             texts=texts_of(held.block.data, starts[at], starts[at + 1], self._plan.dialect),
         )
         self._rejects.reasons.count(held.checked.findings, held.numbers, lines)

@@ -190,7 +190,9 @@ class Reasons:
         self._examples: dict[tuple[str, str], list[Example]] = {}
 
     def add(self, code: str, label: str, count: int, examples: Iterable[Example]) -> None:
-        """``examples``: at least the first ``EXAMPLES`` findings in each of the first so many records."""
+        """``examples``: at least the first ``EXAMPLES`` findings in each of the first so many records; none where as
+        many are known of records before them.
+        """
         reason = (code, label)
         self._counts[reason] = self._counts.get(reason, 0) + count
         known = sorted((*self._examples.get(reason, ()), *examples), key=_PLACE)
@@ -203,7 +205,10 @@ class Reasons:
     def count(self, findings: Findings, numbers: Offsets, lines: Offsets) -> None:
         """Count a block's findings; ``numbers``, ``lines``: of the record of each row."""
         for found in findings.checks:
-            self.add(found.code, found.field, len(found.rows), _examples(found, numbers, lines))
+            known = self._examples.get((found.code, found.field), ())
+            enough = len(known) >= EXAMPLES and known[EXAMPLES - 1].record < numbers[found.rows[0]]
+            examples = () if enough else _examples(found, numbers, lines)
+            self.add(found.code, found.field, len(found.rows), examples)
 
     def to_json(self) -> list[Any]:
         return [
@@ -250,7 +255,7 @@ class Reasons:
 def _examples(found: Found, numbers: Offsets, lines: Offsets) -> list[Example]:
     chosen = _first_ones(found.rows)
     rows = found.rows[chosen].tolist()
-    notes = found.notes.take(chosen).texts()
+    notes = (found.notes[chosen] if isinstance(chosen, slice) else found.notes.take(chosen)).texts()
     firsts: list[tuple[int, int] | None] = [None] * len(rows)
     if found.firsts is not None:
         told = found.firsts[chosen]
@@ -261,8 +266,11 @@ def _examples(found: Found, numbers: Offsets, lines: Offsets) -> list[Example]:
     ]
 
 
-def _first_ones(rows: Offsets) -> Offsets:
+def _first_ones(rows: Offsets) -> slice | Offsets:
     """The places of the first ``EXAMPLES`` findings in each of the first so many rows."""
+    head = rows[: EXAMPLES + 1].tolist()
+    if len(set(head)) == len(head):
+        return slice(EXAMPLES)
     edges = [*np.flatnonzero(np.diff(rows, prepend=-1))[: EXAMPLES + 1].tolist(), len(rows)]
     spans = [np.arange(start, min(end, start + EXAMPLES)) for start, end in pairwise(edges[: EXAMPLES + 1])]
     return np.concatenate(spans)

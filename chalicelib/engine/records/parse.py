@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from chalicelib import errors
 from chalicelib.engine import arrays, coding
@@ -58,12 +57,14 @@ class Parsed:
 def parse(block: Block, origin: Origin, layout: Layout, coded: Collection[int] = frozenset()) -> Parsed:
     """The rows of a block; ``coded``: the columns to read as codes."""
     edges = int(block.starts[0]), int(block.starts[-1])
-    bad, nuls = spoilt.not_utf8(block.data, *edges), spoilt.nuls(block.data, *edges)
+    is_ascii = spoilt.is_ascii(block.data, *edges)
+    bad = _NONE if is_ascii else spoilt.not_utf8(block.data, *edges)
+    nuls = spoilt.nuls(block.data, *edges)
     marked = replace(block, data=spoilt.marked(block.data, bad)) if len(bad) else block
-    first_bytes = np.frombuffer(block.data, np.uint8)[block.starts[:-1]]
-    blank = (first_bytes == LF) | (first_bytes == CR)
-    blank[[at for at, shape in block.odd.items() if shape is Shape.COMMENT]] = True
-    apart = _set_apart(block, first_bytes, layout) & ~blank
+    blank = _blank(block)
+    apart = _set_apart(block, layout) & ~blank
+    if not is_ascii:
+        apart |= np.frombuffer(block.data, np.uint8)[block.starts[:-1]] == _BOM[0]
     read, by_cells = _together(marked, origin, layout, blank, apart, coded)
     groups = {count: each for count, each in by_cells.items() if len(each) >= ragged.MANY}
     alone = np.flatnonzero(apart)
@@ -157,10 +158,20 @@ def _clear(columns: list[ArrowArray], rows: Offsets) -> dict[int, Offsets]:
     return cleared
 
 
-def _set_apart(block: Block, first_bytes: NDArray[np.uint8], layout: Layout) -> Mask:
+def _blank(block: Block) -> Mask:
+    """The records that are a line break or a comment alone."""
+    blank: Mask = np.zeros(block.count, np.bool_)
+    short = np.flatnonzero(np.diff(block.starts) <= len(b"\r\n"))
+    first_bytes = np.frombuffer(block.data, np.uint8)[block.starts[short]]
+    blank[short] = (first_bytes == LF) | (first_bytes == CR)
+    blank[[at for at, shape in block.odd.items() if shape is Shape.COMMENT]] = True
+    return blank
+
+
+def _set_apart(block: Block, layout: Layout) -> Mask:
     """The records that Arrow's reader would refuse, or read otherwise."""
     data, starts = block.data, block.starts
-    apart: Mask = (np.diff(starts) > layout.limit) | (first_bytes == _BOM[0])
+    apart: Mask = np.diff(starts) > layout.limit
     apart[list(block.odd)] = True
     if layout.dialect.skip_initial_space and layout.dialect.quote_char:
         window = np.frombuffer(data, np.uint8, int(starts[-1] - starts[0]), int(starts[0]))

@@ -37,11 +37,15 @@ class Spoilt:
         return cls(at, places[edges[at]], counts[at])
 
 
+def is_ascii(data: bytes, start: int, end: int) -> bool:
+    return bool(np.frombuffer(data, np.uint8, end - start, start).max(initial=0) < 128)
+
+
 def not_utf8(data: bytes, start: int, end: int) -> Offsets:
     """The places of the bytes that are not UTF-8, in a stretch that begins and ends where records do."""
-    window = np.frombuffer(data, np.uint8, end - start, start)
-    if window.max(initial=0) < 128 or _is_utf8(data, start, end):
+    if _is_utf8(data, start, end):
         return _NONE
+    window = np.frombuffer(data, np.uint8, end - start, start)
     # Each such byte becomes a surrogate and that a question mark, all within the codec.
     shown = data[start:end].decode("utf-8", "surrogateescape").encode("utf-8", "replace")
     return np.flatnonzero(np.frombuffer(shown, np.uint8) != window) + start

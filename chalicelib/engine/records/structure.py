@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from chalicelib.engine.arrays import Mask
 from chalicelib.engine.records.automaton import Shape
 from chalicelib.engine.records.chunk import Origin
 from chalicelib.engine.records.lenient import Layout
@@ -62,8 +63,9 @@ class Structure:
         """``records``: position in the block of each row; ``cells``: how many each has; ``bad``, ``nuls``: the places
         of such bytes in the block's data.
         """
-        sizes = np.diff(block.starts)[records]
-        long = np.flatnonzero(sizes > layout.limit)
+        sizes = np.diff(block.starts)
+        overlong = np.flatnonzero(sizes > layout.limit)
+        long = np.searchsorted(records, overlong[_are_among(records, overlong)])  # a comment may be as long
         shapes: dict[Shape, Offsets] = {}
         for shape in _FAULTY.intersection(block.odd.values()):
             at = sorted(at for at, odd in block.odd.items() if odd is shape)
@@ -73,7 +75,7 @@ class Structure:
             found = Spoilt.of(places, block.starts)
             if not len(found.at):
                 return found
-            kept = np.isin(found.at, np.delete(records, long))
+            kept = _are_among(records, found.at) & ~_are_among(overlong, found.at)
             rows = np.searchsorted(records, found.at[kept])
             return Spoilt(rows, origin.of(found.firsts[kept]), found.counts[kept] // size)
 
@@ -81,8 +83,15 @@ class Structure:
             layout,
             shapes,
             long,
-            sizes[long],
+            sizes[records[long]],
             of_rows(bad, escaped_size(layout.encoding)),
             of_rows(nuls, 1),
             Ragged.of(cells, layout.width),
         )
+
+
+def _are_among(sorted_numbers: Offsets, sought: Offsets) -> Mask:
+    """Which of a few numbers are among many; ``np.isin`` would sort them all."""
+    after = np.searchsorted(sorted_numbers, sought, "right")
+    found: Mask = after > np.searchsorted(sorted_numbers, sought)
+    return found
