@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def fetch(
             with path.open("wb") as file:
                 for piece in objects.stream(source, _PIECE_BYTES):
                     file.write(piece)
-        if target.exists():
+        if os.path.lexists(target):
             target.rename(older)
         partial.rename(target)
     finally:
@@ -51,11 +52,15 @@ def fetch(
 
 
 def _settle(older: Path, target: Path) -> None:
-    """Put the folder that was set aside back, or remove it where there is another in its place."""
-    if target.exists():
-        shutil.rmtree(older, ignore_errors=True)
-    elif older.exists():
+    """Put what was set aside back, mostly a folder, or remove it where there is something in its place."""
+    if not os.path.lexists(older):
+        return
+    if not os.path.lexists(target):
         older.rename(target)
+    elif older.is_symlink() or older.is_file():
+        older.unlink()
+    else:
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def localised(job: Job, bucket: str, out: Path) -> Job:

@@ -121,6 +121,8 @@ FAKE = b'1,a,1\n2,"\n3,fake,1\n4,fake,1\n",1\n5,b" pipe,1\n6,"c\n'
 @example(b"", b'1,a,1\n"2"\\,b,1\n3,"c"\\\nd,1\n', Rules(escape=b"\\"), (1, 1, 1))
 @example(b"", b'""\\\n\\\t""\r\r\n"a\nb"', Rules(escape=b"\\", limit=4), (4, 20, 3))
 @example(b"", b"1,a,1\n\\", Rules(escape=b"\\"), (7, 1, 1))
+@example(b"", b'1,\\ a,1\n2, \\ b,1\n3, "c",\\ 1\n', Rules(escape=b"\\", skip_space=True), (7, 20, 1))
+@example(b"", b"1,\\ a,1\n\\ 2,b,1\n", Rules(quote=None, escape=b"\\", skip_space=True), (7, 20, 1))
 @example(b"", b'1,"' + b"a" * 50 + b'",1\n2,b,1\n', Rules(limit=16), (9, 5, 2))
 def test_everything_is_as_the_slow_reader_says(
     mark: bytes, tail: bytes, rules: Rules, sizes: tuple[int, int, int]

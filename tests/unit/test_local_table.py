@@ -117,5 +117,24 @@ def test_older_outputs_come_back_where_the_process_was_killed_between(tmp_path: 
     assert _files(tmp_path / "out") == [earlier]
 
 
+@pytest.mark.parametrize("kind", ["file", "link", "link to nothing"])
+def test_what_is_no_folder_makes_way_for_the_outputs_each_time(tmp_path: Path, kind: str) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    if kind == "file":
+        (out / DONE.job_id).write_text("earlier")
+    else:
+        (out / DONE.job_id).symlink_to(elsewhere)
+    if kind == "link":
+        elsewhere.mkdir()
+        (elsewhere / "kept.txt").write_text("kept")
+    for _ in range(2):
+        outputs.fetch(disk.DiskObjects(tmp_path / "store"), "results", DONE, out)
+        assert [path.name for path in out.iterdir()] == [DONE.job_id]
+        assert (out / DONE.job_id).is_dir()
+        assert not (out / DONE.job_id).is_symlink()
+    assert len(_files(elsewhere)) == (kind == "link")
+
+
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]

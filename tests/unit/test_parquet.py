@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -70,3 +71,14 @@ def test_what_rejected_rows_alone_hold_is_not_in_the_file(bad: int) -> None:
     assert outcome.job.rows.rejected == bad
     assert b"REJECTED" not in outcome.body("data/part-00000.parquet")
     assert set(outcome.table["c"].to_pylist()) == {"US", "DE"}
+
+
+def test_a_writer_that_has_given_its_file_holds_no_copy_of_it() -> None:
+    writer = parquet.Writer(())
+    writer.add(pa.table({"random": np.random.default_rng(1).random(ROWS)}))
+    tracemalloc.start()
+    (part,) = writer.finish()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(part.body) > 8 * ROWS
+    assert held < 1.5 * len(part.body)

@@ -163,7 +163,7 @@ class _Sink(io.RawIOBase):
     """What is written, without a copy for each time that it grows: ``BytesIO`` grows by an eighth at a time."""
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self._pieces: list[bytes] = []
         self._size = 0
 
     def writable(self) -> bool:
@@ -174,9 +174,15 @@ class _Sink(io.RawIOBase):
 
     def write(self, written: ReadableBuffer, /) -> int:
         piece = bytes(written)  # Arrow gives bytes, of which this makes no copy
-        self.pieces.append(piece)
+        self._pieces.append(piece)
         self._size += len(piece)
         return len(piece)
+
+    def taken(self) -> bytes:
+        """All of it, of which nothing stays here: whoever holds the sink longer would hold it twice."""
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        return whole
 
 
 class _File:
@@ -236,7 +242,7 @@ class _File:
     def close(self) -> bytes:
         assert self._writer is not None, "a file has rows, or at least columns"
         self._writer.close()
-        return b"".join(self._sink.pieces)
+        return self._sink.taken()
 
 
 def _are_repeated(parts: Sequence[pa.ChunkedArray]) -> bool:

@@ -18,9 +18,10 @@ import pyarrow as pa
 from chalicelib import errors
 from chalicelib.engine import arrays, coding
 from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import ragged, spoilt
 from chalicelib.engine.records.arrowcsv import read_texts
-from chalicelib.engine.records.automaton import CR, LF, Shape
+from chalicelib.engine.records.automaton import CR, LF, SPACE, Shape
 from chalicelib.engine.records.chunk import Origin
 from chalicelib.engine.records.lenient import Layout, cells, record_bytes
 from chalicelib.engine.records.split import Block, Offsets
@@ -170,11 +171,21 @@ def _blank(block: Block) -> Mask:
 
 def _set_apart(block: Block, layout: Layout) -> Mask:
     """The records that Arrow's reader would refuse, or read otherwise."""
-    data, starts = block.data, block.starts
+    starts = block.starts
     apart: Mask = np.diff(starts) > layout.limit
     apart[list(block.odd)] = True
-    if layout.dialect.skip_initial_space and layout.dialect.quote_char:
-        window = np.frombuffer(data, np.uint8, int(starts[-1] - starts[0]), int(starts[0]))
-        places = np.flatnonzero(window == ord(layout.dialect.quote_char)) + starts[0]
-        apart[np.searchsorted(starts, places, "right") - 1] = True  # Arrow sees no quote behind a space
+    if layout.dialect.skip_initial_space:
+        apart[np.searchsorted(starts, _behind_spaces(block, layout.dialect), "right") - 1] = True
     return apart
+
+
+def _behind_spaces(block: Block, dialect: Dialect) -> Offsets:
+    """The quotes, for Arrow sees none behind a space, and the escaped spaces, which would be skipped like others."""
+    first, last = int(block.starts[0]), int(block.starts[-1])
+    window = np.frombuffer(block.data, np.uint8, last - first, first)
+    found = np.zeros(len(window), np.bool_)
+    if dialect.quote_char:
+        found |= window == ord(dialect.quote_char)
+    if dialect.escape_char:
+        found[:-1] |= (window[:-1] == ord(dialect.escape_char)) & (window[1:] == SPACE)
+    return np.flatnonzero(found) + first
