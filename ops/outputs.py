@@ -28,6 +28,8 @@ def fetch(
     target = out / job.job_id
     partial, older = (out / f".{job.job_id}.{name}" for name in ("partial", "old"))
     _settle(older, target)
+    if os.path.lexists(older):
+        shutil.rmtree(older)  # which could not be removed before, and now says why
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

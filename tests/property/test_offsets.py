@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine.text import encodings, offsets
 from chalicelib.engine.text.encodings import Original, to_text
-from chalicelib.engine.text.offsets import Offsets
+from chalicelib.engine.text.offsets import OriginalOffsets
 
 ENCODINGS = [name for name in encodings.SUPPORTED if name != "utf-8" and name not in ("utf-16", "utf-32")]
 
@@ -33,7 +33,7 @@ def test_as_encoded_back(name: str, raw: bytes, characters: str, piece: int, cut
         sorted(each) for each in data.draw(st.lists(st.lists(st.sampled_from([at for at in starts if at >= first]))))
     ]
     with mock.patch.object(offsets, "PIECE_BYTES", piece):
-        found = Offsets(text + cut, first, 1000, original)
+        found = OriginalOffsets(text + cut, first, 1000, original)
         for positions in asked:
             expected = [1000 + len(original.of(text[first:position])) for position in positions]
             assert found.of(np.array(positions, np.int64)).tolist() == expected
@@ -41,7 +41,7 @@ def test_as_encoded_back(name: str, raw: bytes, characters: str, piece: int, cut
 
 def test_they_are_counted_from_the_first_whole_character() -> None:
     text = to_text("aé日".encode("utf-16-le"), "utf-16-le")
-    found = Offsets(text, 2, 4, Original("utf-16-le"))  # position 2 is within é
+    found = OriginalOffsets(text, 2, 4, Original("utf-16-le"))  # position 2 is within é
     assert found.of(np.array([3, 6])).tolist() == [4, 6]
     with pytest.raises(ValueError, match="before"):
         found.of(np.array([0, 3]))

@@ -12,7 +12,7 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import speculate
 from chalicelib.engine.records.split import Block, Offsets, blocks
 from chalicelib.engine.records.tape import Tape
-from chalicelib.engine.text.offsets import Offsets as Decoded
+from chalicelib.engine.text.offsets import OriginalOffsets
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 
@@ -39,7 +39,7 @@ class _WayBack:
         self._starts = [task.start]
         self._stretches = [(task.start, lead)]
         """Of the chunk's text before its first record and of each block: the offset of the bytes, and the bytes."""
-        self._known = [Decoded(lead, 0, plan.text.origins[task.index], self._original)]
+        self._known = [OriginalOffsets(lead, 0, plan.text.origins[task.index], self._original)]
         """Of the first stretches, up to the last that was asked for."""
 
     def add(self, block: Block) -> None:
@@ -55,7 +55,7 @@ class _WayBack:
             start, before = self._starts[len(self._known)], self._stretches[len(self._known) - 1][0]
             base, data = self._stretches[len(self._known)]
             (origin,) = self._known[-1].of(np.array([start - before])).tolist()
-            self._known.append(Decoded(data, start - base, origin, self._original))
+            self._known.append(OriginalOffsets(data, start - base, origin, self._original))
         return self._known[at].of(positions - self._stretches[at][0])
 
 

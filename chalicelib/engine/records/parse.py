@@ -81,8 +81,9 @@ def parse(block: Block, origin: Origin, layout: Layout, coded: Collection[int] =
         read = _merged(read, others)
     structure = Structure.of(block, origin, layout, read.records, read.cells, bad, nuls)
     unread = _clear(read.columns, np.union1d(structure.bad.at, structure.nuls.at))
-    read.cells[np.searchsorted(read.records, alone)] = 0
-    return Parsed(read.columns, read.records, int(blank.sum()), read.cells, structure, unread)
+    as_told = read.cells.copy() if len(alone) else read.cells  # the structure had them as they are
+    as_told[np.searchsorted(read.records, alone)] = 0
+    return Parsed(read.columns, read.records, int(blank.sum()), as_told, structure, unread)
 
 
 @frozen

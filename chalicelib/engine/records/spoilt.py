@@ -46,7 +46,7 @@ def not_utf8(data: bytes, start: int, end: int) -> Offsets:
     if _is_utf8(data, start, end):
         return _NONE
     window = np.frombuffer(data, np.uint8, end - start, start)
-    # Each such byte becomes a surrogate and that a question mark, all within the codec.
+    # Each such byte, 128 or more, becomes a surrogate and that a question mark, which is less; all within the codec.
     shown = data[start:end].decode("utf-8", "surrogateescape").encode("utf-8", "replace")
     return np.flatnonzero(np.frombuffer(shown, np.uint8) != window) + start
 

@@ -21,7 +21,7 @@ _ESCAPE_LEAD, _LEAST_SECOND = 0xED, 0xA0
 _STAND_IN: Final = np.frombuffer("\ufffd".encode(), np.uint8)
 
 
-class Offsets:
+class OriginalOffsets:
     """Where positions of a stretch of text were in the original, by the sizes of all characters before them."""
 
     def __init__(self, text: bytes, start: int, origin: int, original: Original) -> None:
@@ -52,7 +52,7 @@ class Offsets:
         stop = characters_from(text, start + PIECE_BYTES) if start + PIECE_BYTES < last else last
         data = np.frombuffer(text, np.uint8, stop - start, start)
         starts = np.flatnonzero(data & 0xC0 != 0x80)
-        offsets = np.concatenate(([origin], origin + np.cumsum(self._sizes(data, starts))))
+        offsets = np.concatenate(([origin], origin + np.cumsum(self._sizes(data, starts), dtype=np.int64)))
         if piece == len(self._edges) - 1 and stop < last:
             self._edges.append(stop)
             self._origins.append(int(offsets[-1]))
