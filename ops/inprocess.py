@@ -25,6 +25,7 @@ from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
 from chalicelib.stages.workspace import Workspace
 from ops import disk, memory, outputs, workers
+from ops.scratch import scratch
 from ops.uploads import Upload
 from ops.watch import Sight, View
 
@@ -56,8 +57,8 @@ def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -
     The job comes back SUCCEEDED or FAILED. Errors: ``OSError`` where ``out`` cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".check-") as folder:
-        run = Run(FolderPorts.at(Path(folder)), _settings(chunk_size_bytes), upload.path.name, view)
+    with scratch(out) as folder:
+        run = Run(FolderPorts.at(folder), _settings(chunk_size_bytes), upload.path.name, view)
         job = run.to_the_end(_put(run.ports, run.settings, upload))
         objects = run.ports.objects
         return outputs.fetch(objects, run.settings.results_bucket, job, out, objects.export)
