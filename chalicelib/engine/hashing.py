@@ -42,9 +42,9 @@ _S29: Final = np.uint64(29)
 
 
 def hash_array(array: Any) -> Hashes:
-    """One hash per row of a canonical array (see ``columns.canonical``); undefined where the row is null.
+    """One hash per row of a canonical array (see ``measure.canonical``); undefined where the row is null.
 
-    Errors: ``TypeError`` where the type is not plain (see ``columns.is_plain``).
+    Errors: ``TypeError`` where the type is not plain (see ``measure.canonical.is_plain``).
 
     A whole number has one hash whether it is stored as an integer or as a float. Decimals are hashed by their unscaled
     value: compare only columns of one scale.

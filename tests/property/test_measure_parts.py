@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.engine.measure import exact, grouping, sketches
-from chalicelib.engine.measure.columns import Column, canonical, from_numpy, view
+from chalicelib.engine.measure.canonical import canonical, from_numpy, view
+from chalicelib.engine.measure.columns import Column
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.one_of(

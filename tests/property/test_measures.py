@@ -221,10 +221,10 @@ def test_distinct_goes_over_to_registers_by_the_set_alone(offset, groups, size):
     import numpy as np
 
     from chalicelib.engine import hashing
-    from chalicelib.engine.measure import columns
+    from chalicelib.engine.measure import canonical
 
     values = np.arange(offset, offset + size, dtype=np.int64)
-    hashes = hashing.hash_array(columns.from_numpy(values))
+    hashes = hashing.hash_array(canonical.from_numpy(values))
     owners = values % groups
     everyone = np.arange(groups)
     whole = sketches.Distinct.combine([(sketches.Distinct.of(owners, hashes, groups), everyone)], groups)

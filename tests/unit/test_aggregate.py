@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from chalicelib.engine.contract import Aggregate, Measure
-from chalicelib.engine.measure import aggregate, columns
+from chalicelib.engine.measure import aggregate, canonical
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
 from chalicelib.errors import Terminal
@@ -257,7 +257,7 @@ def test_a_block_works_a_column_out_once():
 
 def test_views_of_slices_start_where_the_slice_does():
     array = pa.array([1.5, None, 2.5, None, 3.5]).slice(1, 3)
-    valid = columns.validity(array)
+    valid = canonical.validity(array)
     assert valid is not None
     assert valid.tolist() == [False, True, False]
-    assert columns.view(array)[1] == 2.5
+    assert canonical.view(array)[1] == 2.5

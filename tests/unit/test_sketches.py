@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from chalicelib.engine import hashing
-from chalicelib.engine.measure import columns, exact, sketches
+from chalicelib.engine.measure import canonical, exact, sketches
 from chalicelib.engine.measure.histogram import BINS, CELLS, Grid
 
 ONE = np.zeros(1, np.int64)
@@ -83,14 +83,14 @@ def test_floats_do_not_go_with_decimals():
 
 def test_weighted_sums_are_the_sums_of_repeated_values():
     values, counts = np.array([0.1, -3e300, 7e-310, math.inf]), np.array([3, 2**40 + 1, 5, 2])
-    sums = exact.weighted(columns.from_numpy(values), counts)
+    sums = exact.weighted(canonical.from_numpy(values), counts)
     expected = sum(Fraction(value) * count for value, count in zip(values[:3].tolist(), counts.tolist(), strict=False))
     assert sums.fractions() == [expected]
     assert sums.special[exact.POSITIVE_INFINITY].tolist() == [2]
 
 
 def hashes_of(values: object, kind: object = None) -> list[int]:
-    return hashing.hash_array(columns.canonical(pa.array(values, kind))).tolist()
+    return hashing.hash_array(canonical.canonical(pa.array(values, kind))).tolist()
 
 
 def test_hashes_are_those_of_every_process_and_version():
@@ -157,7 +157,7 @@ def test_small_decimals_are_decimals():
         small = pa.array([Decimal("1.5")])
     else:
         small = pa.array([Decimal("1.5")], pa.decimal64(10, 1))
-    array = columns.canonical(small)
+    array = canonical.canonical(small)
     assert exact.sums(array, ONE, 1).fractions() == [Fraction(3, 2)]
     assert hashing.hash_array(array).tolist() == hashes_of([15])
 
@@ -176,13 +176,13 @@ def test_a_slice_hashes_as_the_whole_does():
 @pytest.mark.parametrize("size", [1, 100, 5_000, 40_000, 1_000_000])
 def test_distinct_counts_are_within_four_standard_errors(size, precision, tolerance):
     registers = np.zeros((1, 1 << precision), np.uint8)
-    sketches.update_registers(registers, hashing.hash_array(columns.from_numpy(np.arange(size))))
+    sketches.update_registers(registers, hashing.hash_array(canonical.from_numpy(np.arange(size))))
     assert sketches.estimate(registers[0]) == pytest.approx(size, rel=tolerance)
 
 
 def test_distinct_counts_are_exact_up_to_the_limit():
     for size in (0, 1, sketches.EXACT_LIMIT):
-        hashes = np.tile(hashing.hash_array(columns.from_numpy(np.arange(size))), 3)
+        hashes = np.tile(hashing.hash_array(canonical.from_numpy(np.arange(size))), 3)
         part = sketches.Distinct.of(np.zeros(len(hashes), np.int64), hashes, 1)
         assert sketches.Distinct.combine([(part, ONE)], 1).estimates() == [size]
 
@@ -289,11 +289,11 @@ def test_integers_and_floats_share_a_grid():
 def test_nothing_here_imports_pandas():
     code = (
         "import sys, numpy as np, pyarrow as pa\n"
-        "from chalicelib.engine.measure import columns\n"
+        "from chalicelib.engine.measure import canonical\n"
         "from chalicelib.engine.measure.aggregate import Aggregates\n"
         "from chalicelib.engine.contract import Aggregate, Measure\n"
         "from chalicelib.engine.measure.profile import Profile\n"
-        "number = columns.from_numpy(np.arange(50_000))\n"
+        "number = canonical.from_numpy(np.arange(50_000))\n"
         "table = pa.Table.from_arrays([number, number.cast(pa.string())], names=['n', 't'])\n"
         "functions = ['count', 'sum', 'mean', 'min', 'max', 'approxDistinct', 'quantile']\n"
         "measures = tuple(Measure(f, f, 'n', 0.5) for f in functions)\n"

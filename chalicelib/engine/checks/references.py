@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import arrays, hashing, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field, ForeignKey
-from chalicelib.engine.measure.columns import canonical
+from chalicelib.engine.measure.canonical import canonical
 from chalicelib.engine.types import nested
 
 Codes = NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from chalicelib.engine import arrays
-from chalicelib.engine.measure.columns import is_plain
+from chalicelib.engine.measure.canonical import is_plain
 from chalicelib.engine.records.split import Offsets
 from chalicelib.errors import Terminal
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from chalicelib.engine import contract
 from chalicelib.engine.measure import grouping, packing, plain
-from chalicelib.engine.measure.columns import Block, Column, concat, is_plain
+from chalicelib.engine.measure.canonical import concat, is_plain
+from chalicelib.engine.measure.columns import Block, Column
 from chalicelib.engine.measure.exact import MAX_ROWS
 from chalicelib.engine.measure.extremes import Extreme
 from chalicelib.engine.measure.grouping import Groups

@@ -24,7 +24,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chalicelib.engine.measure import grouping
-from chalicelib.engine.measure.columns import Column, from_numpy, view
+from chalicelib.engine.measure.canonical import from_numpy, view
+from chalicelib.engine.measure.columns import Column
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
 from chalicelib.engine.measure import plain
-from chalicelib.engine.measure.columns import Column, concat, view
+from chalicelib.engine.measure.canonical import concat, view
+from chalicelib.engine.measure.columns import Column
 from chalicelib.engine.measure.grouping import Groups
 
 Ints = NDArray[np.int64]

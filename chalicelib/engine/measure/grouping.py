@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chalicelib.engine.measure.columns import Column, view
+from chalicelib.engine.measure.canonical import view
+from chalicelib.engine.measure.columns import Column
 from chalicelib.frozen import frozen
 
 Ints = NDArray[np.int64]

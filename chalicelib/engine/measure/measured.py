@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
 from chalicelib.engine.measure import exact, plain, sketches
-from chalicelib.engine.measure.columns import Column, concat, view
+from chalicelib.engine.measure.canonical import concat, view
+from chalicelib.engine.measure.columns import Column
 from chalicelib.engine.measure.exact import Sums
 from chalicelib.engine.measure.extremes import range_of
 from chalicelib.engine.measure.grouping import Groups

@@ -17,7 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chalicelib.engine.measure import exact, plain
-from chalicelib.engine.measure.columns import Column, view
+from chalicelib.engine.measure.canonical import view
+from chalicelib.engine.measure.columns import Column
 from chalicelib.engine.measure.exact import NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Sums, divided
 from chalicelib.engine.measure.extremes import Extreme
 from chalicelib.engine.measure.grouping import Groups

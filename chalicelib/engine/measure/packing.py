@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from chalicelib.engine import hashing
 from chalicelib.engine.arrays import whole
-from chalicelib.engine.measure.columns import from_numpy
+from chalicelib.engine.measure.canonical import from_numpy
 
 _META: Final = b"sluice"
 VERSION: Final = f"4, hashes {hashing.VERSION}"

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from chalicelib.engine.measure import plain
 from chalicelib.engine.measure import tally as tallies
-from chalicelib.engine.measure.columns import Column, concat, is_plain, text_size
+from chalicelib.engine.measure.canonical import concat, is_plain, text_size
+from chalicelib.engine.measure.columns import Column
 from chalicelib.engine.measure.measured import Measured
 from chalicelib.engine.measure.tally import Tally
 from chalicelib.errors import Terminal

@@ -9,7 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chalicelib.engine.measure import grouping, plain
-from chalicelib.engine.measure.columns import Column, concat, from_numpy, text_size, view
+from chalicelib.engine.measure.canonical import concat, from_numpy, text_size, view
+from chalicelib.engine.measure.columns import Column
 
 Ints = NDArray[np.int64]
 

@@ -20,7 +20,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract import durations, geo, jsontexts
 from chalicelib.engine.contract.fields import Field
-from chalicelib.engine.measure.columns import canonical
+from chalicelib.engine.measure.canonical import canonical
 from chalicelib.engine.types.resolving import Slow
 
 T = TypeVar("T")
