@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,9 @@ import pytest
 
 from chalicelib.engine.checks import findings
 from chalicelib.engine.checks.findings import EXAMPLES, GAP, Base, Example, Reasons
-from tests import pipeline
+from tests.costs import assert_ratio_below
 from tests.pipeline import contract
 
-TRIES = 5
 MOST_GROWTH = 3
 PLAIN: list[dict[str, Any]] = [{"name": "a", "type": "string"}, {"name": "b", "type": "string"}]
 
@@ -41,18 +39,7 @@ def comments(size: int) -> bytes:
 )
 def test_time_grows_with_what_is_bad(body: Callable[[int], bytes], size: int, described: dict[str, Any]) -> None:
     whole = contract(*PLAIN, **described)
-    growth: list[float] = []
-    for _ in range(TRIES):  # other processes take their share of the caches
-        growth.append(seconds(body(2 * size), whole) / seconds(body(size), whole))
-        if growth[-1] < MOST_GROWTH:
-            return
-    pytest.fail(f"twice the size took {growth} times as long")
-
-
-def seconds(body: bytes, described: dict[str, Any]) -> float:
-    before = time.process_time()
-    pipeline.run(body, described)
-    return time.process_time() - before
+    assert_ratio_below(MOST_GROWTH, body(2 * size), body(size), whole)
 
 
 def test_of_a_record_with_many_notes_few_are_kept() -> None:

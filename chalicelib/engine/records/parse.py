@@ -63,9 +63,7 @@ def parse(block: Block, origin: Origin, layout: Layout, coded: Collection[int] =
     nuls = spoilt.nuls(block.data, *edges)
     marked = replace(block, data=spoilt.marked(block.data, bad)) if len(bad) else block
     blank = _blank(block)
-    apart = _set_apart(block, layout) & ~blank
-    if not is_ascii:
-        apart |= np.frombuffer(block.data, np.uint8)[block.starts[:-1]] == _BOM[0]
+    apart = _set_apart(block, layout, is_ascii) & ~blank
     read, by_cells = _together(marked, origin, layout, blank, apart, coded)
     groups = {count: each for count, each in by_cells.items() if len(each) >= ragged.MANY}
     alone = np.flatnonzero(apart)
@@ -170,11 +168,13 @@ def _blank(block: Block) -> Mask:
     return blank
 
 
-def _set_apart(block: Block, layout: Layout) -> Mask:
+def _set_apart(block: Block, layout: Layout, is_ascii: bool) -> Mask:
     """The records that Arrow's reader would refuse, or read otherwise."""
     starts = block.starts
     apart: Mask = np.diff(starts) > layout.limit
     apart[list(block.odd)] = True
+    if not is_ascii:
+        apart |= np.frombuffer(block.data, np.uint8)[starts[:-1]] == _BOM[0]
     if layout.dialect.skip_initial_space:
         apart[np.searchsorted(starts, _behind_spaces(block, layout.dialect), "right") - 1] = True
     return apart
