@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, Literal, Self
 
 from chalicelib.engine import contract as contracts
@@ -166,9 +167,11 @@ class Task:
 
 
 def cut(size_bytes: int, chunk_size_bytes: int, max_chunks: int) -> list[tuple[int, int]]:
-    """Ranges of equal size (but for the last) that tile ``[0, size_bytes)``; larger ones where there were too many."""
-    step = max(chunk_size_bytes, -(-size_bytes // max_chunks), 1)
-    return [(start, min(start + step, size_bytes)) for start in range(0, size_bytes, step)]
+    """Ranges that tile ``[0, size_bytes)``, no larger than a chunk may be but where there were too many, and alike to a
+    byte: workers that begin together end together.
+    """
+    count = min(-(-size_bytes // max(chunk_size_bytes, 1)), max_chunks)
+    return list(pairwise(size_bytes * index // count for index in range(count + 1))) if count else []
 
 
 def first_tasks(plan: Plan, plan_key: str, mode: Mode, max_chunks: int) -> list[Task]:

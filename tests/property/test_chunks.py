@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chalicelib.engine import plan
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 
@@ -47,6 +48,15 @@ THINGS = contract(
         ]
     },
 )
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**9), st.integers(1, 10_000))
+def test_chunks_tile_the_file_and_are_alike(size_bytes: int, chunk_size_bytes: int, max_chunks: int) -> None:
+    ranges = plan.cut(size_bytes, chunk_size_bytes, max_chunks)
+    sizes = [end - start for start, end in ranges]
+    assert [0, *(end for _, end in ranges)] == [*(start for start, _ in ranges), size_bytes]
+    assert len(ranges) == min(-(-size_bytes // chunk_size_bytes), max_chunks)
+    assert not sizes or max(sizes) - min(sizes) <= 1 <= min(sizes)
 
 
 def file_of(rows: list[str], line_break: str, last: bool) -> bytes:

@@ -140,6 +140,21 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
     assert first == len(whole)
 
 
+@given(st.integers(1, 400), st.integers(2, 12), st.integers(16, 100), st.data())
+def test_blocks_are_as_few_as_hold_the_records_and_alike(records: int, length: int, fit: int, data: Any) -> None:
+    whole = (b"x" * (length - 1) + b"\n") * (records + 1)
+    stop = (records - 1) * length + data.draw(st.integers(1, length))  # within the last record, as a chunk mostly ends
+    block_bytes = fit * length
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "LOOKAHEAD_BYTES", length)
+        found = list(blocks(Tape(whole, 0, len(whole), 1), 0, stop, Grammar.of(Dialect(), 1000), block_bytes))
+    sizes = [int(block.starts[-1] - block.starts[0]) for block in found]
+    assert sum(sizes) == records * length
+    assert len(sizes) <= -(-stop // block_bytes)
+    assert max(sizes) <= block_bytes * 9 // 8 + length
+    assert max(sizes) - min(sizes) <= len(sizes) * length
+
+
 @given(data)
 def test_lines_are_counted_and_found(whole: bytes) -> None:
     starts = line_starts(whole, 0, len(whole))

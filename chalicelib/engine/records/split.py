@@ -120,16 +120,19 @@ def _lines_up_to(end: int, known: Offsets, data: bytes, base: int) -> Offsets:
 
 
 def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int) -> Iterator[Block]:
-    """The records that begin in ``[start, stop)`` of the object, in blocks of about ``block_bytes``.
+    """The records that begin in ``[start, stop)`` of the object, in as few blocks of about ``block_bytes`` as hold
+    them, of much the same size.
 
     ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs. How
     much of it is at hand at a time makes no difference to the blocks.
     """
-    position, window_bytes = start, block_bytes
+    position, window_bytes = start, _even(stop - start, block_bytes)
     while position < stop:
-        tape.reach(position, position + window_bytes + LOOKAHEAD_BYTES)
+        # The last record mostly ends beyond ``stop``; it is to be no block of its own.
+        ahead = LOOKAHEAD_BYTES if position + window_bytes >= stop else 0
+        tape.reach(position, position + window_bytes + ahead + LOOKAHEAD_BYTES)
         data, at = tape.data, position - tape.base
-        end = min(at + window_bytes, len(data))
+        end = min(at + window_bytes + ahead, len(data))
         if end <= at and tape.at_end:
             return
         found = _find(data, at, end, grammar, tape.at_end) if end > at else _NOTHING
@@ -145,7 +148,15 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
         breaks = found.breaks[: np.searchsorted(found.breaks, starts[owned], "right")]
         block = _recovered(tape.base, data, starts[: owned + 1], found.odd, breaks, grammar)
         yield block
-        position, window_bytes = block.end, block_bytes
+        position = block.end
+        window_bytes = _even(stop - position, block_bytes)
+
+
+def _even(size_bytes: int, about: int) -> int:
+    """The size of equal parts, each of ``about`` so many bytes: up to an eighth more, so that what is left over is no
+    part by itself.
+    """
+    return -(-size_bytes // max(-(-size_bytes // (about + about // 8)), 1))
 
 
 def _recovered(
