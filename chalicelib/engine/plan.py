@@ -174,11 +174,19 @@ def cut(size_bytes: int, chunk_size_bytes: int, max_chunks: int) -> list[tuple[i
     return list(pairwise(size_bytes * index // count for index in range(count + 1))) if count else []
 
 
+def _ranges(text: Text, chunk_size_bytes: int, max_chunks: int) -> list[tuple[int, int]]:
+    size_bytes = text.source.size_bytes
+    if not text.rewritten:
+        return cut(size_bytes, chunk_size_bytes, max_chunks)
+    # Where each chunk is in the file was noted when nobody knew yet how much text there would be.
+    return list(pairwise((*(chunk_size_bytes * index for index in range(len(text.origins))), size_bytes)))
+
+
 def first_tasks(plan: Plan, plan_key: str, mode: Mode, max_chunks: int) -> list[Task]:
     """The first round: every chunk once. Those before the first record know where it is, the others speculate."""
     return [
         Task(plan_key, 1, mode, index, start, end, plan.data_start if start <= plan.data_start else None)
-        for index, (start, end) in enumerate(cut(plan.text.source.size_bytes, plan.chunk_size_bytes, max_chunks))
+        for index, (start, end) in enumerate(_ranges(plan.text, plan.chunk_size_bytes, max_chunks))
     ]
 
 
