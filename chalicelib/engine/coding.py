@@ -9,7 +9,7 @@ may stand among them twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -32,30 +32,13 @@ FEW_CODES: Final = 8
 CODED_TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 
 
-class Coding:
-    """Decides which columns are read as codes: by a glance at a chunk's first rows, and then from block to block."""
-
-    def __init__(self) -> None:
-        self.wants_glance = True
-        self.columns: frozenset[int] = frozenset()
-        """The columns to read as codes in the next block."""
-
-    def glance(self, columns: Sequence[ArrowArray]) -> None:
-        """Choose by the first ``JUDGED_ROWS`` rows of a chunk, or a little less, as plain texts."""
-        self.wants_glance = False
-        self.columns = frozenset(place for place, column in enumerate(columns) if _is_worth(column))
-
-    def revise(self, columns: Sequence[ArrowArray]) -> None:
-        """Let go of the columns that a block just read shows to have many values."""
-        self.columns = frozenset(place for place in self.columns if _stays_worth(columns[place]))
-
-
-def _is_worth(sample: ArrowArray) -> bool:
+def is_worth(sample: ArrowArray) -> bool:
     return len(sample) > 0 and not sample.null_count and len(sample.unique()) * ROWS_PER_VALUE <= len(sample)
 
 
-def _stays_worth(column: ArrowArray) -> bool:
-    # A block of which no record is regular comes plain, and tells nothing.
+def stays_worth(column: ArrowArray) -> bool:
+    """Whether a block of a column that was to be coded shows that it should be."""
+    # One of which no record is regular comes plain, and tells nothing.
     return not is_coded(column) or len(column.dictionary) * ROWS_PER_VALUE <= len(column)
 
 
@@ -132,7 +115,7 @@ def has_few_values(column: pa.ChunkedArray) -> bool:
     """Whether a column, coded or not, is worth coding; a short one always is, one of lists or structures never."""
     if pa.types.is_nested(column.type):
         return False
-    return is_coded(column) or len(column) < JUDGED_ROWS or _is_worth(column.slice(0, JUDGED_ROWS).drop_null())
+    return is_coded(column) or len(column) < JUDGED_ROWS or is_worth(column.slice(0, JUDGED_ROWS).drop_null())
 
 
 def decoded(column: ArrowArray) -> ArrowArray:

@@ -18,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from chalicelib.engine.arrays import distinct
+
 Hashes = NDArray[np.uint64]
 
 VERSION: Final = 2
@@ -167,7 +169,7 @@ def _hash_long(text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArra
     """
     hashes = np.empty(len(sizes), np.uint64)
     magnitudes = np.frexp(sizes.astype(np.float64))[1]
-    for magnitude in np.unique(magnitudes).tolist():
+    for magnitude in distinct(magnitudes).tolist():
         rows = np.flatnonzero(magnitudes == magnitude)
         hashes[rows] = _fold_stripes(text, starts[rows], sizes[rows], 1 << magnitude - 3)
     return hashes

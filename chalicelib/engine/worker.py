@@ -5,7 +5,7 @@ Takes the chunk's bytes and the plan, gives bytes and a report: no input or outp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ from chalicelib.engine.checks.findings import Firsts
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
-from chalicelib.engine.coding import Coding
+from chalicelib.engine.codebook import Codebook, Coding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.delivery.deliver import Delivered, Delivery
@@ -115,14 +115,14 @@ def _survey(plan: Plan, records: Records) -> Result:
     """Learn the columns' types; nothing is delivered."""
     surveys, rows = Surveys(len(plan.labels)), Rows()
     for block in records:
-        parsed = _parsed(block, records.origin(block), plan)
+        parsed = _parsed(block, records.origin(block), plan, {})
         surveys.add(parsed.columns)
         rejected = len(parsed.structure.faulty)
         rows += Rows(block.count, len(parsed.records) - rejected, rejected, parsed.blank)
     return Result(records.report() | {"rows": rows.to_json(), "surveys": surveys.to_json()})
 
 
-def _parsed(block: Block, origin: Origin, plan: Plan, coded: Collection[int] = frozenset()) -> Parsed:
+def _parsed(block: Block, origin: Origin, plan: Plan, coded: Mapping[int, Codebook]) -> Parsed:
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
     parsed = parse(block, origin, plan.layout, coded)
     if is_rejects(plan.labels):
@@ -239,7 +239,7 @@ class _Process:
         for block in self._records:
             origin = self._records.origin(block)
             if codes.wants_glance and block.count >= coding.JUDGED_ROWS:
-                codes.glance(_parsed(block.head(coding.JUDGED_ROWS), origin, self._plan).columns)
+                codes.glance(_parsed(block.head(coding.JUDGED_ROWS), origin, self._plan, {}).columns)
             parsed = _parsed(block, origin, self._plan, codes.columns)
             codes.revise(parsed.columns)
             checked = self._checker.check(parsed)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.engine import plan
 from tests import pipeline
 from tests.pipeline import Outcome, contract
+
+pytestmark = pytest.mark.usefixtures("either_reader")
 
 CELLS = st.sampled_from(
     [

@@ -25,6 +25,8 @@ from tests import pipeline
 from tests.pipeline import Outcome
 from tests.property.test_chunks import BREAKS, CHUNKS, ROWS, THINGS, essence, file_of
 
+pytestmark = pytest.mark.usefixtures("either_reader")
+
 TYPED = pipeline.contract(
     {"name": "id", "type": "integer"},
     {"name": "name", "type": "datetime", "constraints": {"enum": ["2024-01-02", "2024-01-02T00:00:00Z"]}},

@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,8 @@ from chalicelib.engine.types import resolving
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
+
+pytestmark = pytest.mark.usefixtures("either_reader")
 
 FIELDS: dict[str, Any] = {
     "integer": {"constraints": {"minimum": -5, "maximum": 1000}},

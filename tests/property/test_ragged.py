@@ -15,6 +15,8 @@ from chalicelib.engine.records import ragged
 from tests import pipeline
 from tests.pipeline import Outcome, contract
 
+pytestmark = pytest.mark.usefixtures("either_reader")
+
 FIELDS: tuple[Any, ...] = (
     {"name": "id", "type": "integer", "constraints": {"required": True, "unique": True}},
     {"name": "name", "type": "string", "constraints": {"required": True, "minLength": 2}},

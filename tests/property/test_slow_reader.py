@@ -21,6 +21,8 @@ from tests.pipeline import Outcome, contract
 from tests.property.test_chunks import essence
 from tests.slow import Rules
 
+pytestmark = pytest.mark.usefixtures("either_reader")
+
 PIECES = st.sampled_from(
     [
         *(b"1", b"2", b"3", b"x", b"1.5", b"9", b" ", b"'", b";", b"\t", b"=1", b"\xc3\xa9", b"\xe6\x97\xa5"),

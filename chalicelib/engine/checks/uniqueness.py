@@ -111,10 +111,10 @@ class Occurrences:
         firsts = np.repeat(order[starts], np.diff(starts, append=len(order)))
         suspects = np.flatnonzero(np.concatenate(([False], same)))
         later, first = order[suspects], firsts[suspects]
-        unlike = np.unique(first[~self._equal(later, first)])
+        unlike = arrays.distinct(first[~self._equal(later, first)])
         if len(unlike):  # values that only share a hash, or of a type that Arrow does not compare
             apart = np.isin(first, unlike)
-            resolved = self._repeats_by_value(np.unique(np.concatenate((later[apart], unlike))))
+            resolved = self._repeats_by_value(arrays.distinct(np.concatenate((later[apart], unlike))))
             later = np.concatenate((later[~apart], np.array(list(resolved), np.int64)))
             first = np.concatenate((first[~apart], np.array(list(resolved.values()), np.int64)))
         ascending = np.argsort(later)

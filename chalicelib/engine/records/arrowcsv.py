@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -11,8 +12,9 @@ import pyarrow.csv as pacsv
 from chalicelib.engine import coding
 from chalicelib.engine.arrays import ArrowArray
 from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.records.split import Offsets
 
-Miscounted = dict[int, list[int]]
+Miscounted = dict[int, Offsets]
 """Number of cells → the rows (from 0, blank ones not counted) that have so many, and not as many as expected."""
 
 
@@ -23,14 +25,14 @@ def read_texts(
     ``coded``: the columns to read as codes.
     """
     names = [str(position) for position in range(width)]
-    miscounted: Miscounted = {}
+    miscounted: dict[int, list[int]] = {}
 
     def skip(row: pacsv.InvalidRow) -> str:
         miscounted.setdefault(row.actual_columns, []).append(row.number - 1)
         return "skip"
 
     if _is_blank(buffer):
-        return [pa.nulls(0, pa.string()) for _ in names[:wanted]], miscounted
+        return [pa.nulls(0, pa.string()) for _ in names[:wanted]], {}
     table = pacsv.read_csv(
         buffer,
         # One block, whole: Arrow's reader loses the LF of a quoted CR LF that straddles a block's edge.
@@ -54,10 +56,15 @@ def read_texts(
         ),
     )
     # A copy, of what there is: the reader's own buffers have room for more, which 200 columns would hold twice over.
-    columns = [column.combine_chunks() for column in table.columns]
-    if dialect.skip_initial_space:
-        columns = [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
-    return columns, miscounted
+    columns = trimmed([column.combine_chunks() for column in table.columns], dialect)
+    return columns, {cells: np.array(rows, np.int64) for cells, rows in miscounted.items()}
+
+
+def trimmed(columns: list[ArrowArray], dialect: Dialect) -> list[ArrowArray]:
+    """The columns without the spaces that the dialect skips."""
+    if not dialect.skip_initial_space:
+        return columns
+    return [coding.mapped(column, lambda texts: pc.ascii_ltrim(texts, characters=" ")) for column in columns]
 
 
 def _is_blank(buffer: pa.Buffer) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.records.automaton import Shape
 from chalicelib.engine.records.chunk import Origin
@@ -47,7 +48,7 @@ class Structure:
     def faulty(self) -> Offsets:
         """The rows with any of this, ascending."""
         rows = (*self.shapes.values(), self.long, self.bad.at, self.nuls.at, self.ragged.rows)
-        return np.unique(np.concatenate(rows))
+        return arrays.distinct(np.concatenate(rows))
 
     @classmethod
     def of(

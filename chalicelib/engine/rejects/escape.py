@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -68,7 +67,7 @@ def json_texts(texts: pa.BinaryArray) -> pa.BinaryArray:
     data = arrays.text_bytes(texts)
     special = [byte for byte in b'\\"' if (data == byte).any()]
     if data.min(initial=255) < FIRST_PRINTABLE:
-        special += np.unique(data[data < FIRST_PRINTABLE]).tolist()
+        special += arrays.distinct(data[data < FIRST_PRINTABLE]).tolist()
     for byte in special:  # the backslash first: the others' escapes have one
         texts = pc.replace_substring(texts, chr(byte), json.dumps(chr(byte))[1:-1])
     return texts

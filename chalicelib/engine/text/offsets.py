@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chalicelib.engine.arrays import distinct
 from chalicelib.engine.text.encodings import Original, characters_from
 
 Positions = NDArray[np.int64]
@@ -71,7 +72,7 @@ class OriginalOffsets:
         points[escapes] = 0
         table = _table(self._original.encoding)
         sizes: NDArray[np.uint8] = table[points]
-        unknown = np.unique(points[sizes == 0])
+        unknown = distinct(points[sizes == 0])
         if len(unknown):
             usual = Original(self._original.encoding)  # a character's other code is as long
             table[unknown] = [len(usual.of(chr(each).encode())) for each in unknown.tolist()]

@@ -123,7 +123,7 @@ def survey(texts: pa.StringArray, possible: frozenset[str] = _ALL) -> Survey:
         glance = given.slice(0, _GLANCE_ROWS)
         likely = [name for name in possible if _reads(_BY_NAME[name], glance)]
         possible = frozenset(name for name in likely if _reads(_BY_NAME[name], given))
-    seen = frozenset(NULL_WORDS[place] for place in np.unique(word[is_word]))
+    seen = frozenset(NULL_WORDS[place] for place in arrays.distinct(word[is_word]))
     return Survey(values, int(np.count_nonzero(is_empty)), seen, possible)
 
 

@@ -1,0 +1,179 @@
+"""Columns that are read as codes (``coding``), of which the texts are known: a cell's code is found where the cell lies
+among the file's bytes, and no text made of it.
+
+A cell is taken as the one to eight words that the longest known text fills, and what lies behind it overwritten by
+bytes that no UTF-8 has. A sum of products of its words is a place in a table, where a code is; then the words of that
+code's text are compared with the cell's. The factors are such that no two of the texts have the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from chalicelib.engine import arrays, coding
+from chalicelib.engine.arrays import ArrowArray, Spans
+from chalicelib.engine.coding import Codes
+from chalicelib.frozen import frozen
+
+Offsets = NDArray[np.int64]
+Words = NDArray[np.uint64]
+
+MOST_TEXTS: Final = 256
+"""For so many texts one of a few tables of 256 KiB gives each a place of its own."""
+WIDTHS: Final = (8, 16, 32, 64)
+"""In bytes. To compare longer texts takes more time than Arrow does, which looks each up by its hash."""
+_PIECE_ROWS: Final = 1 << 14
+"""Cells whose words stay in the processor's cache."""
+_NO_TEXT: Final = b"\xff"
+_TRIES: Final = 64
+"""Each table fails with a probability of 0.4, but texts that are made for it may share their place in all of them."""
+_ONE: Final = np.uint64(1)
+_HALF: Final = np.uint64(32)
+_FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
+"""See ``hashing``: products of consecutive numbers lie far apart."""
+
+
+class Coding:
+    """Decides which columns are read as codes: by a glance at a chunk's first rows, and then from block to block."""
+
+    def __init__(self) -> None:
+        self.wants_glance = True
+        self.columns: Mapping[int, Codebook] = {}
+        """The columns to read as codes in the next block."""
+
+    def glance(self, columns: Sequence[ArrowArray]) -> None:
+        """Choose by the first ``JUDGED_ROWS`` rows of a chunk, or a little less, as plain texts."""
+        self.wants_glance = False
+        self.columns = {
+            place: Codebook(column.unique()) for place, column in enumerate(columns) if coding.is_worth(column)
+        }
+
+    def revise(self, columns: Sequence[ArrowArray]) -> None:
+        """Let go of the columns that a block just read shows to have many values."""
+        self.columns = {place: book for place, book in self.columns.items() if coding.stays_worth(columns[place])}
+
+
+class Codebook:
+    """The texts that a column has had so far. What is known changes nothing but the time that it takes to read one."""
+
+    def __init__(self, texts: pa.StringArray) -> None:
+        """``texts``: at least one."""
+        self._codes: dict[bytes, int] = {}
+        self._texts = texts
+        self._table: _Table | None = None
+        self._learn(_bytes_of(texts))
+
+    def read(self, spans: Spans, starts: Offsets, ends: Offsets) -> pa.DictionaryArray:
+        """The texts between ``starts``, ascending, and ``ends`` as a coded column, of which every value is a row's."""
+        codes = self._found(spans, starts, ends)
+        if codes is None:
+            return spans.cut(starts, ends).dictionary_encode()
+        used = np.bincount(codes, minlength=len(self._texts)) > 0
+        if used.all():
+            return coding.coded(codes, self._texts)
+        renumbered = (np.cumsum(used, dtype=np.int32) - np.int32(1)).take(codes)
+        return coding.coded(renumbered, self._texts.filter(arrays.booleans(used)))
+
+    def _found(self, spans: Spans, starts: Offsets, ends: Offsets) -> Codes | None:
+        """Each text's place among ``_texts``; None where there are too many, or too long ones, to be looked up."""
+        if self._table is None:
+            return None
+        codes, missed = self._table.look_up(spans.data, starts, ends)
+        if len(missed):
+            new = spans.cut(starts[missed], ends[missed]).dictionary_encode()
+            texts = _bytes_of(new.dictionary)
+            self._learn(texts)
+            known = np.array([self._codes[text] for text in texts], np.int32)
+            codes[missed] = known[coding.codes_of(new)]
+        return codes if self._table is not None else None
+
+    def _learn(self, texts: Iterable[bytes]) -> None:
+        for text in texts:
+            self._codes.setdefault(text, len(self._codes))
+        known = list(self._codes)
+        self._texts = arrays.binaries(known).cast(pa.string(), safe=False)
+        self._table = _Table.of(known)
+
+
+def _bytes_of(texts: pa.StringArray) -> list[bytes]:
+    edges, data = arrays.offsets(texts).tolist(), arrays.data(texts).tobytes()
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+@frozen
+class _Table:
+    """Where the codes of some texts are found."""
+
+    words: Sequence[Words]
+    """The first words of all the texts, then their second ones, …"""
+    factors: Words
+    """One for each of a text's words, odd."""
+    codes: Codes
+    """At each place a text's code; 0 where there is none."""
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> _Table | None:
+        """``texts``: at least one, no two alike. None where they are too many or too long."""
+        longest = max(map(len, texts))
+        if len(texts) > MOST_TEXTS or longest > WIDTHS[-1]:
+            return None
+        width = next(width for width in WIDTHS if longest <= width)
+        filled = b"".join(text.ljust(width, _NO_TEXT) for text in texts)
+        words = [np.ascontiguousarray(each) for each in np.frombuffer(filled, "<u8").reshape(-1, width // 8).T]
+        codes = np.zeros(1 << max(2 * (len(texts) - 1).bit_length(), 4), np.int32)
+        factors = np.arange(1, width // 8 + 1, dtype=np.uint64) * _FACTOR | _ONE
+        for _ in range(_TRIES):
+            places = _places(words, factors, len(codes))
+            if len(arrays.distinct(places)) == len(texts):
+                codes[places] = np.arange(len(texts))
+                return cls(words, factors, codes)
+            factors = (factors ^ factors >> _HALF) * _FACTOR | _ONE
+        return None
+
+    def look_up(self, data: bytes, starts: Offsets, ends: Offsets) -> tuple[Codes, Offsets]:
+        """The code of each text, and which have none, ascending."""
+        codes = np.zeros(len(starts), np.int32)
+        width = 8 * len(self.words)
+        # Where a text would be filled up with what lies behind the data, it is not looked for.
+        reach = int(np.searchsorted(starts, len(data) - width, "right"))
+        padded = np.ndarray((max(len(data) - width + 1, 0),), f"V{width}", data, strides=(1,))
+        missed = []
+        for first in range(0, reach, _PIECE_ROWS):
+            piece = slice(first, min(first + _PIECE_ROWS, reach))
+            sizes = ends[piece] - starts[piece]
+            # numpy gathers wide items at any offset, and eight times as fast as numbers
+            words = padded[starts[piece]].view("<u8").reshape(len(sizes), -1)
+            words |= _behind(width).take(sizes, axis=0, mode="clip")
+            missed.append(self._look_up(words.T, sizes, codes[piece]) + first)
+        return codes, np.concatenate((*missed, np.arange(reach, len(starts))))
+
+    def _look_up(self, words: Words, sizes: Offsets, codes: Codes) -> Offsets:
+        """Fills ``codes``, and tells which are not right."""
+        places = _places(words, self.factors, len(self.codes))
+        self.codes.take(places, out=codes, mode="clip")
+        differs = sizes > 8 * len(self.words)
+        for known, found in zip(self.words, words, strict=True):
+            differs |= known.take(codes, mode="clip") != found
+        return np.flatnonzero(differs)
+
+
+def _places(words: Sequence[Words] | Words, factors: Words, size: int) -> NDArray[np.int64]:
+    """Where in a table of ``size`` places, a power of two, texts belong: the highest bits depend on all others."""
+    sums: Words = words[0] * factors[0]
+    for each, factor in zip(words[1:], factors[1:], strict=True):
+        sums += each * factor
+    sums >>= np.uint64(65 - size.bit_length())
+    return sums.view(np.int64)
+
+
+@cache
+def _behind(width: int) -> Words:
+    """For each size up to ``width`` the bits of the bytes that a text does not have, as words."""
+    return (255 - np.tri(width + 1, width, -1, np.uint8) * 255).view("<u8")
