@@ -114,9 +114,9 @@ def test_where_no_report_tells_the_chunk_is_read() -> None:
     assert asked == [(1, 12)]
 
 
-BODY = b'id,name,size\n1,a,1\nx,b,1\n\n2,"c\n5,q,1\n",1\n3,d,9\n3,e,1\n4,f,1.5\n'
+BODY = b'id,name,size\n1,a,1\nx,b,1\n\n2,"c\n5,q,1\n",1\n3,d,9\n3,e,1\n4,fffffff,1.50\n'
 CHUNK_SIZE = 17
-"""Cuts ``BODY`` into four; the third guesses wrong."""
+"""A quarter of ``BODY``; the third chunk guesses wrong."""
 REPORT_NAMES = [*(f"round-1/chunk-{index:05}-report.json" for index in range(4)), "round-2/chunk-00002-report.json"]
 
 

@@ -131,7 +131,7 @@ def test_a_repaired_chunk_may_have_other_types_than_those_agreed_on_without_it(
         "    return df.assign(extra=pd.array([1] * len(df), dtype='int32' if 1 in df.id.tolist() else 'int64'))\n"
     )
     described = contract({"name": "id", "type": "integer"}, {"name": "size", "type": "string"})
-    body = b'id,size\n1,"aaaaa\n9,fake\n9,fake\n9,fake\n9,fake\n"\n2,b\n4,d\n5,e\n6,f\n7,g\n8,h\n'
+    body = b'id,size\n1,"aaaaa\n9,fake\n9,fake\n9,fake\n9,fake\n"\n2,b\n4,d\n5,e\n6,f\n7,g\n8,hhhhhhhh\n'
     outcome = pipeline.run(body, described, chunk_size=26)
     if type_name is None:
         assert outcome.job.error is not None
