@@ -5,7 +5,7 @@ Takes the chunk's bytes and the plan, gives bytes and a report: no input or outp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -185,17 +185,20 @@ class _Process:
         self._repeats = repeats
         self._delivery = Delivery(plan, plan.contract, task.index, transform)
         self._rejects = Renderer(plan)
+        self._codes = Coding()
+        self._failure: Terminal | None = None
+        """Why the rows cannot be delivered."""
         self._failed: tuple[int, int] | None = None
         """The first and the last record of the block that could not be delivered."""
         self._rows = Rows()
 
     def run(self) -> Result:
-        held: Iterable[_Held] = self._checked()
+        held: Iterable[_Held] = map(self._checked, self._records)
         keys: list[bytes] = []
         if self._keys:
             held = list(held)
             keys = [self._settle(position, held) for position in range(len(self._keys))] if held else []
-        delivered, failure = self._delivered(held)
+        delivered, failure = self._delivered(held), self._failure
         report = self._records.report() | {
             "rows": self._rows.to_json(),
             "delivered": delivered.rows,
@@ -214,38 +217,39 @@ class _Process:
             failure,
         )
 
-    def _delivered(self, held: Iterable[_Held]) -> tuple[Delivered, Terminal | None]:
-        """What the rows became; nothing, and why, where they could not be delivered. All records are gone through."""
-        failure: Terminal | None = None
-        for each in held:
+    def _delivered(self, held: Iterable[_Held]) -> Delivered:
+        """What the rows became; nothing where they could not be delivered. All records are gone through."""
+        for _ in map(self._try_to_deliver, held):  # unlike a loop's variable, ``map`` does not hold what it has given
+            pass
+        if self._failure is None:
             try:
-                if failure is None:
-                    self._deliver(each)
+                return self._delivery.finish()
             except Terminal as error:
-                failure, self._failed = error, each.between(each.checked.findings.rejected(len(each.records)))
-        if failure is None:
-            try:
-                return self._delivery.finish(), None
-            except Terminal as error:
-                failure = error
-        return Delivered(0, None, [], b"", b""), failure
+                self._failure = error
+        return Delivered(0, None, [], b"", b"")
+
+    def _try_to_deliver(self, held: _Held) -> None:
+        try:
+            if self._failure is None:
+                self._deliver(held)
+        except Terminal as error:
+            self._failure = error
+            self._failed = held.between(held.checked.findings.rejected(len(held.records)))
 
     def keys(self) -> list[bytes]:
-        held = list(self._checked())
+        held = list(map(self._checked, self._records))
         return [self._settle(position, held) for position in range(len(self._keys))] if held else []
 
-    def _checked(self) -> Iterator[_Held]:
-        codes = Coding()
-        for block in self._records:
-            origin = self._records.origin(block)
-            if codes.wants_glance and block.count >= coding.JUDGED_ROWS:
-                codes.glance(_parsed(block.head(coding.JUDGED_ROWS), origin, self._plan, {}).columns)
-            parsed = _parsed(block, origin, self._plan, codes.columns)
-            codes.revise(parsed.columns)
-            checked = self._checker.check(parsed)
-            before, lines = self._records.read, self._records.lines
-            not_text = parsed.structure.not_text
-            yield _Held(block, origin, parsed.records, parsed.cells, not_text, parsed.blank, checked, before, lines)
+    def _checked(self, block: Block) -> _Held:
+        origin, codes = self._records.origin(block), self._codes
+        if codes.wants_glance and block.count >= coding.JUDGED_ROWS:
+            codes.glance(_parsed(block.head(coding.JUDGED_ROWS), origin, self._plan, {}).columns)
+        parsed = _parsed(block, origin, self._plan, codes.columns)
+        codes.revise(parsed.columns)
+        checked = self._checker.check(parsed)
+        before, lines = self._records.read, self._records.lines
+        not_text = parsed.structure.not_text
+        return _Held(block, origin, parsed.records, parsed.cells, not_text, parsed.blank, checked, before, lines)
 
     def _settle(self, position: int, held: list[_Held]) -> bytes:
         """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""

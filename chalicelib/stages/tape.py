@@ -118,7 +118,7 @@ class ObjectTape:
         at_hand = reached = self.base + len(self.data)
         end = min(end, self._end)
         if not self._ahead and reached < end:
-            self.base = max(start, self.base)
+            self.base, self.data = max(start, self.base), b""  # or the old window would be held as long as this is read
             self.data = self._read(self.base, end)
             return True
         parts: list[bytes] = []

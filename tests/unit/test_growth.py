@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from chalicelib import steps
+from chalicelib.engine import worker
 from chalicelib.engine.checks import findings
 from chalicelib.engine.checks.findings import EXAMPLES, GAP, Base, Example, Reasons
+from chalicelib.engine.records import split
+from tests import pipeline
 from tests.costs import assert_ratio_below
 from tests.pipeline import contract
 
@@ -62,3 +67,22 @@ def test_a_note_with_a_gap_is_in_its_place_once_it_is_filled() -> None:
     merged.merge(reasons.to_json(), 0, {0: Base(0, 0)})
     ((found,),) = ([each["examples"] for each in merged.ranked()],)
     assert [each["note"] for each in found] == ["1 is first", "9 a", "9 b", "9 c", "9 d"]
+
+
+def test_no_block_is_held_while_the_next_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[weakref.ref[Any]] = []
+    find, parsed = split._find, worker._parsed
+
+    def find_one(*given: Any) -> Any:
+        assert [held() for held in gone] == [None] * len(gone)
+        return find(*given)
+
+    def parse_one(block: split.Block, *given: Any) -> Any:
+        gone.append(weakref.ref(block.starts))
+        return parsed(block, *given)
+
+    monkeypatch.setattr(split, "_find", find_one)
+    monkeypatch.setattr(worker, "_parsed", parse_one)
+    monkeypatch.setattr(steps, "BLOCK_SIZE_BYTES", 100)
+    assert pipeline.run(b"a,b\n" + b"1,2\n" * 200, contract(*PLAIN)).job.rows.valid == 200
+    assert len(gone) >= 8

@@ -122,6 +122,7 @@ class Records:
             self.size_bytes += int(block.starts[-1] - block.starts[0])
             self._fresh.append((block.base, block.fresh[:-1]))
             self._after = block.end
+            del block  # see ``blocks``
 
     def origin(self, block: Block) -> Origin:
         return Origin(block.base, self._way_back)

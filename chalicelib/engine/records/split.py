@@ -124,7 +124,8 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
     them, of much the same size.
 
     ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs. How
-    much of it is at hand at a time makes no difference to the blocks.
+    much of it is at hand at a time makes no difference to the blocks. A block that its user has let go of is nowhere
+    held while the next is read, so that this comes into memory that is in the processor's cache.
     """
     position, window_bytes = start, _even(stop - start, block_bytes)
     while position < stop:
@@ -143,13 +144,12 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
             if end == len(data):
                 tape.extend()
             continue
-        starts = np.concatenate((np.array([at], np.int64), found.ends))
-        owned = int(np.searchsorted(starts[:-1] + tape.base, stop))
-        breaks = found.breaks[: np.searchsorted(found.breaks, starts[owned], "right")]
-        block = _recovered(tape.base, data, starts[: owned + 1], found.odd, breaks, grammar)
-        yield block
+        block = _owned(tape.base, data, at, stop, found, grammar)
         position = block.end
         window_bytes = _even(stop - position, block_bytes)
+        del data, found
+        yield block
+        del block
 
 
 def _even(size_bytes: int, about: int) -> int:
@@ -157,6 +157,14 @@ def _even(size_bytes: int, about: int) -> int:
     part by itself.
     """
     return -(-size_bytes // max(-(-size_bytes // (about + about // 8)), 1))
+
+
+def _owned(base: int, data: bytes, at: int, stop: int, found: _Found, grammar: Grammar) -> Block:
+    """The records from ``at`` in ``data`` on that begin before ``stop``."""
+    starts = np.concatenate((np.array([at], np.int64), found.ends))
+    owned = int(np.searchsorted(starts[:-1] + base, stop))
+    breaks = found.breaks[: np.searchsorted(found.breaks, starts[owned], "right")]
+    return _recovered(base, data, starts[: owned + 1], found.odd, breaks, grammar)
 
 
 def _recovered(
