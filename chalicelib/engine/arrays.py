@@ -163,27 +163,28 @@ def spans(data: NDArray[np.uint8], edges: NDArray[np.int32]) -> pa.BinaryArray:
 
 
 class Spans:
-    """Texts that lie in the same bytes."""
+    """Texts that lie in the same bytes, in the order of their places."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._buffer = pa.py_buffer(data)
+    def __init__(self, data: bytes, first: int) -> None:
+        """``first``: where the first of them may start; the last ends less than 2 GiB behind."""
+        self.data, self.first = data, first
+        self._buffer = pa.py_buffer(data).slice(first)
         self._every_second = from_values(np.empty(0, np.int32), pa.int32())
 
-    def cut(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> pa.StringArray:
-        """What lies between each start and its end, which come in ascending order: a gathering by Arrow, for which
-        what lies between an end and the next start is a text too.
-        """
-        if not len(starts):
-            return pa.nulls(0, pa.string())
-        first = int(starts[0])
+    def edges(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Of each text a row for ``gathered``."""
         edges = np.empty((len(starts), 2), np.int32)
-        np.subtract(starts, first, out=edges[:, 0], casting="same_kind")
-        np.subtract(ends, first, out=edges[:, 1], casting="same_kind")
-        if len(self._every_second) != len(starts):
+        np.subtract(starts, self.first, out=edges[:, 0], casting="same_kind")
+        np.subtract(ends, self.first, out=edges[:, 1], casting="same_kind")
+        return edges
+
+    def gathered(self, edges: NDArray[np.int32]) -> pa.StringArray:
+        """A copy of the texts, by Arrow, for which what lies between two of them is a text too."""
+        if not len(edges):
+            return pa.nulls(0, pa.string())
+        if len(self._every_second) != len(edges):
             self._every_second = from_values(np.arange(0, edges.size, 2, dtype=np.int32), pa.int32())
-        buffers = [None, _buffer(edges), self._buffer.slice(first)]
-        lying = pa.Array.from_buffers(pa.string(), edges.size - 1, buffers)
+        lying = pa.Array.from_buffers(pa.string(), edges.size - 1, [None, _buffer(edges), self._buffer])
         return cast("pa.StringArray", pc.take(lying, self._every_second, boundscheck=False))
 
 

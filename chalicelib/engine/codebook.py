@@ -29,8 +29,6 @@ MOST_TEXTS: Final = 256
 """For so many texts one of a few tables of 256 KiB gives each a place of its own."""
 WIDTHS: Final = (8, 16, 32, 64)
 """In bytes. To compare longer texts takes more time than Arrow does, which looks each up by its hash."""
-_PIECE_ROWS: Final = 1 << 14
-"""Cells whose words stay in the processor's cache."""
 _NO_TEXT: Final = b"\xff"
 _TRIES: Final = 64
 """Each table fails with a probability of 0.4, but texts that are made for it may share their place in all of them."""
@@ -70,29 +68,32 @@ class Codebook:
         self._table: _Table | None = None
         self._learn(_bytes_of(texts))
 
-    def read(self, spans: Spans, starts: Offsets, ends: Offsets) -> pa.DictionaryArray:
-        """The texts between ``starts``, ascending, and ``ends`` as a coded column, of which every value is a row's."""
-        codes = self._found(spans, starts, ends)
-        if codes is None:
-            return spans.cut(starts, ends).dictionary_encode()
+    @property
+    def pays(self) -> bool:
+        """Whether the texts are so few and so short that they can be looked up."""
+        return self._table is not None
+
+    def codes(self, spans: Spans, starts: Offsets, ends: Offsets) -> Codes:
+        """A code for each text between ``starts``, ascending, and ``ends``."""
+        if self._table is None:
+            codes, missed = np.empty(len(starts), np.int32), np.arange(len(starts))
+        else:
+            codes, missed = self._table.look_up(spans.data, starts, ends)
+        if len(missed):
+            new = spans.gathered(spans.edges(starts[missed], ends[missed])).dictionary_encode()
+            texts = _bytes_of(new.dictionary)
+            self._learn(texts)
+            known = np.array([self._codes[text] for text in texts], np.int32)
+            codes[missed] = known[coding.codes_of(new)]
+        return codes
+
+    def column(self, codes: Codes) -> pa.DictionaryArray:
+        """The coded column, each of whose values is one of a row."""
         used = np.bincount(codes, minlength=len(self._texts)) > 0
         if used.all():
             return coding.coded(codes, self._texts)
         renumbered = (np.cumsum(used, dtype=np.int32) - np.int32(1)).take(codes)
         return coding.coded(renumbered, self._texts.filter(arrays.booleans(used)))
-
-    def _found(self, spans: Spans, starts: Offsets, ends: Offsets) -> Codes | None:
-        """Each text's place among ``_texts``; None where there are too many, or too long ones, to be looked up."""
-        if self._table is None:
-            return None
-        codes, missed = self._table.look_up(spans.data, starts, ends)
-        if len(missed):
-            new = spans.cut(starts[missed], ends[missed]).dictionary_encode()
-            texts = _bytes_of(new.dictionary)
-            self._learn(texts)
-            known = np.array([self._codes[text] for text in texts], np.int32)
-            codes[missed] = known[coding.codes_of(new)]
-        return codes if self._table is not None else None
 
     def _learn(self, texts: Iterable[bytes]) -> None:
         for text in texts:
@@ -143,25 +144,16 @@ class _Table:
         width = 8 * len(self.words)
         # Where a text would be filled up with what lies behind the data, it is not looked for.
         reach = int(np.searchsorted(starts, len(data) - width, "right"))
+        starts, sizes = starts[:reach], (ends - starts)[:reach]
+        # numpy gathers wide items at any offset, and eight times as fast as numbers
         padded = np.ndarray((max(len(data) - width + 1, 0),), f"V{width}", data, strides=(1,))
-        missed = []
-        for first in range(0, reach, _PIECE_ROWS):
-            piece = slice(first, min(first + _PIECE_ROWS, reach))
-            sizes = ends[piece] - starts[piece]
-            # numpy gathers wide items at any offset, and eight times as fast as numbers
-            words = padded[starts[piece]].view("<u8").reshape(len(sizes), -1)
-            words |= _behind(width).take(sizes, axis=0, mode="clip")
-            missed.append(self._look_up(words.T, sizes, codes[piece]) + first)
-        return codes, np.concatenate((*missed, np.arange(reach, len(starts))))
-
-    def _look_up(self, words: Words, sizes: Offsets, codes: Codes) -> Offsets:
-        """Fills ``codes``, and tells which are not right."""
-        places = _places(words, self.factors, len(self.codes))
-        self.codes.take(places, out=codes, mode="clip")
-        differs = sizes > 8 * len(self.words)
-        for known, found in zip(self.words, words, strict=True):
-            differs |= known.take(codes, mode="clip") != found
-        return np.flatnonzero(differs)
+        words = padded[starts].view("<u8").reshape(reach, len(self.words))
+        words |= _behind(width).take(sizes, axis=0, mode="clip")
+        self.codes.take(_places(words.T, self.factors, len(self.codes)), out=codes[:reach], mode="clip")
+        differs = sizes > width
+        for known, found in zip(self.words, words.T, strict=True):
+            differs |= known.take(codes[:reach], mode="clip") != found
+        return codes, np.concatenate((np.flatnonzero(differs), np.arange(reach, len(codes))))
 
 
 def _places(words: Sequence[Words] | Words, factors: Words, size: int) -> NDArray[np.int64]:

@@ -141,9 +141,7 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
 
 
 @given(st.integers(1, 400), st.integers(2, 12), st.integers(16, 100), st.data())
-def test_blocks_are_few_and_none_is_a_rest(
-    records: int, length: int, fit: int, data: Any
-) -> None:
+def test_blocks_are_few_and_none_is_a_rest(records: int, length: int, fit: int, data: Any) -> None:
     whole = (b"x" * (length - 1) + b"\n") * (records + 1)
     stop = (records - 1) * length + data.draw(st.integers(1, length))  # within the last record, as a chunk mostly ends
     block_bytes = fit * length

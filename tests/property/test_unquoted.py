@@ -45,7 +45,11 @@ def found(body: bytes, dialect: Dialect, block_bytes: int, least_records: int, c
     layout = Layout(tuple("abc"[:WIDTH]), dialect, "utf-8", 60)
     codes = Coding()
     every = []
-    with mock.patch.object(unquoted, "LEAST_RECORDS", least_records), mock.patch.object(coding, "ROWS_PER_VALUE", 0):
+    with (
+        mock.patch.object(unquoted, "LEAST_RECORDS", least_records),
+        mock.patch.object(unquoted, "_PIECE_RECORDS", 3),
+        mock.patch.object(coding, "ROWS_PER_VALUE", 0),
+    ):
         for block in blocks(Tape(body, 0, len(body), 1), 0, len(body), grammar, block_bytes):
             parsed = parse(block, Origin(block.base, None), layout, codes.columns if coded else {})
             if coded and codes.wants_glance:
@@ -102,27 +106,25 @@ TEXTS = st.builds(str.__add__, FAMILIES, st.text("ab\0é", max_size=4) | st.inte
 )
 
 
-@given(
-    st.lists(st.lists(TEXTS, min_size=1, max_size=40), min_size=1, max_size=5), st.integers(0, 70), st.integers(1, 9)
-)
-@example([["a", "a\0", "", "\0"]], 70, 9)
-@example([["abcdefgh"], ["abcdefghi", "abcdefgh"]], 70, 9)
-@example([[str(number) for number in range(300)], ["1", "2"]], 70, 1 << 14)
-def test_texts_are_told_by_their_bytes(given: list[list[str]], behind: int, piece_rows: int) -> None:
+@given(st.lists(st.lists(TEXTS, min_size=1, max_size=40), min_size=1, max_size=5), st.integers(0, 70))
+@example([["a", "a\0", "", "\0"]], 70)
+@example([["abcdefgh"], ["abcdefghi", "abcdefgh"]], 70)
+@example([[str(number) for number in range(300)], ["1", "2"]], 70)
+def test_texts_are_told_by_their_bytes(given: list[list[str]], behind: int) -> None:
     book = Codebook(pa.array(given[0]).slice(0, 3).unique())
-    with mock.patch.object(codebook, "_PIECE_ROWS", piece_rows):
-        for texts in given:
-            pieces = [text.encode() for text in texts]
-            ends = np.cumsum([len(piece) + 1 for piece in pieces]) - 1
-            starts = ends - [len(piece) for piece in pieces]
-            read = book.read(Spans(b",".join(pieces) + b"," * behind), starts, ends)
-            read.validate(full=True)
-            assert read.to_pylist() == texts
-            assert sorted(read.dictionary.to_pylist()) == sorted(set(texts))
+    for texts in given:
+        pieces = [text.encode() for text in texts]
+        ends = np.cumsum([len(piece) + 1 for piece in pieces]) - 1
+        starts = ends - [len(piece) for piece in pieces]
+        read = book.column(book.codes(Spans(b",".join(pieces) + b"," * behind, 0), starts, ends))
+        read.validate(full=True)
+        assert read.to_pylist() == texts
+        assert sorted(read.dictionary.to_pylist()) == sorted(set(texts))
 
 
 def test_texts_made_to_share_their_place_are_read_all_the_same() -> None:
     with mock.patch.object(codebook, "_places", lambda words, factors, size: np.zeros(len(words[0]), np.int64)):
         book = Codebook(pa.array(["a", "b"]))
-        read = book.read(Spans(b"a,b,b,a,"), np.arange(0, 8, 2), np.arange(1, 8, 2))
-    assert read.to_pylist() == ["a", "b", "b", "a"]
+        assert not book.pays
+        codes = book.codes(Spans(b"a,b,b,a,", 0), np.arange(0, 8, 2), np.arange(1, 8, 2))
+    assert book.column(codes).to_pylist() == ["a", "b", "b", "a"]

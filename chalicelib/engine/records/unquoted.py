@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.codebook import Codebook
+from chalicelib.engine.coding import Codes
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import arrowcsv
 from chalicelib.engine.records.arrowcsv import Miscounted
@@ -25,8 +26,8 @@ from chalicelib.frozen import frozen
 
 LEAST_RECORDS: Final = 1 << 13
 """Of fewer a column takes more time for its calls than for its cells."""
-_PIECE_BYTES: Final = 1 << 17
-"""Flags of so many bytes stay in the processor's cache until they are looked through."""
+_PIECE_RECORDS: Final = 1 << 14
+"""So many are read together, that what is found of them is still in the processor's cache when it is asked for."""
 
 
 def is_worth(block: Block, dialect: Dialect) -> bool:
@@ -43,24 +44,78 @@ def read_texts(
 
     ``chosen``: a flag for each of the block's records.
     """
-    found, miscounted = _cells(block, chosen, ord(dialect.delimiter), width)
-    texts = arrays.Spans(block.data)
+    spans = arrays.Spans(block.data, int(block.starts[0]))
     columns = [
-        coded[place].read(texts, starts, ends) if place in coded else texts.cut(starts, ends)
-        for place, (starts, ends) in enumerate(found.columns())
+        _Coded(spans, coded[place]) if place in coded and coded[place].pays else _Texts(spans, place in coded)
+        for place in range(width)
     ]
-    return arrowcsv.trimmed(columns, dialect), miscounted
+    counts = []
+    starts, ends = block.starts[:-1], _ends(block)
+    for first in range(0, block.count, _PIECE_RECORDS):
+        piece = slice(first, first + _PIECE_RECORDS)
+        found = _Cells.of(spans.data, starts[piece], ends[piece], chosen[piece], ord(dialect.delimiter), width)
+        for column, (cell_starts, cell_ends) in zip(columns, found.columns(), strict=True):
+            column.add(cell_starts, cell_ends)
+        counts.append(found.counts)
+    texts = arrowcsv.trimmed([column.whole() for column in columns], dialect)
+    return texts, _miscounted(np.concatenate(counts), width)
+
+
+class _Texts:
+    """A column that is to be texts, or coded by Arrow."""
+
+    def __init__(self, spans: arrays.Spans, is_coded: bool) -> None:
+        self._spans, self._is_coded = spans, is_coded
+        self._edges: list[NDArray[np.int32]] = []
+
+    def add(self, starts: Offsets, ends: Offsets) -> None:
+        self._edges.append(self._spans.edges(starts, ends))
+
+    def whole(self) -> ArrowArray:
+        texts = self._spans.gathered(np.concatenate(self._edges))
+        return texts.dictionary_encode() if self._is_coded else texts
+
+
+class _Coded:
+    """A column whose texts are looked up."""
+
+    def __init__(self, spans: arrays.Spans, book: Codebook) -> None:
+        self._spans, self._book = spans, book
+        self._codes: list[Codes] = []
+
+    def add(self, starts: Offsets, ends: Offsets) -> None:
+        self._codes.append(self._book.codes(self._spans, starts, ends))
+
+    def whole(self) -> ArrowArray:
+        return self._book.column(np.concatenate(self._codes))
 
 
 @frozen
 class _Cells:
-    """Where the cells of some records are, all of which have the same number of them."""
+    """Where the cells of some records are."""
 
+    counts: Offsets
+    """How many each of the records has."""
     starts: Offsets
     ends: Offsets
-    """Of each record, without its line break."""
-    delimiters: NDArray[np.int64]
-    """A row for each record."""
+    """Of each record that has as many as it should, without its line break."""
+    delimiters: Offsets
+    """A row for each of those records."""
+
+    @classmethod
+    def of(cls, data: bytes, starts: Offsets, ends: Offsets, chosen: Mask, delimiter: int, width: int) -> _Cells:
+        first, last = int(starts[0]), int(ends[-1])
+        places = np.flatnonzero(np.frombuffer(data, np.uint8, last - first, first) == delimiter)
+        places += first
+        if chosen.all() and len(places) == len(starts) * (width - 1):
+            delimiters = places.reshape(len(starts), width - 1)
+            if width == 1 or ((delimiters[:, 0] >= starts).all() and (delimiters[:, -1] < ends).all()):
+                return cls(np.full(len(starts), width), starts, ends, delimiters)
+        edges = np.searchsorted(places, np.append(starts, last))
+        counts = np.diff(edges) + 1
+        regular = chosen & (counts == width)
+        delimiters = places[np.repeat(regular, counts - 1)].reshape(np.count_nonzero(regular), width - 1)
+        return cls(counts[chosen], starts[regular], ends[regular], delimiters)
 
     def columns(self) -> Iterator[tuple[Offsets, Offsets]]:
         """Where the cells of each column start and end."""
@@ -71,33 +126,11 @@ class _Cells:
         yield starts, self.ends
 
 
-def _cells(block: Block, chosen: Mask, delimiter: int, width: int) -> tuple[_Cells, Miscounted]:
-    """The cells of the chosen records that have ``width`` of them, and which have another number."""
-    starts, ends = block.starts[:-1], _ends(block)
-    places = _places(block, delimiter)
-    if chosen.all() and len(places) == len(starts) * (width - 1):
-        delimiters = places.reshape(len(starts), width - 1)
-        if width == 1 or ((delimiters[:, 0] >= starts).all() and (delimiters[:, -1] < ends).all()):
-            return _Cells(starts, ends, delimiters), {}
-    counts = np.diff(np.searchsorted(places, block.starts))
-    regular = chosen & (counts == width - 1)
-    of_chosen = counts[chosen] + 1
-    miscounted = {
-        count: np.flatnonzero(of_chosen == count) for count in arrays.distinct(of_chosen).tolist() if count != width
-    }
-    delimiters = places[np.repeat(regular, counts)].reshape(-1, width - 1)
-    return _Cells(starts[regular], ends[regular], delimiters), miscounted
-
-
-def _places(block: Block, delimiter: int) -> Offsets:
-    """Where the delimiters of a block are."""
-    window = np.frombuffer(block.data, np.uint8, int(block.starts[-1]))
-    found = [np.empty(0, np.int64)]
-    for start in range(int(block.starts[0]), len(window), _PIECE_BYTES):
-        places = np.flatnonzero(window[start : start + _PIECE_BYTES] == delimiter)
-        places += start
-        found.append(places)
-    return np.concatenate(found)
+def _miscounted(counts: Offsets, width: int) -> Miscounted:
+    other = counts != width
+    if not other.any():
+        return {}
+    return {count: np.flatnonzero(counts == count) for count in arrays.distinct(counts[other]).tolist()}
 
 
 def _ends(block: Block) -> Offsets:
