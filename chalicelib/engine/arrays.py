@@ -179,9 +179,17 @@ class Spans:
         return edges
 
     def gathered(self, edges: NDArray[np.int32]) -> pa.StringArray:
-        """A copy of the texts, by Arrow, for which what lies between two of them is a text too."""
+        """A copy of the texts. It is made by numpy where all have one size, in half the time; else by Arrow, for which
+        what lies between two texts is a text too.
+        """
         if not len(edges):
             return pa.nulls(0, pa.string())
+        sizes = edges[:, 1] - edges[:, 0]
+        size = int(sizes[0])
+        if size and (sizes == size).all():
+            every = np.ndarray((len(self.data) - self.first - size + 1,), f"V{size}", self.data, self.first, (1,))
+            ends = np.arange(0, len(edges) * size + 1, size, dtype=np.int32)
+            return pa.StringArray.from_buffers(len(edges), _buffer(ends), _buffer(every[edges[:, 0]].view(np.uint8)))
         if len(self._every_second) != len(edges):
             self._every_second = from_values(np.arange(0, edges.size, 2, dtype=np.int32), pa.int32())
         lying = pa.Array.from_buffers(pa.string(), edges.size - 1, [None, _buffer(edges), self._buffer])

@@ -49,9 +49,7 @@ class Coding:
     def glance(self, columns: Sequence[ArrowArray]) -> None:
         """Choose by the first ``JUDGED_ROWS`` rows of a chunk, or a little less, as plain texts."""
         self.wants_glance = False
-        self.columns = {
-            place: Codebook(column.unique()) for place, column in enumerate(columns) if coding.is_worth(column)
-        }
+        self.columns = {place: Codebook() for place, column in enumerate(columns) if coding.is_worth(column)}
 
     def revise(self, columns: Sequence[ArrowArray]) -> None:
         """Let go of the columns that a block just read shows to have many values."""
@@ -61,17 +59,12 @@ class Coding:
 class Codebook:
     """The texts that a column has had so far. What is known changes nothing but the time that it takes to read one."""
 
-    def __init__(self, texts: pa.StringArray) -> None:
-        """``texts``: at least one."""
+    def __init__(self) -> None:
         self._codes: dict[bytes, int] = {}
-        self._texts = texts
+        self._texts = arrays.strings([])
         self._table: _Table | None = None
-        self._learn(_bytes_of(texts))
-
-    @property
-    def pays(self) -> bool:
-        """Whether the texts are so few and so short that they can be looked up."""
-        return self._table is not None
+        self.pays = True
+        """Whether the texts, as far as they are known, are so few and so short that they can be looked up."""
 
     def codes(self, spans: Spans, starts: Offsets, ends: Offsets) -> Codes:
         """A code for each text between ``starts``, ascending, and ``ends``."""
@@ -101,6 +94,7 @@ class Codebook:
         known = list(self._codes)
         self._texts = arrays.binaries(known).cast(pa.string(), safe=False)
         self._table = _Table.of(known)
+        self.pays = self._table is not None
 
 
 def _bytes_of(texts: pa.StringArray) -> list[bytes]:
