@@ -11,10 +11,10 @@
 3.  **ProcessData** runs ``steps.process_chunk`` for each task at once. ``stages.tape`` reads the chunk, the next parts
     while one is worked on. ``engine.worker`` finds the chunk's records though it starts in the middle of one
     (``engine.records``), reads and checks their cells and calculates what the contract derives (``engine.types``,
-    ``engine.checks``; a column of few texts as codes, ``engine.coding``), renders what is rejected
-    (``engine.rejects``), hands valid rows to the dataset's own function, aggregates and profiles what comes out, and
-    writes it (``engine.delivery``, ``engine.measure``). Its partial results lie under ``work/<job_id>/``; it gives
-    nothing back.
+    ``engine.checks``; a column of few texts as codes, ``engine.coding``, ``engine.codebook``), renders what is
+    rejected (``engine.rejects``), hands valid rows to the dataset's own function, aggregates and profiles what comes
+    out, and writes it (``engine.delivery``, ``engine.measure``). Its partial results lie under ``work/<job_id>/``; it
+    gives nothing back.
 4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``stages.settling``, ``engine.ledger``).
     Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told
     the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.

@@ -1,9 +1,10 @@
 """From a block's records to columns of text.
 
-Well-formed records go to Arrow's CSV reader as one buffer (``arrowcsv``), and once more those with too many or too few
-cells (``ragged``); the few that are not (text after a closing quote, an unclosed quote, a leading byte order mark,
-which it would drop) are read one by one (``lenient``). All read a cell alike. Bytes that no cell may have (``spoilt``)
-are marked before that, and the cells that hold them cleared after it.
+Well-formed records go to Arrow's CSV reader as one buffer (``arrowcsv``), or are taken apart where their delimiters are
+if no cell has a quote (``unquoted``), and once more those with too many or too few cells (``ragged``); the few that are
+not (text after a closing quote, an unclosed quote, a leading byte order mark, which it would drop) are read one by one
+(``lenient``). All read a cell alike. Bytes that no cell may have (``spoilt``) are marked before that, and the cells
+that hold them cleared after it.
 """
 
 from __future__ import annotations

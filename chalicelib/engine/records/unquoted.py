@@ -1,8 +1,8 @@
 """Well-formed records without quotes or escapes to columns of text, by where their delimiters are.
 
 Arrow's reader looks at one byte after the other; here numpy finds the delimiters, many bytes at a time, and a column's
-cells are gathered, or told by their bytes where they lie (``codebook``). Of two million orders that takes 60 % of the
-reader's time, of 200 columns 85 %.
+cells are gathered, or told by their bytes where they lie (``codebook``). That takes a tenth to a quarter less time for
+nine columns, a fifth to a third less for three, and more for 200.
 """
 
 from __future__ import annotations
