@@ -57,17 +57,20 @@ class Coding:
 
 
 class Codebook:
-    """The texts that a column has had so far. What is known changes nothing but the time that it takes to read one."""
+    """The texts that a column has had so far. Rows get the same texts whatever is known; only the time changes, and the
+    order of the column's values.
+    """
 
     def __init__(self) -> None:
         self._codes: dict[bytes, int] = {}
         self._texts = arrays.strings([])
         self._table: _Table | None = None
+        """None before the first texts, and where it does not pay."""
         self.pays = True
         """Whether the texts, as far as they are known, are so few and so short that they can be looked up."""
 
     def codes(self, spans: Spans, starts: Offsets, ends: Offsets) -> Codes:
-        """A code for each text between ``starts``, ascending, and ``ends``."""
+        """A code for each text between ``starts``, ascending, and ``ends``; only as long as that pays."""
         if self._table is None:
             codes, missed = np.empty(len(starts), np.int32), np.arange(len(starts))
         else:

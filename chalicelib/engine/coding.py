@@ -38,7 +38,7 @@ def is_worth(sample: ArrowArray) -> bool:
 
 def stays_worth(column: ArrowArray) -> bool:
     """Whether a block of a column that was to be coded shows that it should be."""
-    # One of which no record is regular comes plain, and tells nothing.
+    # One of which no record is regular may come plain, and tells nothing.
     return not is_coded(column) or len(column.dictionary) * ROWS_PER_VALUE <= len(column)
 
 

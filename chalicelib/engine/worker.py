@@ -198,13 +198,13 @@ class _Process:
         if self._keys:
             held = list(held)
             keys = [self._settle(position, held) for position in range(len(self._keys))] if held else []
-        delivered, failure = self._delivered(held), self._failure
+        delivered = self._delivered(held)
         report = self._records.report() | {
             "rows": self._rows.to_json(),
             "delivered": delivered.rows,
             "findings": self._rejects.reasons.total,
             "schema": delivered.schema,
-            "failure": None if failure is None else _told(failure, self._failed),
+            "failure": None if self._failure is None else _told(self._failure, self._failed),
         }
         return Result(
             report,
@@ -214,7 +214,7 @@ class _Process:
             keys,
             delivered.aggregates,
             delivered.profile,
-            failure,
+            self._failure,
         )
 
     def _delivered(self, held: Iterable[_Held]) -> Delivered:

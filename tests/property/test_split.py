@@ -150,9 +150,10 @@ def test_blocks_are_few_and_none_is_a_rest(records: int, length: int, fit: int, 
         found = list(blocks(Tape(whole, 0, len(whole), 1), 0, stop, Grammar.of(Dialect(), 1000), block_bytes))
     sizes = [int(block.starts[-1] - block.starts[0]) for block in found]
     assert sum(sizes) == records * length
-    assert len(sizes) <= -(-stop // block_bytes)
-    assert max(sizes) <= block_bytes * 9 // 8 + length
-    assert min(sizes) >= min(stop, block_bytes * 9 // 16) - 2 * length
+    most = block_bytes * 9 // 8
+    assert len(sizes) == -(-stop // most)
+    assert max(sizes) <= most + length
+    assert max(sizes) - min(sizes) <= len(sizes) * length
 
 
 @given(data)

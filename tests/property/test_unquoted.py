@@ -86,17 +86,21 @@ def test_records_are_read_as_by_arrow(
 def test_one_column_is_read_without_any_delimiter() -> None:
     starts = np.array([0, 3, 5, 8])
     block = Block(0, b"ab\nc\nde\nnext", starts, {}, starts, starts[1:])
-    columns, miscounted = unquoted.read_texts(block, np.ones(3, np.bool_), Dialect(), 1, {})
+    columns, miscounted = unquoted.read_texts(block, np.ones(3, np.bool_), Layout(("a",), Dialect(), "utf-8", 60), {})
     assert ([column.to_pylist() for column in columns], miscounted) == ([["ab", "c", "de"]], {})
 
 
-@pytest.mark.parametrize("dialect", [Dialect(), Dialect(quote_char=None, escape_char='"')], ids=["quote", "escape"])
-def test_what_is_quoted_or_escaped_is_not_for_this(dialect: Dialect) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "limit"),
+    [(Dialect(), 60), (Dialect(quote_char=None, escape_char='"'), 60), (Dialect(quote_char=None), 3)],
+    ids=["quote", "escape", "too long"],
+)
+def test_what_this_is_not_for(dialect: Dialect, limit: int) -> None:
     starts = np.array([0, 4])
     block = Block(0, b'"a"\n', starts, {}, starts, starts[1:])
     with mock.patch.object(unquoted, "LEAST_RECORDS", 1):
-        assert not unquoted.is_worth(block, dialect)
-        assert unquoted.is_worth(block, Dialect(quote_char=None))
+        assert not unquoted.is_worth(block, Layout(("a",), dialect, "utf-8", limit))
+        assert unquoted.is_worth(block, Layout(("a",), Dialect(quote_char=None), "utf-8", 60))
 
 
 FAMILIES = st.sampled_from(["", "a", "ab", "abcdefgh", "é"])

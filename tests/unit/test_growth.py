@@ -12,7 +12,7 @@ from chalicelib import steps
 from chalicelib.engine import worker
 from chalicelib.engine.checks import findings
 from chalicelib.engine.checks.findings import EXAMPLES, GAP, Base, Example, Reasons
-from chalicelib.engine.records import split
+from chalicelib.engine.records import split, unquoted
 from tests import pipeline
 from tests.costs import assert_ratio_below
 from tests.pipeline import contract
@@ -86,3 +86,16 @@ def test_no_block_is_held_while_the_next_is_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(steps, "BLOCK_SIZE_BYTES", 100)
     assert pipeline.run(b"a,b\n" + b"1,2\n" * 200, contract(*PLAIN)).job.rows.valid == 200
     assert len(gone) >= 8
+
+
+@pytest.mark.parametrize("rows_per_text", [1, 8])
+def test_time_does_not_grow_with_the_texts_that_a_codebook_does_not_know(
+    rows_per_text: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that looks at first as if it had few of them."""
+    monkeypatch.setattr(unquoted, "_PIECE_RECORDS", 512)
+
+    def body(rows: int) -> bytes:
+        return b"a,b\n" + b"1,2\n" * 1024 + b"".join(b"%d,2\n" % (row // rows_per_text) for row in range(rows))
+
+    assert_ratio_below(MOST_GROWTH, body(80_000), body(40_000), contract(*PLAIN))

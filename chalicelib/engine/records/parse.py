@@ -101,8 +101,8 @@ def _together(
 ) -> tuple[_Read, dict[int, Offsets]]:
     """The records that are as they should be, and by their number of cells those with another one."""
     regular = ~(blank | apart)
-    if unquoted.is_worth(block, layout.dialect):
-        columns, miscounted = unquoted.read_texts(block, regular, layout.dialect, layout.width, coded)
+    if unquoted.is_worth(block, layout):
+        columns, miscounted = unquoted.read_texts(block, regular, layout, coded)
     else:
         left_out = apart | blank if layout.dialect.comment_char else apart
         buffer = arrays.laid_out(block.data, block.starts, None if not left_out.any() else ~left_out)

@@ -127,7 +127,9 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
     much of it is at hand at a time makes no difference to the blocks. A block that its user has let go of is nowhere
     held while the next is read, so that this comes into memory that is in the processor's cache.
     """
-    position, window_bytes = start, _even(stop - start, block_bytes)
+    most = block_bytes + block_bytes // 8  # a little more, so that what is left over is no block by itself
+    parts = max(_divided(stop - start, most), 1)
+    position, window_bytes = start, _divided(stop - start, parts)
     while position < stop:
         # The last record mostly ends beyond ``stop``; it is to be no block of its own.
         ahead = LOOKAHEAD_BYTES if position + window_bytes >= stop else 0
@@ -137,7 +139,8 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
         if end <= at and tape.at_end:
             return
         found = _find(data, at, end, grammar, tape.at_end) if end > at else _NOTHING
-        if found.cut and tape.reach(position, position + 2 * (len(data) - at)):
+        following = tape.base + (int(found.ends[-1]) if len(found.ends) else at)
+        if found.cut and following < stop and tape.reach(position, position + 2 * (len(data) - at)):
             continue
         if not len(found.ends):
             window_bytes *= 2
@@ -145,18 +148,16 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
                 tape.extend()
             continue
         block = _owned(tape.base, data, at, stop, found, grammar)
-        position = block.end
-        window_bytes = _even(stop - position, block_bytes)
+        position, parts = block.end, max(parts - 1, 1)
+        window_bytes = min(_divided(stop - position, parts), most)
         del data, found
         yield block
         del block
 
 
-def _even(size_bytes: int, about: int) -> int:
-    """The size of equal parts, each of ``about`` so many bytes: up to an eighth more, so that what is left over is no
-    part by itself.
-    """
-    return -(-size_bytes // max(-(-size_bytes // (about + about // 8)), 1))
+def _divided(number: int, divisor: int) -> int:
+    """The quotient, rounded up."""
+    return -(-number // divisor)
 
 
 def _owned(base: int, data: bytes, at: int, stop: int, found: _Found, grammar: Grammar) -> Block:

@@ -13,14 +13,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine import arrays
+from chalicelib.engine import arrays, coding
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.codebook import Codebook
 from chalicelib.engine.coding import Codes
-from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import arrowcsv
 from chalicelib.engine.records.arrowcsv import Miscounted
 from chalicelib.engine.records.automaton import CR, LF
+from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.split import Block, Offsets
 from chalicelib.frozen import frozen
 
@@ -30,20 +30,23 @@ _PIECE_RECORDS: Final = 1 << 14
 """So many are read together, that what is found of them is still in the processor's cache when it is asked for."""
 
 
-def is_worth(block: Block, dialect: Dialect) -> bool:
-    """Whether a block has no quote and no escape, and enough records."""
+def is_worth(block: Block, layout: Layout) -> bool:
+    """Whether a block has enough records, none of them too long, and no quote and no escape."""
+    if block.count < LEAST_RECORDS or np.diff(block.starts).max() > layout.limit:
+        return False  # what is found of a long line of delimiters takes eight times its size
     first, last = int(block.starts[0]), int(block.starts[-1])
-    special = (char for char in (dialect.quote_char, dialect.escape_char) if char)
-    return block.count >= LEAST_RECORDS and all(block.data.find(char.encode(), first, last) < 0 for char in special)
+    special = (char.encode() for char in (layout.dialect.quote_char, layout.dialect.escape_char) if char)
+    return all(block.data.find(char, first, last) < 0 for char in special)
 
 
 def read_texts(
-    block: Block, chosen: Mask, dialect: Dialect, width: int, coded: Mapping[int, Codebook]
+    block: Block, chosen: Mask, layout: Layout, coded: Mapping[int, Codebook]
 ) -> tuple[list[ArrowArray], Miscounted]:
-    """The same as ``arrowcsv.read_texts`` of the chosen records, none of which is blank, overlong or commented out.
+    """What ``arrowcsv.read_texts`` gives of the chosen records, none of which is blank or commented out.
 
     ``chosen``: a flag for each of the block's records.
     """
+    delimiter, width = ord(layout.dialect.delimiter), layout.width
     spans = arrays.Spans(block.data, int(block.starts[0]))
     columns = [
         _Coded(spans, coded[place]) if place in coded and coded[place].pays else _Texts(spans, place in coded)
@@ -53,11 +56,11 @@ def read_texts(
     starts, ends = block.starts[:-1], _ends(block)
     for first in range(0, block.count, _PIECE_RECORDS):
         piece = slice(first, first + _PIECE_RECORDS)
-        found = _Cells.of(spans.data, starts[piece], ends[piece], chosen[piece], ord(dialect.delimiter), width)
+        found = _Cells.of(spans.data, starts[piece], ends[piece], chosen[piece], delimiter, width)
         for column, (cell_starts, cell_ends) in zip(columns, found.columns(), strict=True):
             column.add(cell_starts, cell_ends)
         counts.append(found.counts)
-    texts = arrowcsv.trimmed([column.whole() for column in columns], dialect)
+    texts = arrowcsv.trimmed([column.whole() for column in columns], layout.dialect)
     return texts, _miscounted(np.concatenate(counts), width)
 
 
@@ -72,22 +75,27 @@ class _Texts:
         self._edges.append(self._spans.edges(starts, ends))
 
     def whole(self) -> ArrowArray:
-        texts = self._spans.gathered(np.concatenate(self._edges))
+        texts = self._spans.gathered(np.concatenate((np.empty((0, 2), np.int32), *self._edges)))
         return texts.dictionary_encode() if self._is_coded else texts
 
 
 class _Coded:
-    """A column whose texts are looked up."""
+    """A column whose texts are looked up, as long as that pays."""
 
     def __init__(self, spans: arrays.Spans, book: Codebook) -> None:
         self._spans, self._book = spans, book
         self._codes: list[Codes] = []
+        self._rest = _Texts(spans, is_coded=False)
 
     def add(self, starts: Offsets, ends: Offsets) -> None:
-        self._codes.append(self._book.codes(self._spans, starts, ends))
+        if self._book.pays:
+            self._codes.append(self._book.codes(self._spans, starts, ends))
+        else:
+            self._rest.add(starts, ends)
 
     def whole(self) -> ArrowArray:
-        return self._book.column(np.concatenate(self._codes))
+        column = self._book.column(np.concatenate(self._codes))
+        return column if self._book.pays else coding.joined(column, self._rest.whole())
 
 
 @frozen
@@ -100,7 +108,7 @@ class _Cells:
     ends: Offsets
     """Of each record that has as many as it should, without its line break."""
     delimiters: Offsets
-    """A row for each of those records."""
+    """A row for each of those records, of one fewer than it has cells."""
 
     @classmethod
     def of(cls, data: bytes, starts: Offsets, ends: Offsets, chosen: Mask, delimiter: int, width: int) -> _Cells:
