@@ -148,8 +148,10 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
                 tape.extend()
             continue
         block = _owned(tape.base, data, at, stop, found, grammar)
-        position, parts = block.end, max(parts - 1, 1)
-        window_bytes = min(_divided(stop - position, parts), most)
+        position = block.end
+        # Each block falls short by the record that its window cuts: the last may be somewhat larger.
+        parts = max(parts - 1, _divided(stop - position, most + most // 4), 1)
+        window_bytes = _divided(stop - position, parts)
         del data, found
         yield block
         del block
