@@ -142,9 +142,7 @@ class _Table:
         # Where a text would be filled up with what lies behind the data, it is not looked for.
         reach = int(np.searchsorted(starts, len(data) - width, "right"))
         starts, sizes = starts[:reach], (ends - starts)[:reach]
-        # numpy gathers wide items at any offset, and eight times as fast as numbers
-        padded = np.ndarray((max(len(data) - width + 1, 0),), f"V{width}", data, strides=(1,))
-        words = padded[starts].view("<u8").reshape(reach, len(self.words))
+        words = arrays.windows(data, width)[starts].view("<u8").reshape(reach, len(self.words))
         words |= _behind(width).take(sizes, axis=0, mode="clip")
         self.codes.take(_places(words.T, self.factors, len(self.codes)), out=codes[:reach], mode="clip")
         differs = sizes > width

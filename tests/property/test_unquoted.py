@@ -91,16 +91,26 @@ def test_one_column_is_read_without_any_delimiter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "limit"),
-    [(Dialect(), 60), (Dialect(quote_char=None, escape_char='"'), 60), (Dialect(quote_char=None), 3)],
-    ids=["quote", "escape", "too long"],
+    ("dialect", "limit", "is_for_this"),
+    [
+        (Dialect(), 60, False),
+        (Dialect(quote_char=None, escape_char='"'), 60, False),
+        (Dialect(quote_char=None), 3, False),
+        (Dialect(quote_char=None), 60, True),
+        (Dialect(quote_char="'", escape_char="\\"), 60, True),
+    ],
+    ids=["quote", "escape", "too long", "neither", "not in the block"],
 )
-def test_what_this_is_not_for(dialect: Dialect, limit: int) -> None:
+def test_what_this_is_for(dialect: Dialect, limit: int, is_for_this: bool) -> None:
     starts = np.array([0, 4])
     block = Block(0, b'"a"\n', starts, {}, starts, starts[1:])
-    with mock.patch.object(unquoted, "LEAST_RECORDS", 1):
-        assert not unquoted.is_worth(block, Layout(("a",), dialect, "utf-8", limit))
-        assert unquoted.is_worth(block, Layout(("a",), Dialect(quote_char=None), "utf-8", 60))
+    layout = Layout(("a",), dialect, "utf-8", limit)
+    with (
+        mock.patch.object(unquoted, "LEAST_RECORDS", 1),
+        mock.patch.object(unquoted, "read_texts", wraps=unquoted.read_texts) as read,
+    ):
+        parse(block, Origin(0, None), layout)
+    assert read.called == is_for_this
 
 
 FAMILIES = st.sampled_from(["", "a", "ab", "abcdefgh", "é"])
