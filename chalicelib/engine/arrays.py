@@ -163,8 +163,8 @@ def spans(data: NDArray[np.uint8], edges: NDArray[np.int32]) -> pa.BinaryArray:
 
 
 def windows(data: bytes | NDArray[np.uint8], width: int, first: int = 0) -> NDArray[np.void]:
-    """The ``width`` bytes from each place on, ``first`` and all behind it, as one item each: numpy gathers wide items at
-    any offset as fast as a single byte, and eight times as fast as words that are numbers.
+    """The ``width`` bytes from each place on, ``first`` and all behind it, as one item each: numpy gathers wide items
+    at any offset as fast as a single byte, and eight times as fast as words that are numbers.
     """
     return np.ndarray((max(len(data) - first - width + 1, 0),), f"V{width}", data, first, (1,))
 

@@ -148,7 +148,10 @@ def _masks(width: int) -> Hashes:
 def _fold_padded(
     seeds: Hashes, text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int32], width: int
 ) -> Hashes:
-    """Fold the words of every text into its seed, as if zeros filled it up to ``width`` bytes."""
+    """Fold the words of every text into its seed, as if zeros filled it up to ``width`` bytes.
+
+    ``text`` goes on as far.
+    """
     words = windows(text, width)[starts].view("<u8").reshape(len(starts), -1)
     words &= _masks(width).take(sizes, axis=0)
     hashes = seeds.copy()
