@@ -7,7 +7,7 @@ put (``publication.py``), and only after the manifest, which is written after ev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
@@ -31,7 +31,7 @@ from chalicelib.engine.report import render
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
-from chalicelib.stages import workspace
+from chalicelib.stages import lanes, workspace
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
@@ -144,35 +144,35 @@ class _Outputs:
 
 
 def _write_rejects(outputs: _Outputs, state: State) -> JSON:
-    """rejects.csv and rejects.jsonl, streamed; gives the summary's ``findings``.
+    """rejects.csv and rejects.jsonl, streamed side by side; gives the summary's ``findings``.
 
     Errors: ``Terminal("ledger-unbalanced")`` where a chunk's worker wrote another number of records or findings than it
     reported.
     """
-    rejected = state.rows.rejected
     bases = ledger.bases(state.reports, state.plan.header_lines)
-    reasons = _reasons(state, bases)
-    numbers = drafts.Numbers(bases)
+    reasons, rejected = _reasons(state, bases), state.rows.rejected
 
-    written = [each for each in state.reports if "rejects" in each.outputs]
+    def put(path: str, kind: str) -> Callable[[Iterator[bytes]], Stored]:
+        return lambda pieces: outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
 
-    def slices(report: Report, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    lines = chain([(csv_header(state.plan.labels), b"")], _rejected_lines(state, drafts.Numbers(bases)))
+    csv, jsonl = lanes.read(lines, [put("rejects.csv", _CSV_TYPE), put("rejects.jsonl", _JSONL_TYPE)])
+    outputs.add("rejects", "rejects.csv", csv, rejected)
+    outputs.add("rejects_jsonl", "rejects.jsonl", jsonl, rejected)
+    return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
+
+
+def _rejected_lines(state: State, numbers: drafts.Numbers) -> Iterator[tuple[bytes, bytes]]:
+    """Those of rejects.csv and of rejects.jsonl, slice by slice."""
+    for report in state.reports:
+        if "rejects" not in report.outputs:
+            continue
         records = 0
-        for batch in drafts.read(state.workspace.body(report.outputs["rejects"]), columns):
+        for batch in drafts.read(state.workspace.body(report.outputs["rejects"])):
             records += len(batch)
-            yield batch
+            yield numbers.lines(batch, report.index)
         if records != report.rows.rejected:
             raise _miscounted(report, f"{report.rows.rejected} records rejected", records)
-
-    csv = (numbers.csv(batch, each.index) for each in written for batch in slices(each, drafts.OF_CSV))
-    jsonl = (numbers.json(batch, each.index) for each in written for batch in slices(each, drafts.OF_JSON))
-    for name, path, pieces, kind in (
-        ("rejects", "rejects.csv", chain([csv_header(state.plan.labels)], csv), _CSV_TYPE),
-        ("rejects_jsonl", "rejects.jsonl", jsonl, _JSONL_TYPE),
-    ):
-        stored = outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
-        outputs.add(name, path, stored, rejected)
-    return {"findings": {"total": reasons.total, "records": rejected, "reasons": reasons.ranked()}}
 
 
 def _reasons(state: State, bases: Mapping[int, Base]) -> Reasons:

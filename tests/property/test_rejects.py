@@ -22,7 +22,7 @@ from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.rejects import render
 from chalicelib.engine.rejects.alike import alike
-from chalicelib.engine.rejects.drafts import OF_CSV, Draft, Numbers, firsts_of, read
+from chalicelib.engine.rejects.drafts import Draft, Numbers, firsts_of, read
 from chalicelib.engine.rejects.escape import csv_cells, json_texts
 from chalicelib.model import JSON
 from tests import pipeline, polluted, rowwise
@@ -230,13 +230,15 @@ def test_the_files_numbers_stand_in_the_gaps(records: list[list[str]], data: st.
     )
     texts, nothing = arrays.binaries([b"t"] * len(records)), pa.nulls(len(records), pa.binary())
     draft.add([own, own, own, errors, errors, column, texts, nothing, nothing])
-    (batch,) = read(draft.finish(), OF_CSV)
-    lines = []
+    (batch,) = read(draft.finish())
+    lines, documents = [], []
     for number, (pieces, of_record) in enumerate(zip(records, firsts, strict=True), 1):
         told = iter(bases[chunk].records + record for chunk, record in of_record)
         text = "".join(str(next(told)) if piece == "\udcff" else piece for piece in pieces)
-        lines.append(f"{bases[1].records + number},{bases[1].lines + number},{text},t\r\n")
-    assert Numbers(bases).csv(batch, 1).decode() == "".join(lines)
+        record, line = bases[1].records + number, bases[1].lines + number
+        lines.append(f"{record},{line},{text},t\r\n")
+        documents.append(f'{{"record": {record}, "line": {line}, "byte": {number}, "errors": [{text}], "raw": "t"}}\n')
+    assert [each.decode() for each in Numbers(bases).lines(batch, 1)] == ["".join(lines), "".join(documents)]
 
 
 SIMPLE = st.text("a1 -=+'@\t\x00\x1f\uff1dé\\;|\"\udcff", max_size=4)
