@@ -76,6 +76,8 @@ class Settings:
     """The sweeper starts an upload, or reports a job, that has been unfinished for this long."""
     parts_ahead: int = PARTS_AHEAD
     """0 where reading takes no time to begin."""
+    workers: int = 1
+    """At least so many chunks are worked on at a time, if there are as many."""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

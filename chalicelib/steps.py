@@ -87,6 +87,7 @@ def _plan(ports: Ports, settings: Settings, source: Source) -> Plan:
         chunk_size_bytes=prepared.chunk_size_bytes,
         record_limit_bytes=RECORD_LIMIT_BYTES,
         block_size_bytes=BLOCK_SIZE_BYTES,
+        workers=settings.workers,
     )
     if contract is not None and transform is None:
         try_out(contract, Checker(contract, plan.binding).schema)

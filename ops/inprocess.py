@@ -169,7 +169,9 @@ def _settings(chunk_size_bytes: int | None) -> Settings:
     names = {"SLUICE_STAGE": "check", "SLUICE_INBOX_BUCKET": "inbox", "SLUICE_RESULTS_BUCKET": "results"}
     # A folder answers at once: to read ahead gains nothing, and costs each worker 16 MiB.
     settings = replace(from_environment(names), parts_ahead=0)
-    return settings if chunk_size_bytes is None else replace(settings, chunk_size_bytes=chunk_size_bytes)
+    if chunk_size_bytes is not None:
+        return replace(settings, chunk_size_bytes=chunk_size_bytes)
+    return replace(settings, workers=_cores())
 
 
 def _now() -> datetime:
