@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
@@ -115,6 +116,18 @@ def test_any_chunk_size_gives_the_same(rows: list[str], line_break: str, last: b
     assert essence(cut) == essence(whole)
     assert whole.job.rows.balances
     assert cut.job.chunks.planned == -(-len(body) // chunk_size)
+
+
+@given(ROWS, BREAKS, st.sampled_from(["utf-8", "utf-16", "cp1252"]), CHUNKS)
+@example(["1,é,1"] * 9, "\n", "utf-16", 16)
+def test_a_wide_file_has_chunks_of_twice_the_size(rows: list[str], line_break: str, encoding: str, size: int) -> None:
+    body = file_of(rows, line_break, True).decode().encode(encoding)
+    described = THINGS | {"encoding": encoding}
+    narrow = pipeline.run(body, described, chunk_size=size)
+    with mock.patch.object(plan, "WIDE_COLUMNS", 2):
+        wide = pipeline.run(body, described, chunk_size=size)
+    assert essence(wide) == essence(narrow)
+    assert wide.job.chunks.planned == -(-narrow.job.chunks.planned // 2)
 
 
 @given(ROWS, BREAKS, st.booleans(), CHUNKS)
