@@ -136,4 +136,4 @@ def _status(jobs: Sequence[Job]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    memory.leave(main())

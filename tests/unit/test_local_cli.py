@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -117,6 +118,40 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "empty-file: the file has no bytes" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("before", "at_the_end"),
+    [
+        ("memory.settle()", ""),
+        ("memory.settle(); sys.modules['chalicelib.transforms.things'] = sys", "closed"),
+        ("", "closed"),
+    ],
+    ids=["check", "check with a transform", "run"],
+)
+def test_a_process_ends_with_its_status_and_all_that_it_said(before: str, at_the_end: str) -> None:
+    code = f"""
+import atexit, sys
+from ops import memory
+atexit.register(lambda: print("closed", end=""))
+{before}
+print("said", end="")
+memory.leave(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, f"said{at_the_end}", "")
+
+
+def test_a_reader_that_is_gone_is_told_of_as_usual() -> None:
+    code = "import sys; from ops import memory; memory.settle(); print('x'); memory.leave(0)"
+    pipe, buffered = subprocess.PIPE, os.environ | {"PYTHONUNBUFFERED": ""}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, env=buffered, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait() == 120
+        assert process.stderr is not None
+        assert "BrokenPipeError" in process.stderr.read()
 
 
 def test_what_a_transform_prints_stays_off_standard_output(
