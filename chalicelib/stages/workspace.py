@@ -139,31 +139,31 @@ class Workspace:
 
     def put_result(self, task: Task, result: Result) -> None:
         """Write what a chunk gave; its report is written last."""
-        outputs: JSON = {
-            "data": [
-                self._put(task, f"part-{number:05}.parquet", part.body, PARQUET_TYPE)
-                | {"folder": part.folder, "rows": part.rows}
-                for number, part in enumerate(result.parts)
-            ],
-            "keys": [
-                self._put(task, f"keys-{number}.arrow", body, BINARY_TYPE) for number, body in enumerate(result.keys)
-            ],
+        data = {f"part-{number:05}.parquet": part for number, part in enumerate(result.parts)}
+        keys = {f"keys-{number}.arrow": body for number, body in enumerate(result.keys)}
+        single = {
+            "rejects": result.rejects,
+            "reasons": json.dumps(result.reasons).encode() if result.reasons else b"",
+            "measures": result.aggregates + result.profile,
         }
-        for name, body in (
-            ("rejects", result.rejects),
-            ("reasons", json.dumps(result.reasons).encode() if result.reasons else b""),
-            ("measures", result.aggregates + result.profile),
-        ):
-            if body:
-                outputs[name] = self._put(task, name, body, BINARY_TYPE)
+        bodies = {name: part.body for name, part in data.items()} | keys
+        bodies |= {name: body for name, body in single.items() if body}
+
+        def put(name: str) -> JSON:
+            content_type = PARQUET_TYPE if name in data else BINARY_TYPE
+            key = self.key(self._chunk(task, name))
+            return _reference(self.objects.put(self.bucket, key, bodies[name], content_type))
+
+        references = dict(zip(bodies, parallel(self.objects, put, bodies), strict=True))
+        outputs: JSON = {
+            "data": [references[name] | {"folder": part.folder, "rows": part.rows} for name, part in data.items()],
+            "keys": [references[name] for name in keys],
+            **{name: references[name] for name in single if name in references},
+        }
         if "measures" in outputs:
             outputs["measures"]["aggregates_bytes"] = len(result.aggregates)
         report = ledger.sealed({"task": task.to_json(), **result.report, "outputs": outputs})
         self.objects.put(self.bucket, self._report(task), report, JSON_TYPE)
-
-    def _put(self, task: Task, name: str, body: bytes, content_type: str) -> JSON:
-        stored = self.objects.put(self.bucket, self.key(self._chunk(task, name)), body, content_type)
-        return _reference(stored)
 
     @staticmethod
     def _chunk(task: Task, name: str) -> str:

@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -47,6 +48,25 @@ def test_every_output_is_published_and_listed_in_the_manifest() -> None:
     assert manifest["ledger"]["rows"] == {"read": 4, "valid": 2, "rejected": 1, "blank": 1}
     assert outcome.current == [outcome.job.job_id]
     assert outcome.table.to_pylist() == [{"id": 1, "name": "a"}, {"id": 3, "name": "c"}]
+
+
+def test_a_chunks_results_are_written_side_by_side_and_its_report_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports, two, written = MemoryPorts(), Barrier(2, timeout=10), []
+    put = ports.objects.put
+
+    def together(bucket: str, key: str, *rest: Any, **options: Any) -> Any:
+        result = "/round-1/chunk-" in key and not key.endswith("report.json")
+        if result:
+            two.wait()
+        stored = put(bucket, key, *rest, **options)
+        if "/round-1/chunk-" in key:
+            written.append(key.rpartition("-")[2])
+        return stored
+
+    monkeypatch.setattr(ports.objects, "put", together)
+    assert run(b"id,name\n1,a\nx,b\n", ports=ports).job.status is Status.SUCCEEDED
+    assert sorted(written[:-1]) == ["00000.parquet", "measures", "reasons", "rejects"]
+    assert written[-1] == "report.json"
 
 
 def test_a_finding_names_record_line_byte_field_code_and_both_texts() -> None:
