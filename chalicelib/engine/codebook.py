@@ -49,7 +49,7 @@ class Coding:
     def glance(self, columns: Sequence[ArrowArray]) -> None:
         """Choose by the first ``JUDGED_ROWS`` rows of a chunk, or a little less, as plain texts."""
         self.wants_glance = False
-        self.columns = {place: Codebook() for place, column in enumerate(columns) if coding.is_worth(column)}
+        self.columns = {place: Codebook(column) for place, column in enumerate(columns) if coding.is_worth(column)}
 
     def revise(self, columns: Sequence[ArrowArray]) -> None:
         """Let go of the columns that a block just read shows to have many values."""
@@ -61,7 +61,9 @@ class Codebook:
     order of the column's values.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sample: pa.StringArray | None = None) -> None:
+        """``sample``: texts that are likely to come."""
+        self._sample = sample
         self._codes: dict[bytes, int] = {}
         self._texts = arrays.strings([])
         self._table: _Table | None = None
@@ -71,6 +73,9 @@ class Codebook:
 
     def codes(self, spans: Spans, starts: Offsets, ends: Offsets) -> Codes:
         """A code for each text between ``starts``, ascending, and ``ends``; only as long as that pays."""
+        if self._sample is not None:  # not before: a block that Arrow reads looks nothing up
+            self._learn(_bytes_of(self._sample.unique()))
+            self._sample = None
         if self._table is None:
             codes, missed = np.empty(len(starts), np.int32), np.arange(len(starts))
         else:
