@@ -1,11 +1,12 @@
-"""One pass over rows of pieces that several readers want, each its own piece of every row: a reader has a thread, and
-is never more than two rows behind.
+"""One pass over rows of pieces that several readers want, each its own piece of every row. A reader has a thread, and
+takes a piece while the next row is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from queue import Queue
+from contextlib import suppress
+from queue import SimpleQueue
 from threading import Thread
 from typing import Final, Generic, TypeVar, cast
 
@@ -21,21 +22,22 @@ def read(rows: Iterable[Sequence[T]], readers: Sequence[Callable[[Iterator[T]], 
     """
     lanes = [_Lane(reader) for reader in readers]
     ending = _BROKEN
-    for lane in lanes:
-        lane.start()
     try:
+        for lane in lanes:
+            lane.start()
         for row in rows:
             for lane, piece in zip(lanes, row, strict=True):
-                lane.pieces.put(piece)
+                lane.give(piece)
             del row, piece  # or they would be held while the next ones are made
             if any(lane.failures for lane in lanes):
                 break
         else:
             ending = _END
     finally:
-        for lane in lanes:
-            lane.pieces.put(ending)
-        for lane in lanes:
+        started = [lane for lane in lanes if lane.ident is not None]
+        for lane in started:
+            lane.end(ending)
+        for lane in started:
             lane.join()
     failures = [failure for lane in lanes for failure in lane.failures]
     if failures:
@@ -56,24 +58,37 @@ _BROKEN: Final = _Ending()
 
 
 class _Lane(Thread, Generic[T, R]):
+    """A reader at work. ``SimpleQueue``, unlike ``Queue``, is whole whenever Ctrl-C interrupts it."""
+
     def __init__(self, reader: Callable[[Iterator[T]], R]) -> None:
         super().__init__(daemon=True)
         self._reader = reader
+        self._wanted: SimpleQueue[None] = SimpleQueue()
+        self._pieces: SimpleQueue[T | _Ending] = SimpleQueue()
         self._is_over = False
-        self.pieces: Queue[T | _Ending] = Queue(maxsize=1)
         self.results: list[R] = []
         self.failures: list[BaseException] = []
+
+    def give(self, piece: T) -> None:
+        """Waits until the one before is done with."""
+        self._wanted.get()
+        self._pieces.put(piece)
+
+    def end(self, ending: _Ending) -> None:
+        self._pieces.put(ending)
 
     def run(self) -> None:
         try:
             self.results.append(self._reader(cast("Iterator[T]", iter(self._next, _END))))
         except BaseException as failure:  # noqa: BLE001 - raised in ``read``
             self.failures.append(failure)
-        while not self._is_over:  # whoever gives the pieces would wait for ever
-            self._is_over = isinstance(self.pieces.get(), _Ending)
+        with suppress(_Broken):
+            while not self._is_over:  # whoever gives the pieces would wait for ever
+                self._next()
 
     def _next(self) -> T | _Ending:
-        piece = self.pieces.get()
+        self._wanted.put(None)
+        piece = self._pieces.get()
         self._is_over = isinstance(piece, _Ending)
         if piece is _BROKEN:
             raise _Broken
