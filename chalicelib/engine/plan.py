@@ -26,12 +26,12 @@ Mode = Literal["survey", "process"]
 
 WIDE_COLUMNS: Final = 64
 """A file of more columns is read in blocks and chunks twice as large: every step costs something for each column of
-each of them, and a block of 200 columns has but 3,000 rows to share it. That takes three quarters of the time, and a
-worker 100 MB more."""
+each of them, and a block of 200 columns would have but 4,000 rows to share it. That takes three quarters of the time,
+and a worker 100 MB more."""
 
 _SHARED_CHUNK_BYTES: Final = 8 << 20
-"""Twice as much takes two workers a tenth less time than one; half as much takes them longer, for they have to be
-started, and what they give merged."""
+"""For a smaller one no other worker is started: a file of 16 MiB takes two of them a tenth less time than one, but a
+file of 4 MiB longer."""
 
 
 @frozen
@@ -174,7 +174,7 @@ class Task:
 def chunk_size(size_bytes: int, most_bytes: int, workers: int) -> int:
     """Of how many bytes a file's chunks are at the most, that each of some workers gets as many as the others."""
     count = _divided(size_bytes, max(most_bytes, 1))
-    for_all = min(workers * _divided(count, workers), _divided(size_bytes, _SHARED_CHUNK_BYTES))
+    for_all = min(workers * _divided(count, workers), size_bytes // _SHARED_CHUNK_BYTES)
     return most_bytes if for_all <= count else _divided(size_bytes, for_all)
 
 
@@ -220,7 +220,7 @@ def draw(
     workers: int,
 ) -> Plan:
     """The plan for a file whose text starts with ``head``; ``chunk_size_bytes``, ``block_size_bytes``: at the most, of
-    a file that is not wide; ``workers``: how many work on its chunks side by side, if that is known, else one.
+    a file that is not wide; ``workers``: see ``Settings``.
 
     Errors: ``Terminal("empty-file")``, ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
     """

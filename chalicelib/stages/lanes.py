@@ -17,8 +17,8 @@ R = TypeVar("R")
 def read(rows: Iterable[Sequence[T]], readers: Sequence[Callable[[Iterator[T]], R]]) -> list[R]:
     """What each reader makes of its pieces; a row has one for each, in their order.
 
-    Errors: the first one, of the rows or of a reader. The pieces of the other readers then end with an error, too: none
-    takes them for whole.
+    Errors: that of the rows, or else of a reader. The pieces of all other readers then end with an error, too: none
+    takes them for whole. No reader is at work any more when this ends, not even by Ctrl-C.
     """
     lanes = [_Lane(reader) for reader in readers]
     ending = _BROKEN
@@ -26,23 +26,39 @@ def read(rows: Iterable[Sequence[T]], readers: Sequence[Callable[[Iterator[T]], 
         for lane in lanes:
             lane.start()
         for row in rows:
-            for lane, piece in zip(lanes, row, strict=True):
-                lane.give(piece)
-            del row, piece  # or they would be held while the next ones are made
+            _give(row, lanes)
+            del row  # or its pieces would be held while the next ones are made
             if any(lane.failures for lane in lanes):
                 break
         else:
             ending = _END
     finally:
-        started = [lane for lane in lanes if lane.ident is not None]
-        for lane in started:
+        for lane in lanes:
             lane.end(ending)
-        for lane in started:
-            lane.join()
+        _wait_for([lane for lane in lanes if lane.ident is not None])
     failures = [failure for lane in lanes for failure in lane.failures]
     if failures:
         raise next((failure for failure in failures if not isinstance(failure, _Broken)), failures[0])
     return [result for lane in lanes for result in lane.results]
+
+
+def _give(row: Sequence[T], lanes: Sequence[_Lane[T, R]]) -> None:
+    for lane, piece in zip(lanes, row, strict=True):
+        lane.give(piece)
+
+
+def _wait_for(lanes: Sequence[_Lane[T, R]]) -> None:
+    """Errors: what interrupts the waiting, once it is over."""
+    interrupts = []
+    for lane in lanes:
+        while not lane.is_through:
+            try:
+                lane.through.get()
+            except BaseException as interrupt:  # noqa: BLE001 - raised below
+                interrupts.append(interrupt)
+        lane.join()
+    if interrupts:
+        raise interrupts[0]
 
 
 class _Broken(Exception):
@@ -68,6 +84,9 @@ class _Lane(Thread, Generic[T, R]):
         self._is_over = False
         self.results: list[R] = []
         self.failures: list[BaseException] = []
+        self.is_through = False
+        self.through: SimpleQueue[None] = SimpleQueue()
+        """To wait at. ``join`` takes a thread for ended once it was interrupted (Python 3.11)."""
 
     def give(self, piece: T) -> None:
         """Waits until the one before is done with."""
@@ -85,6 +104,8 @@ class _Lane(Thread, Generic[T, R]):
         with suppress(_Broken):
             while not self._is_over:  # whoever gives the pieces would wait for ever
                 self._next()
+        self.is_through = True
+        self.through.put(None)
 
     def _next(self) -> T | _Ending:
         self._wanted.put(None)

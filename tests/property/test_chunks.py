@@ -63,16 +63,17 @@ def test_chunks_tile_the_file_and_are_alike(size_bytes: int, chunk_size_bytes: i
     assert not sizes or max(sizes) - min(sizes) <= 1 <= min(sizes)
 
 
-@given(st.integers(0, 10**11), st.integers(8 << 20, 10**9), st.integers(1, 64))
+@given(st.integers(0, 8 * 10**10), st.integers(8 << 20, 10**9), st.integers(1, 64))
 @example(186_000_000, 64 << 20, 2)
 @example(16 << 20, 64 << 20, 64)
 @example((16 << 20) - 1, 64 << 20, 64)
+@example(8 * 10**10, 8 << 20, 3)
 def test_workers_have_as_many_chunks_each(size_bytes: int, most_bytes: int, workers: int) -> None:
     chunk_size_bytes = plan.chunk_size(size_bytes, most_bytes, workers)
     ranges = plan.cut(size_bytes, chunk_size_bytes, 10_000)
     assert chunk_size_bytes <= most_bytes
-    # no more than one of 8 MiB each, but where what a chunk may be at the most wants it
-    assert len(ranges) % workers == 0 or len(ranges) == max(-(-size_bytes // (8 << 20)), -(-size_bytes // most_bytes))
+    # none smaller than 8 MiB, but where what a chunk may be at the most wants it
+    assert len(ranges) % workers == 0 or len(ranges) == max(size_bytes // (8 << 20), -(-size_bytes // most_bytes))
 
 
 @given(st.integers(0, 10**11), st.integers(1, 10**9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -93,3 +94,18 @@ def test_what_ends_a_process_is_raised_too() -> None:
 
     with pytest.raises(Killed):
         lanes.read([(1,), (2,), (3,)], [killed])
+
+
+def test_no_reader_is_at_work_any_more_after_an_interrupt() -> None:
+    """Ctrl-C comes when all pieces are given, and the last of them is being written."""
+    written: list[int] = []
+
+    def slow(pieces: Iterator[int]) -> None:
+        total = sum(pieces)
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.1)
+        written.append(total)
+
+    with pytest.raises(KeyboardInterrupt):
+        lanes.read([(1,), (2,)], [slow])
+    assert written == [3]

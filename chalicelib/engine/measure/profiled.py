@@ -23,7 +23,7 @@ from chalicelib.errors import Terminal
 T = TypeVar("T")
 
 GATHERED_ROWS: Final = 32_768
-"""Smaller blocks wait until they have so many rows together: of 200 columns a block has 7,000 rows, and calls would
+"""Smaller blocks wait until they have so many rows together: of 200 columns a block has 8,000 rows, and calls would
 cost more than the work. More than ``tally.LIMIT``, so that a column of all different values is seen to be one before
 any of them is tallied."""
 GATHERED_BYTES: Final = 1 << 20
