@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.stages import lanes
+from ops.interrupts import terminated_as_interrupted
 
 
 @pytest.fixture(autouse=True)
@@ -97,15 +98,15 @@ def test_what_ends_a_process_is_raised_too() -> None:
 
 
 def test_no_reader_is_at_work_any_more_after_an_interrupt() -> None:
-    """Ctrl-C comes when all pieces are given, and the last of them is being written."""
+    """It comes when all pieces are given, and the last of them is being written."""
     written: list[int] = []
 
     def slow(pieces: Iterator[int]) -> None:
         total = sum(pieces)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
         time.sleep(0.1)
         written.append(total)
 
-    with pytest.raises(KeyboardInterrupt):
+    with terminated_as_interrupted(), pytest.raises(KeyboardInterrupt):
         lanes.read([(1,), (2,)], [slow])
     assert written == [3]
