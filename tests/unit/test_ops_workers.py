@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,8 +55,11 @@ def children() -> list[str]:
     """Of this process, but for those that a test found when it began."""
     if not sys.platform.startswith("linux"):
         return []
-    found = (Path(f"/proc/self/task/{task}/children").read_text() for task in os.listdir("/proc/self/task"))
-    return [child for line in found for child in line.split() if child not in _OTHERS]
+    found: list[str] = []
+    for task in os.listdir("/proc/self/task"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since
+            found += Path(f"/proc/self/task/{task}/children").read_text().split()
+    return [child for child in found if child not in _OTHERS]
 
 
 def test_every_task_is_done_once_and_told_here(way: str, tmp_path: Path) -> None:
