@@ -77,7 +77,7 @@ class Settings:
     parts_ahead: int = PARTS_AHEAD
     """0 where reading takes no time to begin."""
     workers: int = 1
-    """How many work on a file's chunks side by side, where that is known. A plan has as many chunks for each."""
+    """How many work on a file's chunks side by side, or 1 where nobody knows. A plan has as many chunks for each."""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

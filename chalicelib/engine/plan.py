@@ -15,6 +15,7 @@ from chalicelib.engine.contract.binding import Binding
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.automaton import Grammar
 from chalicelib.engine.records.lenient import Layout
+from chalicelib.engine.records.split import divided
 from chalicelib.engine.text.dialect import UTF8_BOM, Sniffed
 from chalicelib.engine.text.encodings import UTF8, Original
 from chalicelib.engine.text.header import read_header
@@ -173,21 +174,16 @@ class Task:
 
 def chunk_size(size_bytes: int, most_bytes: int, workers: int) -> int:
     """Of how many bytes a file's chunks are at the most, that each of some workers gets as many as the others."""
-    count = _divided(size_bytes, max(most_bytes, 1))
-    for_all = min(workers * _divided(count, workers), size_bytes // _SHARED_CHUNK_BYTES)
-    return most_bytes if for_all <= count else _divided(size_bytes, for_all)
-
-
-def _divided(number: int, divisor: int) -> int:
-    """The quotient, rounded up."""
-    return -(-number // divisor)
+    count = divided(size_bytes, max(most_bytes, 1))
+    for_all = min(workers * divided(count, workers), size_bytes // _SHARED_CHUNK_BYTES)
+    return most_bytes if for_all <= count else divided(size_bytes, for_all)
 
 
 def cut(size_bytes: int, chunk_size_bytes: int, max_chunks: int) -> list[tuple[int, int]]:
     """Ranges that tile ``[0, size_bytes)``, no larger than a chunk may be but where there were too many, and alike to a
     byte: workers that begin together end together.
     """
-    count = min(_divided(size_bytes, max(chunk_size_bytes, 1)), max_chunks)
+    count = min(divided(size_bytes, max(chunk_size_bytes, 1)), max_chunks)
     return list(pairwise(size_bytes * index // count for index in range(count + 1))) if count else []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,8 +66,8 @@ def test_no_reader_is_far_behind() -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_when_a_reader_fails_no_other_takes_its_pieces_for_whole(place: int) -> None:
     whole: list[list[int]] = []
-    readers = [lambda pieces: whole.append(list(pieces)), lambda pieces: whole.append(list(pieces))]
-    readers[place] = failing  # type: ignore[assignment]
+    readers: list[Callable[[Iterator[int]], Any]] = [lambda pieces: whole.append(list(pieces))] * 2
+    readers[place] = failing
     endless = ((number, number) for number in iter(int, 1))
     with pytest.raises(ValueError, match="a reader"):
         lanes.read(endless, readers)

@@ -128,8 +128,8 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
     held while the next is read, so that this comes into memory that is in the processor's cache.
     """
     most = block_bytes + block_bytes // 8  # a little more, so that what is left over is no block by itself
-    parts = max(_divided(stop - start, most), 1)
-    position, window_bytes = start, _divided(stop - start, parts)
+    parts = max(divided(stop - start, most), 1)
+    position, window_bytes = start, divided(stop - start, parts)
     while position < stop:
         # The last record mostly ends beyond ``stop``; it is to be no block of its own.
         ahead = LOOKAHEAD_BYTES if position + window_bytes >= stop else 0
@@ -150,14 +150,14 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
         block = _owned(tape.base, data, at, stop, found, grammar)
         position = block.end
         # Each block falls short by the record that its window cuts: the last may be somewhat larger.
-        parts = max(parts - 1, _divided(stop - position, most + most // 4), 1)
-        window_bytes = _divided(stop - position, parts)
+        parts = max(parts - 1, divided(stop - position, most + most // 4), 1)
+        window_bytes = divided(stop - position, parts)
         del data, found
         yield block
         del block
 
 
-def _divided(number: int, divisor: int) -> int:
+def divided(number: int, divisor: int) -> int:
     """The quotient, rounded up."""
     return -(-number // divisor)
 
