@@ -10,6 +10,11 @@ Exit status: 0 every job succeeded (rejected rows within the tolerance included)
 
 from __future__ import annotations
 
+from ops import memory
+
+if __name__ == "__main__":
+    memory.set_allocator()
+
 import argparse
 import contextlib
 import json
@@ -19,7 +24,7 @@ from pathlib import Path
 
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
-from ops import memory, uploads
+from ops import uploads
 from ops.interrupts import terminated_as_interrupted
 from ops.sizes import size
 
@@ -87,10 +92,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
-    memory.keep()
-    from ops import inprocess, progress
+    with memory.importing():
+        from ops import inprocess, progress
 
-    memory.settle()
     # Standard output is the answer: what a transform prints goes beside it.
     with progress.view() as view, contextlib.redirect_stdout(sys.stderr):
         jobs = [inprocess.check(upload, options.out, options.chunk_size, view) for upload in planned]
@@ -100,10 +104,9 @@ def _check(options: argparse.Namespace) -> int:
 
 def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=Path("no contract is looked for"))
-    memory.keep()
-    from ops import inprocess
+    with memory.importing():
+        from ops import inprocess
 
-    memory.settle()
     print(json.dumps(inprocess.infer(planned), indent=2, ensure_ascii=False))
     return SUCCEEDED
 

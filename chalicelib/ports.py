@@ -4,12 +4,15 @@ test suite runs over both. Adapters turn every foreign exception into ``errors.T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, Unpack
 
 from chalicelib.frozen import frozen
 from chalicelib.model import Facts, Failure, Job, Source, Status
+
+Body = bytes | Sequence[bytes]
+"""What an object holds, whole or in pieces."""
 
 
 @frozen
@@ -55,7 +58,7 @@ class Objects(Protocol):
     def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """The newest version and its ETag, or None where there is no such object."""
 
-    def put(self, bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+    def put(self, bucket: str, key: str, body: Body, content_type: str, if_match: str | None = None) -> Stored:
         """Write an object. ``if_match``: an ETag that must still stand, or ``""`` for "must not exist yet"."""
 
     def put_stream(self, bucket: str, key: str, pieces: Iterable[bytes], content_type: str) -> Stored:

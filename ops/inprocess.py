@@ -24,7 +24,7 @@ from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Job, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
 from chalicelib.stages.workspace import Workspace
-from ops import disk, memory, outputs, workers
+from ops import disk, outputs, workers
 from ops.scratch import scratch
 from ops.uploads import Upload
 from ops.watch import Sight, View
@@ -131,7 +131,7 @@ class Run:
         done = count(1)
         self._show(state["job_id"], 0, len(tasks))
         workers.each(
-            partial(_chunk, self.ports, self.settings, memory.Kept()),
+            partial(_chunk, self.ports, self.settings),
             tasks,
             lambda: self._show(state["job_id"], next(done), len(tasks)),
             _cores(),
@@ -151,9 +151,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunk(ports: FolderPorts, settings: Settings, kept: memory.Kept, task: JSON) -> None:
+def _chunk(ports: FolderPorts, settings: Settings, task: JSON) -> None:
     steps.process_chunk(ports, settings, {"task": task})
-    kept.chunk_done()
 
 
 def _put(ports: FolderPorts, settings: Settings, upload: Upload) -> Source:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from chalicelib import paging, transitions
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Job, Source, Status, execution_name
-from chalicelib.ports import MapProgress, Page, Stored
+from chalicelib.ports import Body, MapProgress, Page, Stored
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -63,7 +63,8 @@ class MemoryObjects:
         stored, body = self._newest(bucket, key)
         return body, stored.etag
 
-    def put(self, bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+    def put(self, bucket: str, key: str, body: Body, content_type: str, if_match: str | None = None) -> Stored:
+        body = body if isinstance(body, bytes) else b"".join(body)
         current = self._versions.get((bucket, key))
         if if_match is not None and if_match != (current[-1][0].etag if current else ""):
             raise Transient("precondition-failed", f"{key} is another by now")

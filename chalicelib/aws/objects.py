@@ -19,7 +19,7 @@ from chalicelib.aws.clients import aws_errors, client
 from chalicelib.aws.multipart import PART_SIZE_BYTES, copy_in_parts, cut, quoted, stored, upload_parts
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.model import Source
-from chalicelib.ports import Stored
+from chalicelib.ports import Body, Stored
 from chalicelib.settings import MIB
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class S3Objects:
             raise
         return body, response["ETag"].strip('"')
 
-    def put(self, bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+    def put(self, bucket: str, key: str, body: Body, content_type: str, if_match: str | None = None) -> Stored:
+        body = body if isinstance(body, bytes) else b"".join(body)
         digest = hashlib.sha256(body)
         condition: dict[str, Any] = {}
         if if_match is not None:

@@ -23,7 +23,7 @@ from typing import Final
 
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Source
-from chalicelib.ports import Stored
+from chalicelib.ports import Body, Stored
 from ops.disk.files import disk_errors, fill, locked, temporary
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -101,24 +101,28 @@ class DiskObjects:
                 return None
             raise
 
-    def put(self, bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+    def put(self, bucket: str, key: str, body: Body, content_type: str, if_match: str | None = None) -> Stored:
         # A folder keeps no content types; whoever serves the files goes by the key's suffix.
         del content_type
-        target = self._path(bucket, key)
-        with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
-            status = fill(path, [body])
-            placed = self._place(path, target, bucket, key, if_match)
-        checksum = hashlib.sha256(body).hexdigest()
-        if placed:
-            return _stored(bucket, key, status, checksum)
+        pieces = [body] if isinstance(body, bytes) else body
+        written = self._write(bucket, key, pieces, if_match)
+        if written is not None:
+            return written
         # The same rule as for a reply that was lost on the network: what stands is what we meant to write.
-        found = self.get_with_etag(bucket, key)
+        body, found = b"".join(pieces), self.get_with_etag(bucket, key)
         if found is None or found[0] != body:
             raise Transient("precondition-failed", f"{_uri(bucket, key)} was written by another")
+        checksum = hashlib.sha256(body).hexdigest()
         return Stored(bucket, key, len(body), found[1], found[1], checksum_sha256=checksum)
 
     def put_stream(self, bucket: str, key: str, pieces: Iterable[bytes], content_type: str) -> Stored:
         del content_type
+        written = self._write(bucket, key, pieces)
+        assert written is not None, "nothing was to match"
+        return written
+
+    def _write(self, bucket: str, key: str, pieces: Iterable[bytes], if_match: str | None = None) -> Stored | None:
+        """None, and nothing written, where ``if_match`` does not hold."""
         target = self._path(bucket, key)
         digest = hashlib.sha256()
 
@@ -129,7 +133,8 @@ class DiskObjects:
 
         with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
             status = fill(path, hashed())
-            self._place(path, target, bucket, key)
+            if not self._place(path, target, bucket, key, if_match):
+                return None
         return _stored(bucket, key, status, digest.hexdigest())
 
     def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:

@@ -126,6 +126,20 @@ def test_a_put_that_must_create_creates_once(place: Place) -> None:
     assert objects.get(bucket, "k") == b"one"
 
 
+def test_what_is_put_in_pieces_is_put_whole(place: Place) -> None:
+    objects, bucket = place
+    whole = objects.put(bucket, "whole", BODY, "text/plain")
+    for number, pieces in enumerate([[BODY], [b"", BODY[:1], BODY[1:]], (BODY[:600], BODY[600:], b"")]):
+        stored = objects.put(bucket, f"k{number}", pieces, "text/plain", if_match="")
+        assert (stored.size_bytes, stored.checksum_sha256) == (len(BODY), whole.checksum_sha256)
+        assert objects.get(bucket, f"k{number}") == BODY
+        again = objects.put(bucket, f"k{number}", pieces, "text/plain", if_match="")
+        assert (again.etag, again.size_bytes) == (stored.etag, len(BODY))
+        with pytest.raises(Transient, match="precondition-failed"):
+            objects.put(bucket, f"k{number}", [*pieces, b"more"], "text/plain", if_match="")
+    assert objects.put(bucket, "none", [], "text/plain").size_bytes == 0
+
+
 def test_a_put_on_an_etag_wins_once(place: Place) -> None:
     objects, bucket = place
     first = objects.put(bucket, "k", b"one", "text/plain")

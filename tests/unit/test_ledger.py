@@ -16,7 +16,7 @@ from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Task
 from chalicelib.errors import Terminal
 from chalicelib.model import Rows
-from chalicelib.ports import Stored
+from chalicelib.ports import Body, Stored
 from chalicelib.stages import settling
 from tests import pipeline
 from tests.fakes import MemoryPorts
@@ -125,10 +125,10 @@ def job(alter: Callable[[str, bytes], bytes] = lambda key, body: body) -> Outcom
     ports = MemoryPorts()
     put = ports.objects.put
 
-    def altered(bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Stored:
+    def altered(bucket: str, key: str, body: Body, content_type: str, if_match: str | None = None) -> Stored:
         told = put(bucket, key, body, content_type, if_match)
         if "/chunk-" in key:
-            put(bucket, key, alter(key, body), content_type)
+            put(bucket, key, alter(key, ports.objects.get(bucket, key)), content_type)
         return told
 
     ports.objects.put = altered  # type: ignore[method-assign]

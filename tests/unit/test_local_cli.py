@@ -123,8 +123,8 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("before", "at_the_end"),
     [
-        ("memory.settle()", ""),
-        ("memory.settle(); sys.modules['chalicelib.transforms.things'] = sys", "closed"),
+        ("with memory.importing(): pass", ""),
+        ("with memory.importing(): sys.modules['chalicelib.transforms.things'] = sys", "closed"),
         ("", "closed"),
     ],
     ids=["check", "check with a transform", "run"],
@@ -143,7 +143,13 @@ memory.leave(3)
 
 
 def test_a_reader_that_is_gone_is_told_of_as_usual() -> None:
-    code = "import sys; from ops import memory; memory.settle(); print('x'); memory.leave(0)"
+    code = """
+from ops import memory
+with memory.importing():
+    pass
+print("x")
+memory.leave(0)
+"""
     pipe, buffered = subprocess.PIPE, os.environ | {"PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, env=buffered, stdout=pipe, stderr=pipe, text=True) as process:
@@ -167,7 +173,6 @@ def test_what_a_transform_prints_stays_off_standard_output(
         return frame
 
     monkeypatch.setattr("chalicelib.engine.delivery.transform.find", lambda _: transform)
-    monkeypatch.setattr("ops.memory.keep", lambda: None)
     file = tmp_path / "things.csv"
     file.write_text("id\n" + "".join(f"{number}\n" for number in range(200)))
     contract = tmp_path / "things.json"

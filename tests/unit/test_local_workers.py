@@ -23,7 +23,6 @@ from tests.platforms import linux
 @pytest.fixture
 def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The arguments of a check in several rounds of many chunks: a key repeats, and chunks begin within quotes."""
-    monkeypatch.setattr("ops.memory.keep", lambda: None)
     monkeypatch.setattr(inprocess, "_cores", lambda: 2)
     file = tmp_path / "things.csv"
     rows = [f'{number % 190},"a\nb,{number}"\n' if number % 3 else f"{number % 190},x\n" for number in range(200)]

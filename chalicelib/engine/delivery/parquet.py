@@ -48,7 +48,8 @@ class Part:
     """A Parquet file. ``folder`` is ``""`` or ``country=US/`` in Hive's style."""
 
     folder: str
-    body: bytes
+    body: Sequence[bytes]
+    """In the pieces that the writer gave: to join them would take as much memory again."""
     rows: int
 
 
@@ -94,8 +95,8 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column if coding.value_type(column.type) == kind else coding.decoded(column).cast(kind)
 
 
-def write(table: pa.Table) -> bytes:
-    """A whole table as one file."""
+def write(table: pa.Table) -> Sequence[bytes]:
+    """A whole table as one file, in pieces."""
     file = _File()
     file.add([table])
     return file.close()
@@ -131,7 +132,7 @@ class Writer:
         if schema.equals(self.schema):
             return
         if self._file is not None:
-            self._gathered.insert(0, pq.read_table(io.BytesIO(self._file.close()), use_threads=False))
+            self._gathered.insert(0, pq.read_table(io.BytesIO(b"".join(self._file.close())), use_threads=False))
             self._file = None
         self._gathered = [conform(table, schema) for table in self._gathered]
         self.schema = schema
@@ -178,11 +179,10 @@ class _Sink(io.RawIOBase):
         self._size += len(piece)
         return len(piece)
 
-    def taken(self) -> bytes:
-        """All of it, of which nothing stays here: whoever holds the sink longer would hold it twice."""
-        whole = b"".join(self._pieces)
-        self._pieces.clear()
-        return whole
+    def taken(self) -> list[bytes]:
+        """All of it, of which nothing stays here: whoever holds the sink would hold it, too."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
 
 class _File:
@@ -239,7 +239,7 @@ class _File:
         arrays = [coding.decoded(array) for part in parts for array in part.chunks]
         return pa.chunked_array(arrays, coding.value_type(parts[0].type))
 
-    def close(self) -> bytes:
+    def close(self) -> Sequence[bytes]:
         assert self._writer is not None, "a file has rows, or at least columns"
         self._writer.close()
         return self._sink.taken()
