@@ -121,14 +121,14 @@ def test_any_chunk_size_gives_the_same(rows: list[str], line_break: str, last: b
 
 @given(ROWS, BREAKS, st.sampled_from(["utf-8", "utf-16", "cp1252"]), CHUNKS)
 @example(["1,é,1"] * 9, "\n", "utf-16", 16)
-def test_a_wide_file_has_chunks_of_twice_the_size(rows: list[str], line_break: str, encoding: str, size: int) -> None:
+def test_a_wide_file_has_larger_chunks(rows: list[str], line_break: str, encoding: str, size: int) -> None:
     body = file_of(rows, line_break, True).decode().encode(encoding)
     described = THINGS | {"encoding": encoding}
     narrow = pipeline.run(body, described, chunk_size=size)
     with mock.patch.object(plan, "WIDE_COLUMNS", 2):
         wide = pipeline.run(body, described, chunk_size=size)
     assert essence(wide) == essence(narrow)
-    assert wide.job.chunks.planned == -(-narrow.job.chunks.planned // 2)
+    assert wide.job.chunks.planned == -(-narrow.job.chunks.planned // plan.WIDE_FACTOR)
 
 
 @given(ROWS, BREAKS, st.booleans(), CHUNKS)
