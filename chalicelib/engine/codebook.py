@@ -90,7 +90,7 @@ class Codebook:
 
     def column(self, codes: Codes) -> pa.DictionaryArray:
         """The coded column, each of whose values is one of a row."""
-        used = np.bincount(codes, minlength=len(self._texts)) > 0
+        used = coding.used_of(codes, len(self._texts))
         if used.all():
             return coding.coded(codes, self._texts)
         renumbered = (np.cumsum(used, dtype=np.int32) - np.int32(1)).take(codes)

@@ -142,6 +142,14 @@ def test_joined_and_replaced_columns_hold_their_nulls_in_the_codes(texts: list[A
     assert rows.tolist() == [row for row, text in enumerate([*texts, *more]) if text is not None]
 
 
+@given(st.lists(st.integers(0, 5)), st.integers(0, 4))
+@example([0, 1, 2, 0, 1, 3, 4, 5], 3)
+def test_codes_that_no_row_has_are_found_however_many_are_looked_at_first(rows: list[int], first: int) -> None:
+    with mock.patch.object(coding, "_GLANCE_ROWS", first):
+        used = coding.used_of(np.array(rows, np.int32), 6)
+    assert used.tolist() == [code in rows for code in range(6)]
+
+
 @pytest.mark.parametrize("bad", [b"\xff,x,1\n", b"1\n"], ids=["no record is text", "no record has all cells"])
 def test_a_block_of_broken_records_among_whole_ones(bad: bytes) -> None:
     """Columns that were coded in the block before come plain out of one in which nothing is regular."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays
@@ -36,6 +36,8 @@ TEXTS = st.lists(st.none() | st.text("ab@. \néß1A", max_size=4), max_size=12)
 
 
 @given(PATTERNS, TEXTS, st.integers(1, 4))
+@example("a+", [*"aaaa", None, *"aaab", ""], 2)
+@example("a*", [None, None, *"aaaaa", ""], 1)
 def test_a_column_matches_as_each_of_its_texts_does(pattern, texts, stretch):
     column = arrays.strings(["x", *texts]).slice(1)
     with mock.patch.object(matching, "STRETCH_ROWS", stretch):

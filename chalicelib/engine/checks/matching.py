@@ -42,13 +42,14 @@ class Expression:
         """Which texts match; False for a null."""
         if self._many is None or len(texts) <= STRETCH_ROWS:
             return arrays.matches(texts, self._one)
-        present = texts.drop_null() if texts.null_count else texts
+        # A null refuses its stretch, too: where there are few of them, that costs less than to copy all others.
+        present = texts.drop_null() if texts.null_count > len(texts) // (4 * STRETCH_ROWS) else texts
         if (arrays.text_bytes(present) == _LF).any():
             return arrays.matches(texts, self._one)
         found = self._stretches(present, self._many)
         if not found.all():
             found[~found] = arrays.matches(present.filter(arrays.booleans(~found)), self._one)
-        if not texts.null_count:
+        if len(present) == len(texts):
             return found
         every = arrays.valid(texts)
         every[every] = found
