@@ -56,6 +56,34 @@ def test_it_reads_as_a_dataclass_does(given: dict[str, Any]) -> None:
             assert (name, sizes) == (own.name, own.sizes)
 
 
+CALLS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    (("a",), {}),
+    (("a", (1,)), {"secret": "s"}),
+    (("a", (1,), {}, "n", "s"), {}),
+    ((), {}),
+    ((), {"sizes": (1,)}),
+    (("a",), {"name": "b"}),
+    (("a",), {"other": 1}),
+    (("a", (1,), {}, "n", "s", "more"), {}),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_it_is_called_as_a_dataclass_is(call: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+    given, named = call
+    made = []
+    for kind in (Own, Usual):
+        try:
+            made.append(asdict(kind(*given, **named)))
+        except TypeError:
+            made.append({})
+    assert made[0] == made[1]
+
+
+def test_a_default_that_is_made_is_made_for_each() -> None:
+    assert Own("a").told is not Own("a").told
+
+
 @pytest.mark.parametrize("given", VALUES, ids=str)
 def test_equal_are_the_same_as_of_a_dataclass(given: dict[str, Any]) -> None:
     assert [Own(**given) == Own(**other) for other in VALUES] == [Usual(**given) == Usual(**other) for other in VALUES]
