@@ -25,7 +25,7 @@ READ_ON_BYTES: Final = 64 * KIB
 """How much is read beyond a chunk at first, to finish its last record; doubled as long as that is not enough."""
 
 PART_SIZE_BYTES: Final = 8 * MIB
-"""What one request asks for: a block of records, and the smaller of the sizes that are usual for a range of S3.
+"""What one request asks for: the smaller of the sizes that are usual for a range of S3.
 https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/use-byte-range-fetches.html"""
 
 FIRST_PART_BYTES: Final = RECORD_LIMIT_BYTES + LOOKAHEAD_BYTES
