@@ -56,7 +56,7 @@ def set_allocator() -> None:
         # At the end stand those that the user has set: they prevail.
         variables = {_GIVEN: given, _VARIABLE: f"{wanted}:{given}".rstrip(":")}
         with contextlib.suppress(OSError):  # a Python that is no longer where it was goes on as it is
-            os.execve(sys.executable, sys.orig_argv, os.environ | variables)
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | variables)
 
 
 @contextmanager
