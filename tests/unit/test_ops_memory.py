@@ -72,6 +72,16 @@ memory.set_allocator()
 print("goes on", os.environ.get("GLIBC_TUNABLES"))
 """
 
+LOCAL = """
+import os, runpy, sys
+def anew(path, arguments, variables):
+    print("tcache_count=0" in variables["GLIBC_TUNABLES"], "chalicelib" in sys.modules, flush=True)
+    os._exit(0)
+os.execve = anew
+sys.argv = ["local.py", "check", "--help"]
+runpy.run_path("local.py", run_name="__main__")
+"""
+
 CYCLES = """
 import gc
 from ops import memory
@@ -121,6 +131,11 @@ def test_the_program_is_told_what_it_was_and_its_children_what_they_would_have_b
     variable, arguments = told(SET + ENVIRONMENT, "a b", "--c", options=("-X", "utf8=1"), tunables=given)
     assert variable == str(given)
     assert arguments == "['a b', '--c'] 1"
+
+
+@on_glibc
+def test_local_py_starts_anew_before_it_imports_anything() -> None:
+    assert told(LOCAL) == ["True False"]
 
 
 @on_glibc
