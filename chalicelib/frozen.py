@@ -15,12 +15,15 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
-    """The class as ``dataclass(frozen=True, slots=True)`` makes it; without ``__post_init__``.
+    """The class as ``dataclass(frozen=True, slots=True)`` makes it.
 
-    Errors: ``FrozenInstanceError`` where a field that has a value is assigned or deleted.
+    Errors: ``TypeError`` for a class with ``__post_init__``, or a field that has its own way to be given, which nobody
+    needs here; later ``FrozenInstanceError`` where a field that has a value is assigned or deleted.
     """
     made = dataclass(slots=True, init=False, eq=False, repr=False)(cls)
     known = fields(cast("Any", made))
+    if hasattr(cls, "__post_init__") or any(each.kw_only or not each.init for each in known):
+        raise TypeError(f"{cls.__qualname__} has more to its making than its fields")
     names = [each.name for each in known]
     defaults = {each.name: each.default for each in known if each.default is not MISSING}
     factories = {each.name: each.default_factory for each in known if each.default_factory is not MISSING}

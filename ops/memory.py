@@ -38,25 +38,35 @@ does not know: before 2.35 the last.
 """
 _VARIABLE: Final = "GLIBC_TUNABLES"
 _GIVEN: Final = "SLUICE_GIVEN_TUNABLES"
-"""Tells a process that it has been started anew, and what the variable was before."""
+"""Tells a process that it has been started anew, and what the variable was before: nothing, or "=" and its text."""
 
 
 def set_allocator() -> None:
     """Start this program anew, with an allocator that keeps what is freed: glibc asks for the tunables as a process
     starts, and never again. To be called before anything else is done; it takes 10 ms.
     """
-    given = os.environ.pop(_GIVEN, None)
-    if given is not None:
-        os.environ[_VARIABLE] = given  # for the processes that this one starts
-        if not given:
-            del os.environ[_VARIABLE]
-    elif _has_glibc() and sys.executable:
-        given = os.environ.get(_VARIABLE, "")
+    mark = os.environ.pop(_GIVEN, None)
+    if mark is not None:
+        os.environ.pop(_VARIABLE, None)
+        if mark:
+            os.environ[_VARIABLE] = mark[1:]  # for the processes that this one starts
+    elif _has_glibc() and _is_a_script_by_itself():
+        given = os.environ.get(_VARIABLE)
         wanted = ":".join(f"{name}={value}" for name, value in _TUNABLES.items())
         # At the end stand those that the user has set: they prevail.
-        variables = {_GIVEN: given, _VARIABLE: f"{wanted}:{given}".rstrip(":")}
-        with contextlib.suppress(OSError):  # a Python that is no longer where it was goes on as it is
+        variables = {_GIVEN: "" if given is None else f"={given}", _VARIABLE: f"{wanted}:{given or ''}".rstrip(":")}
+        # Without a Python where it was, or with a variable that cannot be handed on, it goes on as it is.
+        with contextlib.suppress(OSError, ValueError):
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | variables)
+
+
+def _is_a_script_by_itself() -> bool:
+    """Whether Python was started for this program alone, and can be once more: the program is not what comes from
+    standard input, and no debugger, profiler or shell runs it.
+    """
+    options, program = sys.orig_argv[1 : -len(sys.argv)], sys.orig_argv[-len(sys.argv) :]
+    is_hosted = any(option.startswith("-m") for option in options) or sys.gettrace() is not None
+    return bool(sys.executable) and program == sys.argv and program[0] != "-" and not is_hosted
 
 
 @contextmanager

@@ -80,6 +80,20 @@ def test_it_is_called_as_a_dataclass_is(call: tuple[tuple[Any, ...], dict[str, A
     assert made[0] == made[1]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"__annotations__": {"a": int}, "__post_init__": lambda self: None},
+        {"__annotations__": {"a": int}, "a": field(init=False, default=1)},
+        {"__annotations__": {"a": int}, "a": field(kw_only=True)},
+    ],
+    ids=["post-init", "not given", "by name alone"],
+)
+def test_what_it_cannot_make_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="Odd has more to its making"):
+        frozen(type("Odd", (), more))
+
+
 def test_a_default_that_is_made_is_made_for_each() -> None:
     assert Own("a").told is not Own("a").told
 

@@ -6,6 +6,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,14 +75,22 @@ memory.set_allocator()
 print("goes on", os.environ.get("GLIBC_TUNABLES"))
 """
 
+STARTS = """
+import os
+from ops import memory
+execve, started = os.execve, []
+os.execve = lambda *given: started.append(given)
+memory.set_allocator()
+print(len(started))
+"""
+
 LOCAL = """
-import os, runpy, sys
+import os, sys
 def anew(path, arguments, variables):
     print("tcache_count=0" in variables["GLIBC_TUNABLES"], "chalicelib" in sys.modules, flush=True)
     os._exit(0)
 os.execve = anew
-sys.argv = ["local.py", "check", "--help"]
-runpy.run_path("local.py", run_name="__main__")
+exec(compile(open("local.py").read(), "local.py", "exec"), {"__name__": "__main__"})
 """
 
 CYCLES = """
@@ -100,53 +111,110 @@ print(gc.get_freeze_count() > 20_000, Table.alive < 5_000)
 """
 
 
-def told(program: str, *arguments: str, options: tuple[str, ...] = (), tunables: str | None = None) -> list[str]:
-    variables = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-    if tunables is not None:
-        variables["GLIBC_TUNABLES"] = tunables
-    command = [sys.executable, *options, "-c", program, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True, text=True)
-    return done.stdout.splitlines()
+Tell = Callable[..., list[str]]
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Tell:
+    """What a program says that is started as ``local.py`` is, by its path."""
+
+    def told(
+        program: str,
+        *arguments: str,
+        options: tuple[str, ...] = (),
+        source: str | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> list[str]:
+        """``source``: what stands for the program's path where it is read from standard input."""
+        script = tmp_path / "program.py"
+        script.write_text(program)
+        environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+        environment |= {"PYTHONPATH": str(ROOT)} | (variables or {})
+        path = [str(script)] if source is None else source.split()
+        done = subprocess.run(
+            [sys.executable, *options, *path, *arguments],
+            input=None if source is None else program,
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.splitlines()
+
+    return told
 
 
 @on_glibc
-def test_threads_and_arrow_allocate_from_the_heap() -> None:
-    assert told(SET + ONE_STORE) == ["system True"]
+def test_threads_and_arrow_allocate_from_the_heap(tell: Tell) -> None:
+    assert tell(SET + ONE_STORE) == ["system True"]
 
 
 @on_glibc
-def test_small_blocks_that_were_freed_do_not_lie_between_large_ones() -> None:
-    assert told(SET + ALL_GONE) == ["True"]
+def test_small_blocks_that_were_freed_do_not_lie_between_large_ones(tell: Tell) -> None:
+    assert tell(SET + ALL_GONE) == ["True"]
 
 
 @on_glibc
-def test_without_the_allocator_they_do() -> None:
+def test_without_the_allocator_they_do(tell: Tell) -> None:
     """What the test above sees is the allocator's doing."""
     kept = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824"
-    assert told(ALL_GONE, tunables=kept) == ["False"]
+    assert tell(ALL_GONE, variables={"GLIBC_TUNABLES": kept}) == ["False"]
 
 
-@pytest.mark.parametrize("given", [None, "glibc.malloc.perturb=1"])
-def test_the_program_is_told_what_it_was_and_its_children_what_they_would_have_been(given: str | None) -> None:
-    variable, arguments = told(SET + ENVIRONMENT, "a b", "--c", options=("-X", "utf8=1"), tunables=given)
+@on_glibc
+def test_what_the_user_has_tuned_prevails(tell: Tell) -> None:
+    assert tell(SET + ALL_GONE, variables={"GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}) == ["False"]
+
+
+@pytest.mark.parametrize("given", [None, "", "glibc.malloc.perturb=1"])
+def test_the_program_is_told_what_it_was_and_its_children_what_they_would_have_been(
+    tell: Tell, given: str | None
+) -> None:
+    variables = {} if given is None else {"GLIBC_TUNABLES": given}
+    variable, arguments = tell(SET + ENVIRONMENT, "a b", "--c", options=("-X", "utf8=1"), variables=variables)
     assert variable == str(given)
     assert arguments == "['a b', '--c'] 1"
 
 
 @on_glibc
-def test_local_py_starts_anew_before_it_imports_anything() -> None:
-    assert told(LOCAL) == ["True False"]
+def test_local_py_starts_anew_before_it_imports_anything(tell: Tell) -> None:
+    assert tell(LOCAL, "check", "--help") == ["True False"]
 
 
 @on_glibc
-def test_what_the_user_has_tuned_prevails() -> None:
-    kept = "glibc.malloc.tcache_count=7"
-    assert told(SET + ALL_GONE, tunables=kept) == ["False"]
+@pytest.mark.parametrize(
+    ("started", "count"),
+    [
+        ({}, 1),
+        ({"options": ("-B", "-u")}, 1),
+        ({"source": "-"}, 0),
+        ({"source": ""}, 0),
+        ({"options": ("-m", "trace", "--count")}, 0),
+        ({"options": ("-m", "cProfile", "-s", "time")}, 0),
+    ],
+    ids=["by its path", "with options", "from standard input", "from standard input, untold", "traced", "profiled"],
+)
+def test_only_what_python_was_started_for_is_started_anew(tell: Tell, started: dict[str, Any], count: int) -> None:
+    assert tell(STARTS, **started)[0] == str(count)
 
 
-def test_a_python_that_is_no_longer_where_it_was_goes_on_as_it_is() -> None:
-    assert told(MOVED) == ["goes on None"]
+def test_a_host_that_runs_the_program_goes_on(tell: Tell, tmp_path: Path) -> None:
+    hosted = tmp_path / "hosted.py"
+    hosted.write_text(STARTS)
+    host = f"import runpy, sys\nsys.argv = ['hosted.py']\nrunpy.run_path({str(hosted)!r}, run_name='__main__')"
+    assert tell(host) == ["0"]
 
 
-def test_the_collector_passes_over_what_was_imported_and_frees_the_cycles_of_a_transform() -> None:
-    assert told(CYCLES) == ["True True"]
+def test_what_cannot_be_started_anew_goes_on_as_it_is(tell: Tell) -> None:
+    assert tell(MOVED) == ["goes on None"]
+
+
+@on_glibc
+def test_a_variable_that_python_cannot_hand_on_hinders_nothing(tell: Tell) -> None:
+    refused = "import os\ndef execve(*given):\n    raise ValueError\nos.execve = execve\n"
+    assert tell(refused + SET + "print('goes on')") == ["goes on"]
+
+
+def test_the_collector_passes_over_what_was_imported_and_frees_the_cycles_of_a_transform(tell: Tell) -> None:
+    assert tell(CYCLES) == ["True True"]
