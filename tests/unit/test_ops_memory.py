@@ -190,7 +190,7 @@ def test_local_py_starts_anew_before_it_imports_anything(tell: Tell) -> None:
         ({"options": ("-B", "-u")}, 1),
         ({"source": "-"}, 0),
         ({"source": ""}, 0),
-        ({"options": ("-m", "trace", "--count")}, 0),
+        ({"options": ("-m", "trace", "--listfuncs")}, 0),
         ({"options": ("-m", "cProfile", "-s", "time")}, 0),
     ],
     ids=["by its path", "with options", "from standard input", "from standard input, untold", "traced", "profiled"],
