@@ -90,11 +90,7 @@ class Codebook:
 
     def column(self, codes: Codes) -> pa.DictionaryArray:
         """The coded column, each of whose values is one of a row."""
-        used = coding.used_of(codes, len(self._texts))
-        if used.all():
-            return coding.coded(codes, self._texts)
-        renumbered = (np.cumsum(used, dtype=np.int32) - np.int32(1)).take(codes)
-        return coding.coded(renumbered, self._texts.filter(arrays.booleans(used)))
+        return coding.without_unused(coding.coded(codes, self._texts))
 
     def _learn(self, texts: Iterable[bytes]) -> None:
         for text in texts:

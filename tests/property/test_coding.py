@@ -146,7 +146,7 @@ def test_joined_and_replaced_columns_hold_their_nulls_in_the_codes(texts: list[A
 @example([0, 1, 2, 0, 1, 3, 4, 5], 3)
 def test_codes_that_no_row_has_are_found_however_many_are_looked_at_first(rows: list[int], first: int) -> None:
     with mock.patch.object(coding, "_GLANCE_ROWS", first):
-        used = coding.used_of(np.array(rows, np.int32), 6)
+        used = coding._used(np.array(rows, np.int32), 6)
     assert used.tolist() == [code in rows for code in range(6)]
 
 

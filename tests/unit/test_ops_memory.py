@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.data import ROOT
-
-on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="elsewhere nothing is changed")
+from tests.platforms import glibc
 
 SET = """
 import sys
@@ -145,24 +143,24 @@ def tell(tmp_path: Path) -> Tell:
     return told
 
 
-@on_glibc
+@glibc
 def test_threads_and_arrow_allocate_from_the_heap(tell: Tell) -> None:
     assert tell(SET + ONE_STORE) == ["system True"]
 
 
-@on_glibc
+@glibc
 def test_small_blocks_that_were_freed_do_not_lie_between_large_ones(tell: Tell) -> None:
     assert tell(SET + ALL_GONE) == ["True"]
 
 
-@on_glibc
+@glibc
 def test_without_the_allocator_they_do(tell: Tell) -> None:
     """What the test above sees is the allocator's doing."""
     kept = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824"
     assert tell(ALL_GONE, variables={"GLIBC_TUNABLES": kept}) == ["False"]
 
 
-@on_glibc
+@glibc
 def test_what_the_user_has_tuned_prevails(tell: Tell) -> None:
     assert tell(SET + ALL_GONE, variables={"GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}) == ["False"]
 
@@ -177,12 +175,12 @@ def test_the_program_is_told_what_it_was_and_its_children_what_they_would_have_b
     assert arguments == "['a b', '--c'] 1"
 
 
-@on_glibc
+@glibc
 def test_local_py_starts_anew_before_it_imports_anything(tell: Tell) -> None:
     assert tell(LOCAL, "check", "--help") == ["True False"]
 
 
-@on_glibc
+@glibc
 @pytest.mark.parametrize(
     ("started", "count"),
     [
@@ -210,7 +208,7 @@ def test_what_cannot_be_started_anew_goes_on_as_it_is(tell: Tell) -> None:
     assert tell(MOVED) == ["goes on None"]
 
 
-@on_glibc
+@glibc
 def test_a_variable_that_python_cannot_hand_on_hinders_nothing(tell: Tell) -> None:
     refused = "import os\ndef execve(*given):\n    raise ValueError\nos.execve = execve\n"
     assert tell(refused + SET + "print('goes on')") == ["goes on"]
