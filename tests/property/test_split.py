@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import automaton, speculate, split
 from chalicelib.engine.records.automaton import TERMINATOR, Grammar, Shape, count_line_breaks, line_starts
-from chalicelib.engine.records.split import blocks
+from chalicelib.engine.records.split import Block, blocks
 from tests import reference
 
 HOSTILE = b'a,,"""\n\n\r\xc3\xa9\x00;#\\\\  '
@@ -78,24 +78,30 @@ class Tape:
         return Tape(self.whole, self.start, self.size, self.step)
 
 
-def run(tape: Tape, first: int, stop: int, grammar: Grammar, block_bytes: int) -> tuple[Found, list[int], int]:
-    """Records, fresh starts, and where the next record begins, all in the object's offsets."""
+def run(
+    tape: Tape,
+    first: int,
+    stop: int,
+    grammar: Grammar,
+    block_bytes: int,
+    each: Callable[[Block], None] = lambda block: None,
+) -> tuple[Found, int]:
+    """Records, and where the next one begins, in the object's offsets."""
     found: Found = []
-    fresh: list[int] = []
     after = first
     for block in blocks(tape, first, stop, grammar, block_bytes):
         shapes = [block.odd.get(at, Shape.REGULAR) for at in range(block.count)]
         found += [(int(start) + block.base, shape) for start, shape in zip(block.starts[:-1], shapes, strict=True)]
-        fresh += (block.fresh[:-1] + block.base).tolist()
+        each(block)
         assert block.breaks.tolist() == line_starts(block.data, int(block.starts[0]), int(block.starts[-1]))
         assert block.lines_before(np.array([block.count]))[0] == len(block.breaks)
         after = block.end
-    return found, fresh, after
+    return found, after
 
 
 @given(long_data, grammars, st.integers(1, 40) | st.integers(60, 400), st.integers(0, 60), st.integers(1, 9))
 def test_vectorised_equals_plain(whole: bytes, grammar: Grammar, block_bytes: int, at_hand: int, step: int) -> None:
-    found, _, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes)
+    found, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes)
     assert found == reference.records(whole, 0, grammar)
     assert after == len(whole)
 
@@ -115,21 +121,21 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
     for start in range(0, len(whole), size):
         end = min(start + size, len(whole))
         if start == 0:
-            mine, _, first = run(Tape(whole, 0, end, step), 0, end, grammar, block_bytes)
+            mine, first = run(Tape(whole, 0, end, step), 0, end, grammar, block_bytes)
             found += mine
             continue
         tape = Tape(whole, start - 1, end - start + 1, step)
         guess = speculate.guess(tape, start, end, grammar)
+        following = speculate.Following(tape, guess, end, grammar)
         guessed: Found = []
-        fresh: list[int] = []
         after = 0
         if guess.first_record is not None:
-            guessed, fresh, after = run(tape, guess.first_record, end, grammar, block_bytes)
-        told = speculate.continuations(tape, guess, [(0, np.array(fresh, np.int64))], after, end, grammar)
+            guessed, after = run(tape, guess.first_record, end, grammar, block_bytes, following.add)
+        told = following.continuations(after)
         if first >= end:
             continue
         again = Tape(whole, first, end - first, step)
-        true, _, true_after = run(again, first, end, grammar, block_bytes)
+        true, true_after = run(again, first, end, grammar, block_bytes)
         if guess.first_record == first:
             assert guessed == true
         known = speculate.next_record(told, first)
@@ -171,7 +177,7 @@ def test_written_by_a_csv_writer_is_read_whole(rows: list[list[str]], block_byte
     quoted = "".join(
         ",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\r\n" for row in rows
     ).encode()  # fmt: skip
-    found, _, _ = run(Tape(quoted, 0, len(quoted), 1), 0, len(quoted), Grammar.of(Dialect(), 1000), block_bytes)
+    found, _ = run(Tape(quoted, 0, len(quoted), 1), 0, len(quoted), Grammar.of(Dialect(), 1000), block_bytes)
     assert len(found) == len(rows)
     assert {shape for _, shape in found} <= {Shape.REGULAR}
 

@@ -103,7 +103,9 @@ class Records:
         """Line breaks of the blocks gone by."""
         self.size_bytes = 0
         """Of the blocks gone by."""
-        self._fresh: list[speculate.Starts] = []
+        self._following = (
+            None if place.guess is None else speculate.Following(tape, place.guess, task.end, plan.grammar)
+        )
         self._after = 0 if place.first is None else place.first
         self._way_back = (
             _WayBack(plan, task, tape, place.first) if plan.text.rewritten and place.first is not None else None
@@ -120,7 +122,8 @@ class Records:
             self.read += block.count
             self.lines += len(block.breaks)
             self.size_bytes += int(block.starts[-1] - block.starts[0])
-            self._fresh.append((block.base, block.fresh[:-1]))
+            if self._following is not None:
+                self._following.add(block)
             self._after = block.end
             del block  # see ``blocks``
 
@@ -130,11 +133,6 @@ class Records:
     def report(self) -> JSON:
         """The part of the report that proves where the chunk's records are; only once all blocks are through."""
         task, place = self._task, self._place
-        told: speculate.Continuations = {}
-        if place.guess is not None:
-            told = speculate.continuations(
-                self._tape, place.guess, self._fresh, self._after, task.end, self._plan.grammar
-            )
         return {
             "index": task.index,
             "round": task.round,
@@ -142,7 +140,7 @@ class Records:
             "end": task.end,
             "first_record": place.first,
             "next_record": None if place.first is None else self._after,
-            "continuations": told,
+            "continuations": {} if self._following is None else self._following.continuations(self._after),
             "lines": self.lines,
             "size_bytes": self.size_bytes,
         }

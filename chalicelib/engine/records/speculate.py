@@ -7,21 +7,18 @@ file's first record on, they prove or refute every guess without reading a byte 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from chalicelib.engine.records.automaton import CR, LF, SPACE, TERMINATOR, Grammar, NeedMore, Shape, State, scan_rest
-from chalicelib.engine.records.split import Offsets, blocks
+from chalicelib.engine.records.split import Block, Offsets, blocks
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 from chalicelib.frozen import frozen
 
 _CONVERGENCE_BLOCK_BYTES = 64 * 1024
 _QUOTES_ASKED = 64
 """Quotes looked at before the guess falls back to "outside"."""
-
-Starts = tuple[int, Offsets]
-"""Record starts, ascending, and the offset in the object that they are counted from."""
 
 Continuations = dict[str, tuple[int, int]]
 """Possible state at the range's start → (first record's offset, offset of the first record after the range)."""
@@ -55,21 +52,58 @@ def guess(tape: Tape, start: int, stop: int, grammar: Grammar) -> Guess:
     return Guess(entries, State.QUOTED if inside else possible[0])
 
 
-def continuations(
-    tape: Tape, found: Guess, fresh: Sequence[Starts], after: int, stop: int, grammar: Grammar
-) -> Continuations:
-    """Follow every possible state to the end of the range.
+class Following:
+    """Every possible state but the guessed one, followed along with the chunk until its records are the guess's.
 
-    ``fresh``: the ``Block.fresh`` record starts that the guess found; ``after``: the offset of the first record after
-    the range. A run from another state mostly meets one of them within a few records and is followed no further.
+    It reads the range's beginning again, and mostly no more: a run from another state meets a record that the guess
+    found within a few.
     """
-    known: dict[int, int] = {}
-    if found.first_record is not None:
-        known[found.first_record] = after
-    for first in found.entries.values():
-        if first not in known:
-            known[first] = _follow(tape, first, fresh, after, stop, grammar)
-    return {state.value: (first, known[first]) for state, first in found.entries.items()}
+
+    def __init__(self, tape: Tape, found: Guess, stop: int, grammar: Grammar) -> None:
+        self._found = found
+        self._runs = {
+            first: _Run(blocks(tape.again(), first, stop, grammar, _CONVERGENCE_BLOCK_BYTES), first)
+            for first in set(found.entries.values()) - {found.first_record}
+        }
+        """By the offset of their first record; those that have not met the guess."""
+
+    def add(self, block: Block) -> None:
+        """``block``: the next one that the guess found."""
+        self._runs = {first: run for first, run in self._runs.items() if not run.meets(block)}
+
+    def continuations(self, after: int) -> Continuations:
+        """``after``: the offset of the first record after the range that the guess found."""
+        known = {first: run.to_the_end() for first, run in self._runs.items()}
+        return {state.value: (first, known.get(first, after)) for state, first in self._found.entries.items()}
+
+
+class _Run:
+    """The records of a range, from one of its possible first ones on."""
+
+    def __init__(self, found: Iterator[Block], first: int) -> None:
+        self._blocks = found
+        self._starts: Offsets = np.empty(0, np.int64)
+        """The record starts of the block at hand, in the object."""
+        self._end = first
+        """Offset of the record after them."""
+
+    def meets(self, block: Block) -> bool:
+        """Whether one of its records is one of the block's too; it has then gone on as far as the block, at least."""
+        while not _meet(self._starts - block.base, block.fresh[:-1]):
+            if self._end >= block.end or not self._goes_on():
+                return False
+        return True
+
+    def to_the_end(self) -> int:
+        while self._goes_on():
+            pass
+        return self._end
+
+    def _goes_on(self) -> bool:
+        block = next(self._blocks, None)
+        if block is not None:
+            self._starts, self._end = block.fresh + block.base, block.end
+        return block is not None
 
 
 def next_record(chain: Mapping[str, tuple[int, int]], first: int) -> int | None:
@@ -154,15 +188,6 @@ def _starts_inside(data: bytes, start: int, end: int, grammar: Grammar) -> bool:
         flipped = not flipped
         position += 1
     return False
-
-
-def _follow(tape: Tape, first: int, fresh: Sequence[Starts], after: int, stop: int, grammar: Grammar) -> int:
-    end = first
-    for block in blocks(tape.again(), first, stop, grammar, _CONVERGENCE_BLOCK_BYTES):
-        if any(_meet(block.fresh + (block.base - base), starts) for base, starts in fresh):
-            return after
-        end = block.end
-    return end
 
 
 def _meet(offsets: Offsets, starts: Offsets) -> bool:
