@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from chalicelib import failure, steps
 from chalicelib.engine import contract as contracts
@@ -22,12 +22,17 @@ from chalicelib.engine.plan import Plan
 from chalicelib.errors import SluiceError, Transient
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Job, Source, event_from_source
-from chalicelib.settings import Settings, from_environment
+from chalicelib.settings import MIB, Settings, from_environment
 from chalicelib.stages.workspace import Workspace
 from ops import disk, outputs, workers
 from ops.scratch import scratch
 from ops.uploads import Upload
 from ops.watch import Sight, View
+
+CHUNK_SIZE_BYTES: Final = 48 * MIB
+"""Half as much again as a Lambda function takes: a chunk costs some 18 ms beyond its rows, and here each core does many.
+A file of 186 MB takes 2 to 4 % less time with it than with 32 MiB, one of 933 MB as much, and a worker 15 MB more. With 64
+MiB it were as much time, and another 20 MB."""
 
 _EXECUTION = "local-check"
 
@@ -170,7 +175,7 @@ def _settings(chunk_size_bytes: int | None) -> Settings:
     settings = replace(from_environment(names), parts_ahead=0)
     if chunk_size_bytes is not None:
         return replace(settings, chunk_size_bytes=chunk_size_bytes)
-    return replace(settings, workers=_cores())
+    return replace(settings, chunk_size_bytes=CHUNK_SIZE_BYTES, workers=_cores())
 
 
 def _now() -> datetime:
