@@ -20,6 +20,8 @@ BAD_SHARES: Final = (0, 0.001, 0.05, 0.5)
 SCALE_ROWS: Final = (215_000, 645_000, 2_000_000, 6_000_000, 10_700_000)
 """20 MB to 1 GB of ``orders``."""
 CHUNKS: Final = (1, 3, 10, 30, 100)
+GROWN_ROWS: Final = {1: 107_000, 10: 1_070_000, 100: 10_700_000}
+"""Number of chunks of 10 MB → rows that fill them."""
 TEN_ROWS: Final = 10
 CHUNK_BYTES: Final = 128 * 1024 * 1024
 OUT: Final = data.WORK / "out"
@@ -49,7 +51,7 @@ def dirty(quick: bool) -> list[dict[str, Any]]:
 
 
 def scaling(quick: bool) -> dict[str, Any]:
-    """Seconds by size of the file, and by number of chunks of one file.
+    """Seconds by size of the file, by number of chunks of one file, and by number of chunks of one size.
 
     ``fixed_seconds`` is what a file of ten rows takes; ``per_mb`` is all of a file's seconds by its size,
     ``slope_per_mb`` what is left of them without the fixed ones.
@@ -59,18 +61,15 @@ def scaling(quick: bool) -> dict[str, Any]:
     places = {count: data.folder("orders", count) for count in (TEN_ROWS, *rows)}
     by_size = _interleaved({count: (place, ()) for count, place in places.items()}, rounds)
     fixed = statistics.median(run.wall_seconds for run in by_size.pop(TEN_ROWS))
-    sizes = [
-        {
-            "size_mb": data.megabytes(places[count]),
-            **_seconds(found),
-            **_per_mb(found, data.megabytes(places[count]), fixed),
-        }
-        for count, found in by_size.items()
-    ]
+    sizes = [_sized(places[count], found, fixed) for count, found in by_size.items()]
     place = places[rows[0] if quick else SCALE_ROWS[2]]
-    size = (place / "data.csv").stat().st_size
-    options = {count: (place, ("--chunk-size", str(-(-size // count)))) for count in CHUNKS}
+    options = {count: (place, _cut(place, count)) for count in CHUNKS}
     chunks = [{"chunks": count, **_seconds(found)} for count, found in _interleaved(options, rounds).items()]
+    grown = {count: data.folder("orders", rows) for count, rows in list(GROWN_ROWS.items())[: 2 if quick else None]}
+    cut = {count: (place, _cut(place, count)) for count, place in grown.items()}
+    by_count = [
+        {"chunks": count, **_sized(grown[count], found, fixed)} for count, found in _interleaved(cut, rounds).items()
+    ]
     slope, start = np.polyfit([each["size_mb"] for each in sizes], [each["wall_seconds"] for each in sizes], 1)
     return {
         "fixed_seconds": fixed,
@@ -78,12 +77,18 @@ def scaling(quick: bool) -> dict[str, Any]:
         "fit": {"seconds_per_mb": float(slope), "start_seconds": float(start)},
         "chunks": chunks,
         "chunked_mb": data.megabytes(place),
+        "grown": by_count,
     }
 
 
-def _per_mb(runs: Sequence[Run], size_mb: float, fixed: float) -> dict[str, float]:
-    wall = statistics.median(run.wall_seconds for run in runs)
-    return {"per_mb": wall / size_mb, "slope_per_mb": (wall - fixed) / size_mb}
+def _cut(place: Path, chunks: int) -> tuple[str, str]:
+    return "--chunk-size", str(-(-(place / "data.csv").stat().st_size // chunks))
+
+
+def _sized(place: Path, runs: Sequence[Run], fixed: float) -> dict[str, float]:
+    size_mb, seconds = data.megabytes(place), _seconds(runs)
+    wall = seconds["wall_seconds"]
+    return {"size_mb": size_mb, **seconds, "per_mb": wall / size_mb, "slope_per_mb": (wall - fixed) / size_mb}
 
 
 def _interleaved(what: Mapping[Any, tuple[Path, Sequence[str]]], rounds: int, cores: int = 1) -> dict[Any, list[Run]]:

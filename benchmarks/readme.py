@@ -157,22 +157,21 @@ def _start(found: Mapping[str, Any]) -> str:
 
 
 def _scaling(found: Mapping[str, Any]) -> str:
-    sizes = [
-        [f"{each['size_mb']:.0f}", *_times(each), f"{each['per_mb'] * 1e3:.2f}", f"{each['slope_per_mb'] * 1e3:.2f}"]
-        for each in found["sizes"]
-    ]
+    sizes = [_sized(each) for each in found["sizes"]]
+    grown = [[str(each["chunks"]), *_sized(each)] for each in found["grown"]]
     one = found["chunks"][0]["wall_seconds"]
     chunks = [[str(each["chunks"]), *_times(each), f"{each['wall_seconds'] / one:.2f}"] for each in found["chunks"]]
     fit = found["fit"]
     return "\n\n".join(
         [
             "### Scaling",
-            _table(["MB", "seconds, 1 core", "CPU s", "ms per MB", "ms per MB without the start"], sizes),
+            _table(_SIZED, sizes),
             f"A file of ten rows takes {found['fixed_seconds']:.2f} s. The straight line through the sizes: "
             f"{fit['start_seconds']:.2f} s and {fit['seconds_per_mb'] * 1e3:.2f} ms per MB.",
             _table(
                 [f"chunks of one file, {found['chunked_mb']:.0f} MB", "seconds, 1 core", "CPU s", "× one chunk"], chunks
             ),
+            _table(["chunks of one size", *_SIZED], grown),
         ]
     )
 
@@ -200,6 +199,14 @@ _FIGURES: Final[Mapping[str, Callable[[Any], str]]] = {
     "scaling": _scaling,
     "pipeline": _pipeline,
 }
+
+
+_SIZED: Final = ("MB", "seconds, 1 core", "CPU s", "ms per MB", "ms per MB without the start")
+
+
+def _sized(each: Mapping[str, float]) -> list[str]:
+    per_mb, slope = (f"{each[name] * 1e3:.2f}" for name in ("per_mb", "slope_per_mb"))
+    return [f"{each['size_mb']:.0f}", *_times(each), per_mb, slope]
 
 
 def _times(each: Mapping[str, float]) -> list[str]:
