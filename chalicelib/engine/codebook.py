@@ -2,8 +2,9 @@
 among the file's bytes, and no text made of it.
 
 A cell is taken as the one to eight words that the longest known text fills, and what lies behind it overwritten by
-bytes that no UTF-8 has. A sum of products of its words is a place in a table, where a code is; then the words of that
-code's text are compared with the cell's. The factors are such that no two of the texts have the same place.
+bytes that no UTF-8 has. A sum of products of its first words, as many as tell the known texts apart, is a place in a
+table, where a code is; then all the words of that code's text are compared with the cell's. The factors are such that
+no two of the texts have the same place.
 """
 
 from __future__ import annotations
@@ -110,10 +111,10 @@ def _bytes_of(texts: pa.StringArray) -> list[bytes]:
 class _Table:
     """Where the codes of some texts are found."""
 
-    words: Sequence[Words]
-    """The first words of all the texts, then their second ones, …"""
+    words: Words
+    """Of each text a row."""
     factors: Words
-    """One for each of a text's words, odd."""
+    """One for each of the first words by which all the texts differ, odd."""
     codes: Codes
     """At each place a text's code; 0 where there is none."""
 
@@ -124,12 +125,13 @@ class _Table:
         if len(texts) > MOST_TEXTS or longest > WIDTHS[-1]:
             return None
         width = next(width for width in WIDTHS if longest <= width)
-        filled = b"".join(text.ljust(width, _NO_TEXT) for text in texts)
-        words = [np.ascontiguousarray(each) for each in np.frombuffer(filled, "<u8").reshape(-1, width // 8).T]
+        filled = [text.ljust(width, _NO_TEXT) for text in texts]
+        words = np.frombuffer(b"".join(filled), "<u8").reshape(len(texts), -1)
+        telling = next(end for end in range(8, width + 8, 8) if len({text[:end] for text in filled}) == len(texts)) // 8
         codes = np.zeros(1 << max(2 * (len(texts) - 1).bit_length(), 4), np.int32)
-        factors = np.arange(1, width // 8 + 1, dtype=np.uint64) * _FACTOR | _ONE
+        factors = np.arange(1, telling + 1, dtype=np.uint64) * _FACTOR | _ONE
         for _ in range(_TRIES):
-            places = _places(words, factors, len(codes))
+            places = _places(words.T, factors, len(codes))
             if len(arrays.distinct(places)) == len(texts):
                 codes[places] = np.arange(len(texts))
                 return cls(words, factors, codes)
@@ -139,23 +141,26 @@ class _Table:
     def look_up(self, data: bytes, starts: Offsets, ends: Offsets) -> tuple[Codes, Offsets]:
         """The code of each text, and which have none, ascending."""
         codes = np.zeros(len(starts), np.int32)
-        width = 8 * len(self.words)
+        count = self.words.shape[1]
+        width = 8 * count
         # Where a text would be filled up with what lies behind the data, it is not looked for.
         reach = int(np.searchsorted(starts, len(data) - width, "right"))
         starts, sizes = starts[:reach], (ends - starts)[:reach]
-        words = arrays.windows(data, width)[starts].view("<u8").reshape(reach, len(self.words))
+        words = arrays.windows(data, width)[starts].view("<u8").reshape(reach, count)
         words |= _behind(width).take(sizes, axis=0, mode="clip")
         self.codes.take(_places(words.T, self.factors, len(self.codes)), out=codes[:reach], mode="clip")
-        differs = sizes > width
-        for known, found in zip(self.words, words.T, strict=True):
-            differs |= known.take(codes[:reach], mode="clip") != found
+        # As many flags as a text has words, looked at together.
+        other = (self.words.take(codes[:reach], axis=0, mode="clip") != words).view(f"u{count}").ravel()
+        differs = (sizes > width) | (other != 0)
         return codes, np.concatenate((np.flatnonzero(differs), np.arange(reach, len(codes))))
 
 
-def _places(words: Sequence[Words] | Words, factors: Words, size: int) -> NDArray[np.int64]:
-    """Where in a table of ``size`` places, a power of two, texts belong: the highest bits depend on all others."""
+def _places(words: Words, factors: Words, size: int) -> NDArray[np.int64]:
+    """Where in a table of ``size`` places, a power of two, texts belong: the highest bits depend on all others, of as
+    many words as there are factors.
+    """
     sums: Words = words[0] * factors[0]
-    for each, factor in zip(words[1:], factors[1:], strict=True):
+    for each, factor in zip(words[1 : len(factors)], factors[1:], strict=True):
         sums += each * factor
     sums >>= np.uint64(65 - size.bit_length())
     return sums.view(np.int64)

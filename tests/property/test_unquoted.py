@@ -113,7 +113,7 @@ def test_what_this_is_for(dialect: Dialect, limit: int, is_for_this: bool) -> No
     assert read.called == is_for_this
 
 
-FAMILIES = st.sampled_from(["", "a", "ab", "abcdefgh", "é"])
+FAMILIES = st.sampled_from(["", "a", "ab", "abcdefgh", "abcdefgh" * 3, "é"])
 TEXTS = st.builds(str.__add__, FAMILIES, st.text("ab\0é", max_size=4) | st.integers(0, 400).map(str)) | st.text(
     "xy", min_size=30, max_size=70
 )
@@ -122,6 +122,7 @@ TEXTS = st.builds(str.__add__, FAMILIES, st.text("ab\0é", max_size=4) | st.inte
 @given(st.lists(st.lists(TEXTS, min_size=1, max_size=40), min_size=1, max_size=5), st.integers(0, 70))
 @example([["a", "a\0", "", "\0"]], 70)
 @example([["abcdefgh"], ["abcdefghi", "abcdefgh"]], 70)
+@example([["abcdefgh 1", "xbcdefgh 2"], ["abcdefgh 2", "xbcdefgh 1", "abcdefgh 1"]], 70)
 @example([[str(number) for number in range(300)], ["1", "2"]], 70)
 def test_texts_are_told_by_their_bytes(given: list[list[str]], behind: int) -> None:
     book = Codebook()
