@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.engine.records import arrowcsv, unquoted
+from chalicelib.engine.records import arrowcsv, split, unquoted
 
 
 @pytest.fixture(
@@ -15,11 +15,13 @@ from chalicelib.engine.records import arrowcsv, unquoted
     ids=["by delimiters", "by Arrow", "by Arrow, whole"],
 )
 def either_reader(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Blocks without quotes are read by where their delimiters are, however few records they have; or never so. Arrow
-    reads pieces as small as the longest record, or all at once.
+    """Blocks without quotes are read by where their delimiters are, however few records they have; or never so. Records
+    are looked for in pieces of a byte at first, and Arrow reads as little as the longest record at a time; or all at
+    once.
     """
     least_records, piece_bytes = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unquoted, "LEAST_RECORDS", least_records)
         patch.setattr(arrowcsv, "PIECE_BYTES", piece_bytes)
+        patch.setattr(split, "PIECE_BYTES", piece_bytes)
         yield

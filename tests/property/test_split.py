@@ -32,6 +32,15 @@ dialects = st.builds(
 )
 grammars = st.builds(Grammar.of, dialects, st.sampled_from([0, 1, 3, 8, 20, 1000]))
 
+
+@pytest.fixture(scope="module", params=[1, 16, split.PIECE_BYTES], autouse=True)
+def pieces(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Records are looked for in so many bytes at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "PIECE_BYTES", request.param)
+        yield
+
+
 Found = list[tuple[int, Shape]]
 
 
