@@ -127,9 +127,9 @@ class _Table:
         width = next(width for width in WIDTHS if longest <= width)
         filled = [text.ljust(width, _NO_TEXT) for text in texts]
         words = np.frombuffer(b"".join(filled), "<u8").reshape(len(texts), -1)
-        telling = next(end for end in range(8, width + 8, 8) if len({text[:end] for text in filled}) == len(texts)) // 8
+        telling = next((end for end in range(8, width, 8) if len({text[:end] for text in filled}) == len(texts)), width)
         codes = np.zeros(1 << max(2 * (len(texts) - 1).bit_length(), 4), np.int32)
-        factors = np.arange(1, telling + 1, dtype=np.uint64) * _FACTOR | _ONE
+        factors = np.arange(1, telling // 8 + 1, dtype=np.uint64) * _FACTOR | _ONE
         for _ in range(_TRIES):
             places = _places(words.T, factors, len(codes))
             if len(arrays.distinct(places)) == len(texts):

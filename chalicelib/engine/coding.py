@@ -86,31 +86,29 @@ def _used(codes: Codes, size: int) -> Mask:
     time.
     """
     used: Mask = np.bincount(codes[:_GLANCE_ROWS], minlength=size) > 0
-    unseen = np.flatnonzero(~used).tolist()
+    unseen = np.flatnonzero(~used)
     if len(unseen) > FEW_CODES:
         return np.bincount(codes, minlength=size) > 0
-    used[unseen] = [bool((codes == np.int32(code)).any()) for code in unseen]
+    used[unseen] = [bool((codes == np.int32(code)).any()) for code in unseen.tolist()]
     return used
 
 
 def _kept_rows(codes: Codes, kept: Mask) -> Mask:
     """Which rows have one of the codes that are ``kept``; of a row that is null it has no meaning."""
-    dropped = np.flatnonzero(~kept).tolist()
+    dropped = np.flatnonzero(~kept)
     if len(dropped) > FEW_CODES:
         return kept.take(codes, mode="clip")
     found: Mask = np.ones(len(codes), np.bool_)
-    for code in dropped:
+    for code in dropped.tolist():
         found &= codes != np.int32(code)
     return found
 
 
 def _renumbered(codes: Codes, kept: Mask) -> Codes:
-    """The codes counted among those that are ``kept``; anything may come of the others, and of a row that is null.
+    """The codes counted among those that are ``kept``, not all; anything may come of the others, and of a null's row.
 
     Mostly the ones to drop are a few bad texts that came late, and have but few rows behind them.
     """
-    if kept.all():
-        return codes
     numbers = np.cumsum(kept, dtype=np.int32) - np.int32(1)
     behind = codes >= np.int32(np.argmin(kept))
     if _SPARSE * np.count_nonzero(behind) > len(codes):

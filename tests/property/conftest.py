@@ -23,5 +23,6 @@ def either_reader(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unquoted, "LEAST_RECORDS", least_records)
         patch.setattr(arrowcsv, "PIECE_BYTES", piece_bytes)
+        patch.setattr(arrowcsv, "PIECE_BYTES_PER_COLUMN", 0)
         patch.setattr(split, "PIECE_BYTES", piece_bytes)
         yield

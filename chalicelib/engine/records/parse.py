@@ -132,10 +132,11 @@ def _needed(block: Block, layout: Layout) -> Layout:
 
 
 def _piece_bytes(block: Block, layout: Layout) -> int | None:
-    """See ``arrowcsv.read_texts``."""
+    """See ``arrowcsv.read_texts``. Of a dialect that escapes, which is rare, blocks are not read in pieces."""
     if layout.dialect.escape_char or block.data.find(CR, int(block.starts[0]), int(block.starts[-1])) >= 0:
         return None
-    return max(arrowcsv.PIECE_BYTES, int(np.diff(block.starts).max(initial=0)))
+    longest = int(np.diff(block.starts).max(initial=0))
+    return max(arrowcsv.PIECE_BYTES, arrowcsv.PIECE_BYTES_PER_COLUMN * layout.width, longest)
 
 
 def _one_by_one(block: Block, alone: Offsets, layout: Layout) -> _Read:

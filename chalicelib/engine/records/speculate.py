@@ -56,7 +56,7 @@ class Following:
     """Every possible state but the guessed one, followed along with the chunk until its records are the guess's.
 
     It reads the range's beginning again, and mostly no more: a run from another state meets a record that the guess
-    found within a few.
+    found within a few. One that never does has a window of the tape for itself until the chunk is through.
     """
 
     def __init__(self, tape: Tape, found: Guess, stop: int, grammar: Grammar) -> None:
@@ -88,7 +88,7 @@ class _Run:
         """Offset of the record after them."""
 
     def meets(self, block: Block) -> bool:
-        """Whether one of its records is one of the block's too; it has then gone on as far as the block, at least."""
+        """Whether one of its records is one of the block's too. If not, it has gone on as far as the block does."""
         while not _meet(self._starts - block.base, block.fresh[:-1]):
             if self._end >= block.end or not self._goes_on():
                 return False

@@ -87,7 +87,7 @@ def _find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> _
         pieces.append(found)
         if found.cut or stop == end:
             break
-        # What is longer than a piece takes a larger one.
+        # A record that is longer than a piece, as the limit could let it be, takes a larger one.
         at, size = (int(found.ends[-1]), PIECE_BYTES) if len(found.ends) else (at, 2 * size)
     return _joined(pieces)
 
