@@ -31,7 +31,7 @@ FIGURES: Final[Mapping[str, Callable[[bool], Any]]] = {
 def main() -> None:
     given = _arguments()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() and not given.quick else {}
-    results["machine"] = _machine()
+    machine = _machine()
     for section in given.sections or ["race", *FIGURES]:
         print(f"{section} …", flush=True)
         if section == "race":
@@ -43,12 +43,13 @@ def main() -> None:
                 ]
             if given.rounds is not None:
                 races = [race.of_rounds(given.rounds) for race in races]
-            found = compare.run(races, given.cores, given.only)
+            found = [{"machine": machine, **race} for race in compare.run(races, given.cores, given.only)]
             ran = {(race["shape"], race["rows"]["read"]) for race in found}
             kept = [race for race in results.get("race", []) if (race["shape"], race["rows"]["read"]) not in ran]
             results["race"] = readme.in_order([*kept, *found])
         else:
             results[section] = FIGURES[section](given.quick)
+            results["machines"] = {**results.get("machines", {}), section: machine}
         if not given.quick and given.rounds != 0:
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             readme.update(results)

@@ -29,13 +29,17 @@ def update(results: Mapping[str, Any]) -> None:
 
 
 def text(results: Mapping[str, Any]) -> str:
-    machine = results["machine"]
-    parts = [f"Measured on {machine['cores']} cores of {machine['cpu']}, Python {machine['python']}."]
-    parts += [_race(race) for race in results.get("race", [])]
+    parts = [_on(race["machine"], _race(race)) for race in results.get("race", [])]
     for key, write in _FIGURES.items():
         if key in results:
-            parts.append(write(results[key]))
+            parts.append(_on(results["machines"][key], write(results[key])))
     return "\n\n".join(parts) + "\n"
+
+
+def _on(machine: Mapping[str, Any], section: str) -> str:
+    """The section with its machine: those that were not run keep their figures, and where those are from."""
+    head, _, rest = section.partition("\n\n")
+    return f"{head}\n\nOn {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}.\n\n{rest}"
 
 
 def in_order(races: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
