@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chalicelib import steps
 from chalicelib.engine import worker
 from chalicelib.engine.checks import findings
 from chalicelib.engine.checks.findings import EXAMPLES, GAP, Base, Example, Reasons
-from chalicelib.engine.records import split, unquoted
+from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.records import arrowcsv, split, unquoted
+from chalicelib.engine.records.chunk import Origin
+from chalicelib.engine.records.lenient import Layout
+from chalicelib.engine.records.parse import parse
+from chalicelib.engine.records.split import Block
 from tests import pipeline
 from tests.costs import assert_ratio_below
 from tests.pipeline import contract
@@ -87,6 +94,23 @@ def test_no_block_is_held_while_the_next_is_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(steps, "BLOCK_SIZE_BYTES", 100)
     assert pipeline.run(b"a,b\n" + b"1,2\n" * 200, contract(*PLAIN)).job.rows.valid == 200
     assert len(gone) >= 8
+
+
+def test_many_quoted_columns_take_as_long_in_pieces_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, records = 4_000, 600
+    record = b",".join([b'"1"'] * columns) + b"\n"
+    starts = np.arange(records + 1) * len(record)
+    block = Block(0, record * records, starts, {}, starts, starts[1:])
+    layout = Layout(tuple(map(str, range(columns))), Dialect(), "utf-8", len(record))
+
+    def seconds() -> float:
+        before = time.process_time()
+        parse(block, Origin(0, None), layout)
+        return time.process_time() - before
+
+    in_pieces = min(seconds() for _ in range(3))
+    monkeypatch.setattr(arrowcsv, "PIECE_BYTES", len(block.data) + 1)
+    assert in_pieces < 2 * max(seconds() for _ in range(3))
 
 
 @pytest.mark.parametrize("rows_per_text", [1, 8])
