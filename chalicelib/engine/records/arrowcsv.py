@@ -13,7 +13,9 @@ import pyarrow.csv as pacsv
 from chalicelib.engine import coding
 from chalicelib.engine.arrays import ArrowArray
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records.split import Offsets
+from chalicelib.engine.records.automaton import CR
+from chalicelib.engine.records.lenient import Layout
+from chalicelib.engine.records.split import Block, Offsets
 
 Miscounted = dict[int, Offsets]
 """Number of cells → the rows (from 0, blank ones not counted) that have so many, and not as many as expected."""
@@ -26,6 +28,16 @@ PIECE_BYTES_PER_COLUMN: Final = 8 << 10
 """But each piece takes it up to 10 µs a column: from 128 columns on pieces grow with their number."""
 
 
+def piece_bytes(block: Block, layout: Layout) -> int | None:
+    """How much of a block to read at a time, no less than any record has. None: all at once, as it must be where there
+    is a CR, for at an edge Arrow's reader loses the LF of a quoted CR LF; and as it is where characters are escaped.
+    """
+    if layout.dialect.escape_char or block.data.find(CR, int(block.starts[0]), int(block.starts[-1])) >= 0:
+        return None
+    longest = int(np.diff(block.starts).max(initial=0))
+    return max(PIECE_BYTES, PIECE_BYTES_PER_COLUMN * layout.width, longest)
+
+
 def read_texts(
     buffer: pa.Buffer,
     dialect: Dialect,
@@ -36,8 +48,7 @@ def read_texts(
 ) -> tuple[list[ArrowArray], Miscounted]:
     """The columns of the records with ``width`` cells, of which the first ``wanted`` are; and which rows are left out.
 
-    ``coded``: the columns to read as codes. ``piece_bytes``: how much to read at a time, no less than any record has.
-    None: all at once, as it must be where there is a CR, for at an edge Arrow's reader loses the LF of a quoted CR LF.
+    ``coded``: the columns to read as codes. ``piece_bytes``: see the function of that name.
     """
     names = [str(position) for position in range(width)]
     miscounted: dict[int, list[int]] = {}

@@ -106,7 +106,7 @@ def _together(
     else:
         left_out = apart | blank if layout.dialect.comment_char else apart
         buffer = arrays.laid_out(block.data, block.starts, None if not left_out.any() else ~left_out)
-        piece_bytes = _piece_bytes(block, layout)
+        piece_bytes = arrowcsv.piece_bytes(block, layout)
         columns, miscounted = arrowcsv.read_texts(buffer, layout.dialect, layout.width, coded, piece_bytes=piece_bytes)
     records = np.flatnonzero(regular)
     by_cells = {count: records[rows] for count, rows in miscounted.items()}
@@ -129,14 +129,6 @@ def _needed(block: Block, layout: Layout) -> Layout:
 
     needed = replace(dialect, quote_char=if_held(dialect.quote_char), escape_char=if_held(dialect.escape_char))
     return replace(layout, dialect=needed)
-
-
-def _piece_bytes(block: Block, layout: Layout) -> int | None:
-    """See ``arrowcsv.read_texts``. Of a dialect that escapes, which is rare, blocks are not read in pieces."""
-    if layout.dialect.escape_char or block.data.find(CR, int(block.starts[0]), int(block.starts[-1])) >= 0:
-        return None
-    longest = int(np.diff(block.starts).max(initial=0))
-    return max(arrowcsv.PIECE_BYTES, arrowcsv.PIECE_BYTES_PER_COLUMN * layout.width, longest)
 
 
 def _one_by_one(block: Block, alone: Offsets, layout: Layout) -> _Read:
