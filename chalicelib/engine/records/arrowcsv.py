@@ -13,6 +13,7 @@ import pyarrow.csv as pacsv
 from chalicelib.engine import coding
 from chalicelib.engine.arrays import ArrowArray
 from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.records import spoilt
 from chalicelib.engine.records.automaton import CR
 from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.split import Block, Offsets
@@ -28,11 +29,14 @@ PIECE_BYTES_PER_COLUMN: Final = 8 << 10
 """But each piece takes it up to 10 µs a column: from 128 columns on pieces grow with their number."""
 
 
-def piece_bytes(block: Block, layout: Layout) -> int | None:
-    """How much of a block to read at a time, no less than any record has. None: all at once, as it must be where there
-    is a CR, for at an edge Arrow's reader loses the LF of a quoted CR LF; and as it is where characters are escaped.
+def piece_size(block: Block, layout: Layout) -> int | None:
+    """How many bytes of a block to read at a time, no less than any record has. None: all at once.
+
+    So it must be where there is a CR, for at an edge the reader loses the LF of a quoted CR LF (GH-51368); or the
+    mark of a spoilt byte, a NUL, behind which it may miss a quote there (GH-50481); and so it is with escapes.
     """
-    if layout.dialect.escape_char or block.data.find(CR, int(block.starts[0]), int(block.starts[-1])) >= 0:
+    edges = int(block.starts[0]), int(block.starts[-1])
+    if layout.dialect.escape_char or any(block.data.find(byte, *edges) >= 0 for byte in (CR, spoilt.MARK)):
         return None
     longest = int(np.diff(block.starts).max(initial=0))
     return max(PIECE_BYTES, PIECE_BYTES_PER_COLUMN * layout.width, longest)
@@ -48,7 +52,7 @@ def read_texts(
 ) -> tuple[list[ArrowArray], Miscounted]:
     """The columns of the records with ``width`` cells, of which the first ``wanted`` are; and which rows are left out.
 
-    ``coded``: the columns to read as codes. ``piece_bytes``: see the function of that name.
+    ``coded``: the columns to read as codes. ``piece_bytes``: see ``piece_size``; None reads all at once.
     """
     names = [str(position) for position in range(width)]
     miscounted: dict[int, list[int]] = {}

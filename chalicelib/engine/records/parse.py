@@ -106,17 +106,19 @@ def _together(
     else:
         left_out = apart | blank if layout.dialect.comment_char else apart
         buffer = arrays.laid_out(block.data, block.starts, None if not left_out.any() else ~left_out)
-        piece_bytes = arrowcsv.piece_bytes(block, layout)
-        columns, miscounted = arrowcsv.read_texts(buffer, layout.dialect, layout.width, coded, piece_bytes=piece_bytes)
+        columns, miscounted = arrowcsv.read_texts(
+            buffer, layout.dialect, layout.width, coded, piece_bytes=arrowcsv.piece_size(block, layout)
+        )
     records = np.flatnonzero(regular)
+    parsed = len(columns[0]) + sum(len(rows) for rows in miscounted.values())
+    if len(records) != parsed:
+        (at,) = origin.of(block.starts[:1]).tolist()
+        raise errors.Terminal(
+            "parser-disagrees", f"{len(records)} records were found but {parsed} rows parsed at byte {at}"
+        )
     by_cells = {count: records[rows] for count, rows in miscounted.items()}
     if by_cells:
         records = np.delete(records, np.concatenate(list(miscounted.values())))
-    if len(records) != len(columns[0]):
-        (at,) = origin.of(block.starts[:1]).tolist()
-        raise errors.Terminal(
-            "parser-disagrees", f"{len(records)} records were found but {len(columns[0])} rows parsed at byte {at}"
-        )
     return _Read(records, columns, np.full(len(records), layout.width)), by_cells
 
 
