@@ -10,10 +10,10 @@ Exit status: 0 every job succeeded (rejected rows within the tolerance included)
 
 from __future__ import annotations
 
-from ops import memory
+from ops import allocator
 
 if __name__ == "__main__":
-    memory.set_allocator()
+    allocator.tune()
 
 import argparse
 import contextlib
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
-from ops import uploads
+from ops import process, uploads
 from ops.interrupts import terminated_as_interrupted
 from ops.sizes import size
 
@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
-    with memory.importing():
+    with process.importing():
         from ops import inprocess, progress
 
     # Standard output is the answer: what a transform prints goes beside it.
@@ -104,7 +104,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=Path("no contract is looked for"))
-    with memory.importing():
+    with process.importing():
         from ops import inprocess
 
     print(json.dumps(inprocess.infer(planned), indent=2, ensure_ascii=False))
@@ -139,4 +139,4 @@ def _status(jobs: Sequence[Job]) -> int:
 
 
 if __name__ == "__main__":
-    memory.leave(main())
+    process.leave(main())

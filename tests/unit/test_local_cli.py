@@ -123,8 +123,8 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("before", "at_the_end"),
     [
-        ("with memory.importing(): pass", ""),
-        ("with memory.importing(): sys.modules['chalicelib.transforms.things'] = sys", "closed"),
+        ("with process.importing(): pass", ""),
+        ("with process.importing(): sys.modules['chalicelib.transforms.things'] = sys", "closed"),
         ("", "closed"),
     ],
     ids=["check", "check with a transform", "run"],
@@ -132,11 +132,11 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
 def test_a_process_ends_with_its_status_and_all_that_it_said(before: str, at_the_end: str) -> None:
     code = f"""
 import atexit, sys
-from ops import memory
+from ops import process
 atexit.register(lambda: print("closed", end=""))
 {before}
 print("said", end="")
-memory.leave(3)
+process.leave(3)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (3, f"said{at_the_end}", "")
@@ -144,11 +144,11 @@ memory.leave(3)
 
 def test_a_reader_that_is_gone_is_told_of_as_usual() -> None:
     code = """
-from ops import memory
-with memory.importing():
+from ops import process
+with process.importing():
     pass
 print("x")
-memory.leave(0)
+process.leave(0)
 """
     pipe, buffered = subprocess.PIPE, os.environ | {"PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-c", code]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
@@ -138,11 +138,14 @@ class Node:
             if key not in names:
                 raise child.refusal(f"is not a known key{did_you_mean(key, names)}")
 
-    def no_typos(self, known: Iterable[str]) -> None:
-        """Refuse a key that looks like a misspelt known one. Others may stand: descriptors may be extended."""
+    def no_typos(self, known: Iterable[str], passed_over: Container[str] = ()) -> None:
+        """Refuse a key that looks like a misspelt known one. Others may stand: descriptors may be extended; those that
+        are ``passed_over`` are spelt right.
+        """
         names = tuple(known)
         for key, child in self.children():
-            if key not in names and key[:1] != "$" and (hint := did_you_mean(key, names, cutoff=0.8)):
+            is_right = key in names or key in passed_over or key[:1] == "$"
+            if not is_right and (hint := did_you_mean(key, names, cutoff=0.8)):
                 raise child.refusal(f"is not a known key{hint}")
 
     def _unlike(self, expected: str) -> InvalidContract:

@@ -24,6 +24,11 @@ SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
 """Encodings whose files are processed, by Python's names of their codecs."""
 
 _SCHEMA_PROPERTIES: Final = ("missingValues", "primaryKey", "fieldsMatch", "fields")
+_PASSED_OVER: Final = (
+    *("name", "type", "profile", "path", "title", "description", "sources", "licenses"),
+    *("format", "mediatype", "bytes", "hash"),
+)
+"""A Data Resource's other properties (https://datapackage.org/standard/data-resource/)."""
 
 
 @frozen
@@ -105,7 +110,7 @@ def _check_kind(root: Node) -> None:
             raise root.child(key).refusal('belongs under "schema"')
     if "data" in root.members():
         raise root.child("data").refusal("is data in the descriptor itself; a contract describes files")
-    root.no_typos(("schema", "dialect", "encoding", "sluice"))
+    root.no_typos(("schema", "dialect", "encoding", "sluice"), _PASSED_OVER)
     kind, profile = root.get("type"), root.get("profile")
     if kind is not None:
         kind.one_of(("table",))

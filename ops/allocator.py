@@ -1,4 +1,4 @@
-"""Memory as ``local.py check`` wants it: it reads chunk after chunk, each into the last one's memory, and then ends.
+"""An allocator as ``local.py check`` wants it: it reads chunk after chunk, each into the last one's memory, and ends.
 
 By default glibc gives every large block back to the system when it is freed, and each page of the next one costs a page
 fault: on a virtual machine 1 to 3 µs, for a file of 186 MB 0.3 s of 4. Arrow's own allocator does so too. And each
@@ -9,24 +9,18 @@ Worst are the seven freed blocks of each small size that a thread keeps at hand:
 leave holes of which ever fewer have the size that is wanted. With them a file of 933 MB took a fifth more memory than
 one of 186 MB, and 200 columns half as much again. Elsewhere than on glibc nothing is changed.
 
-Python's collector would run again and again over the modules while they are imported (0.09 s), and once more, over all
-of them, at the process's end (25 ms): nothing of them is ever garbage.
+Nothing is imported here that Python has not imported as it began: the process is about to start anew, and ``typing``
+and ``contextlib`` alone would take 7 ms of it, twice.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, NoReturn
 
-_TRANSFORMS: Final = "chalicelib.transforms."
-_LARGE_BYTES: Final = 32 << 20
+_LARGE_BYTES = 32 << 20
 """The most that glibc lets a block have and still come from the heap."""
-_TUNABLES: Final = {
+_TUNABLES = {
     "glibc.malloc.mmap_threshold": _LARGE_BYTES,
     "glibc.malloc.trim_threshold": 1 << 30,
     "glibc.malloc.arena_max": 1,
@@ -36,28 +30,35 @@ _TUNABLES: Final = {
 """https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html. A glibc passes over those that it
 does not know: before 2.35 the last.
 """
-_VARIABLE: Final = "GLIBC_TUNABLES"
-_GIVEN: Final = "SLUICE_GIVEN_TUNABLES"
+_VARIABLE = "GLIBC_TUNABLES"
+_GIVEN = "SLUICE_GIVEN_TUNABLES"
 """Tells a process that it has been started anew, and what the variable was before: nothing, or "=" and its text."""
 
 
-def set_allocator() -> None:
+def tune() -> None:
     """Start this program anew, with an allocator that keeps what is freed: glibc asks for the tunables as a process
-    starts, and never again. To be called before anything else is done; it takes 10 ms.
+    starts, and never again. To be called before anything else is done or imported; it takes 10 ms.
     """
     mark = os.environ.pop(_GIVEN, None)
     if mark is not None:
         os.environ.pop(_VARIABLE, None)
         if mark:
             os.environ[_VARIABLE] = mark[1:]  # for the processes that this one starts
-    elif _has_glibc() and _is_a_script_by_itself():
+    elif is_glibc() and _is_a_script_by_itself():
         given = os.environ.get(_VARIABLE)
         wanted = ":".join(f"{name}={value}" for name, value in _TUNABLES.items())
         # At the end stand those that the user has set: they prevail.
         variables = {_GIVEN: "" if given is None else f"={given}", _VARIABLE: f"{wanted}:{given or ''}".rstrip(":")}
-        # Without a Python where it was, or with a variable that cannot be handed on, it goes on as it is.
-        with contextlib.suppress(OSError, ValueError):
+        try:
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | variables)
+        except (OSError, ValueError):
+            return  # Without a Python where it was, or with a variable that cannot be handed on, it goes on as it is.
+
+
+def is_glibc() -> bool:
+    """Whether this is the C library."""
+    # As ``platform.libc_ver`` asks first, whose module takes 2 ms to import; other libraries do not know the name.
+    return "CS_GNU_LIBC_VERSION" in os.confstr_names and bool(os.confstr("CS_GNU_LIBC_VERSION"))
 
 
 def _is_a_script_by_itself() -> bool:
@@ -67,37 +68,3 @@ def _is_a_script_by_itself() -> bool:
     options, program = sys.orig_argv[1 : -len(sys.argv)], sys.orig_argv[-len(sys.argv) :]
     is_hosted = any(option.startswith("-m") for option in options) or sys.gettrace() is not None
     return bool(sys.executable) and program == sys.argv and program[0] != "-" and not is_hosted
-
-
-@contextmanager
-def importing() -> Iterator[None]:
-    """Import pandas and Arrow within. From then on the collector looks at what comes, of which little is in cycles but
-    what a transform makes, and writes no longer to the modules' pages, which forked workers share.
-    """
-    gc.disable()
-    if _has_glibc():
-        # https://arrow.apache.org/docs/cpp/env_vars.html
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def leave(status: int) -> NoReturn:
-    """End the process. After ``importing`` at once, with all that it holds: Python would take it apart object by
-    object, for 10 to 15 ms. As usual where there was a transform: it may have files to be closed, or functions for the
-    end.
-    """
-    if gc.get_freeze_count() and not any(name.startswith(_TRANSFORMS) for name in sys.modules):
-        with contextlib.suppress(OSError):  # which Python tells in its own way
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
-    sys.exit(status)
-
-
-def _has_glibc() -> bool:
-    # As ``platform.libc_ver`` asks first, whose module takes 2 ms to import; other libraries do not know the name.
-    return "CS_GNU_LIBC_VERSION" in os.confstr_names and bool(os.confstr("CS_GNU_LIBC_VERSION"))
