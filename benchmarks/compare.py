@@ -75,8 +75,13 @@ def _race(race: Race, cores: Sequence[int], competitors: Sequence[Competitor]) -
                     runs[each.name, count].append(_timed(each, place, count, parquet))
         print(f"{race.shape}, {size_mb:.0f} MB: round {number + 1} of {race.rounds}", flush=True)
     entries: dict[str, dict[str, Any]] = defaultdict(dict)
-    for (name, count), found in runs.items():
-        entries[name][str(count)] = _summary(found)
+    for each in right:
+        for count in cores:
+            if found := runs.get((each.name, count)):
+                entries[each.name][str(count)] = _summary(found)
+                if any(run.has_children for run in found):
+                    looked_at = _timed(each, place, count, parquet, with_memory=True)
+                    entries[each.name][str(count)] |= _figures([looked_at], "peak_mb")
     return {
         "shape": race.shape,
         "rows": data.rows_of(place),
@@ -108,8 +113,9 @@ def _valid_rows(place: Path) -> Path:
     return Path(shutil.copy(out / "data.parquet", data.WORK / "valid.parquet"))
 
 
-def _timed(each: Competitor, place: Path, cores: int, parquet: Path | None) -> Run:
-    return measure.run(each.command(place, _empty(), parquet), cores, data.WORK, VERIFY_TIMEOUT_SECONDS)
+def _timed(each: Competitor, place: Path, cores: int, parquet: Path | None, with_memory: bool = False) -> Run:
+    command = each.command(place, _empty(), parquet)
+    return measure.run(command, cores, data.WORK, VERIFY_TIMEOUT_SECONDS, with_memory=with_memory)
 
 
 def _empty() -> Path:
@@ -120,11 +126,15 @@ def _empty() -> Path:
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:
     """Medians, and the smallest and largest; of what the competitor itself printed as JSON the smallest."""
-    summary: dict[str, Any] = {"runs": len(runs)}
-    for key in ("wall_seconds", "cpu_seconds", "peak_mb"):
-        values = [getattr(run, key) for run in runs]
-        summary[key] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    summary: dict[str, Any] = {"runs": len(runs)} | _figures(runs, "wall_seconds", "cpu_seconds", "peak_mb")
     printed = [json.loads(run.output) for run in runs if run.output.startswith("{")]
     if printed:
         summary["printed"] = {key: min(each[key] for each in printed) for key in printed[0]}
     return summary
+
+
+def _figures(runs: Sequence[Run], *keys: str) -> dict[str, dict[str, float]]:
+    values = {key: [getattr(run, key) for run in runs] for key in keys}
+    return {
+        key: {"median": statistics.median(each), "min": min(each), "max": max(each)} for key, each in values.items()
+    }

@@ -34,7 +34,7 @@ def memory(quick: bool) -> dict[str, Any]:
     for rows in sizes:
         place = data.folder("orders", rows)
         for cores in sorted({1, min(2, len(measure.allowed()))}):
-            run = _check(place, cores)
+            run = _check(place, cores, with_memory=True)
             peaks.append({"size_mb": data.megabytes(place), "cores": cores, "peak_mb": run.peak_mb})
     place = data.folder("wide", 9_000 if quick else None)
     chunk = measure.run([sys.executable, "-m", "benchmarks.chunk", str(place), str(CHUNK_BYTES)], 1, data.WORK)
@@ -101,9 +101,9 @@ def _interleaved(what: Mapping[Any, tuple[Path, Sequence[str]]], rounds: int, co
     return runs
 
 
-def _check(place: Path, cores: int, *options: str) -> Run:
+def _check(place: Path, cores: int, *options: str, with_memory: bool = False) -> Run:
     shutil.rmtree(OUT, ignore_errors=True)
-    return measure.run(check(place, OUT, *options), cores, data.WORK)
+    return measure.run(check(place, OUT, *options), cores, data.WORK, with_memory=with_memory)
 
 
 def _seconds(runs: Sequence[Run]) -> dict[str, float]:

@@ -29,8 +29,10 @@ class Run:
     cpu_seconds: float
     """User and system, of the process and all it started and waited for."""
     peak_mb: float
-    """Resident, in MB of 1,000,000 bytes. Of a process alone what the kernel noted; where it has children the largest
-    sum of all of them that a look every 50 ms or so saw, in which a page that they share counts once."""
+    """Resident, in MB of 1,000,000 bytes: what the kernel noted of the largest process; with ``with_memory`` no less
+    than the largest sum of all of them that a look every 50 ms or so saw, in which a page that they share counts once.
+    """
+    has_children: bool
     output: str
 
 
@@ -44,10 +46,12 @@ def run(
     folder: Path,
     timeout_seconds: float = 600,
     environment: Mapping[str, str] | None = None,
+    with_memory: bool = False,
 ) -> Run:
     """Run the command in the project's folder, on the last ``cores`` cores of those this process may use.
 
-    What it prints goes to files in ``folder``; its standard output comes back. Errors: ``Failed``.
+    What it prints goes to files in ``folder``; its standard output comes back. ``with_memory``: of its children, too,
+    which takes them time. Errors: ``Failed``.
     """
     if cores > len(allowed()):
         raise ValueError(f"{cores} cores asked for, {len(allowed())} at hand")
@@ -58,7 +62,7 @@ def run(
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     launcher = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "launch.py")]
     launched = subprocess.run(
-        [*launcher, str(folder), str(cores), str(timeout_seconds), *command],
+        [*launcher, str(folder), str(cores), str(timeout_seconds), str(int(with_memory)), *command],
         env=variables,
         cwd=ROOT,
         check=True,

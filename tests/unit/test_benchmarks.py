@@ -106,8 +106,16 @@ os.wait()
 
 
 def test_of_processes_that_share_memory_each_page_counts_once(tmp_path: Path):
-    run = measure.run([sys.executable, "-c", FAMILY], 1, tmp_path)
+    run = measure.run([sys.executable, "-c", FAMILY], 1, tmp_path, with_memory=True)
+    assert run.has_children
     assert 200 < run.peak_mb < 250
+
+
+def test_children_are_seen_but_not_looked_at_while_the_time_is_taken(tmp_path: Path):
+    run = measure.run([sys.executable, "-c", FAMILY], 1, tmp_path)
+    assert run.has_children
+    assert run.peak_mb < 180, "of one process alone"
+    assert not measure.run(["sleep", "0.2"], 1, tmp_path).has_children
 
 
 def test_a_process_may_keep_what_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
