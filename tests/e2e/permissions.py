@@ -48,12 +48,12 @@ _bodies = itertools.count()
 
 
 def _body() -> bytes:
-    """Two chunks; the second begins in a quoted cell full of what looks like rows, repeats a key of the first, and
-    refers to a country that is unknown. No two bodies are alike: without versions, the same bytes under the same key
-    are the same upload.
+    """Two chunks of one size; the second begins in a quoted cell full of what looks like rows, repeats a key of the
+    first, and refers to a country that is unknown. No two bodies are alike: without versions, the same bytes under the
+    same key are the same upload.
     """
     rows = [b"%08d,DE,%07d" % (number, number) for number in range(CHUNK_SIZE_BYTES * 3 // 2 // 20)]
-    first, last = CHUNK_SIZE_BYTES // 20 - 500, CHUNK_SIZE_BYTES // 20 + 500
+    first, last = len(rows) // 2 - 500, len(rows) // 2 + 500
     rows[first:last] = [b'%08d,DE,"' % first, *rows[first:last], b'"']
     rows[-2:] = [b"%08d,DE,%07d" % (0, 0), b"99999999,XX,%07d" % next(_bodies)]
     return b"id,country,text\n" + b"\n".join(rows) + b"\n"
@@ -97,9 +97,13 @@ class Stage:
         pipeline.agree(STRICT, {"schema": {"fields": [{"name": "id", "type": "integer"}]}})
         pipeline.agree(DATASET, _CONTRACT)
         self.execute(self.upload("countries.csv", b"code\nDE\n", COUNTRIES))
-        self.job, self.lost = (self.upload(f"{name}.csv", _body()) for name in ("job", "lost"))
-        for source in (self.job, self.lost):
+        bodies = _body(), _body()
+        self.job, self.lost = (
+            self.upload(f"{name}.csv", body) for name, body in zip(("job", "lost"), bodies, strict=True)
+        )
+        for source, body in zip((self.job, self.lost), bodies, strict=True):
             assert self.execute(source) == "SUCCEEDED"
+            assert self._begins_in_a_cell(source, body), "or AggregateData does not read the upload"
         self._record = self._dynamodb.get_item(TableName=self.target.names.jobs_table, Key=self._key(self.job))["Item"]
 
     # What is done to it from outside.
@@ -204,6 +208,14 @@ class Stage:
 
     def _function(self, name: str) -> str:
         return self.target.names.function(name)
+
+    def _begins_in_a_cell(self, job: Source, body: bytes) -> bool:
+        """Whether the second chunk does, which then finds its first record wrong."""
+        results = self._pipeline.stack.results
+        listed = self.target.s3.list_objects_v2(Bucket=results, Prefix=f"work/{job.job_id}/")["Contents"]
+        (key,) = (each["Key"] for each in listed if each["Key"].endswith("/round-1/tasks.json"))
+        _, second = json.loads(self.target.s3.get_object(Bucket=results, Key=key)["Body"].read())
+        return body[: second["start"]].count(b'"') == 1
 
     def _key(self, source: Source) -> dict[str, Any]:
         return {"job_id": {"S": source.job_id}}
