@@ -62,9 +62,14 @@ def is_glibc() -> bool:
 
 
 def _is_a_script_by_itself() -> bool:
-    """Whether Python was started for this program alone, and can be once more: the program is not what comes from
-    standard input, and no debugger, profiler or shell runs it.
+    """Whether Python was started for this program alone, and can be once more: the program is a file, which can be read
+    again, unlike a pipe, and no debugger, profiler or shell runs it.
     """
     options, program = sys.orig_argv[1 : -len(sys.argv)], sys.orig_argv[-len(sys.argv) :]
-    is_hosted = any(option.startswith("-m") for option in options) or sys.gettrace() is not None
-    return bool(sys.executable) and program == sys.argv and program[0] != "-" and not is_hosted
+    is_hosted = any(_runs_another(option) for option in options) or sys.gettrace() is not None
+    return bool(sys.executable) and program == sys.argv and os.path.isfile(program[0]) and not is_hosted
+
+
+def _runs_another(option: str) -> bool:
+    """Whether one of Python's options is, or ends with, ``-m`` or ``-c``: ``-Bm pdb local.py``."""
+    return option[:1] == "-" and option[1:2] not in ("-", "X", "W") and not {"c", "m"}.isdisjoint(option)

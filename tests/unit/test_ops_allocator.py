@@ -93,6 +93,8 @@ os.execve = anew
 exec(compile(open("local.py").read(), "local.py", "exec"), {"__name__": "__main__"})
 """
 
+HOST = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
 CYCLES = """
 import gc
 from ops import process
@@ -190,10 +192,22 @@ def test_local_py_starts_anew_before_it_imports_anything(tell: Tell) -> None:
         ({"options": ("-B", "-u")}, 1),
         ({"source": "-"}, 0),
         ({"source": ""}, 0),
+        ({"source": "/dev/stdin"}, 0),
         ({"options": ("-m", "trace", "--listfuncs")}, 0),
         ({"options": ("-m", "cProfile", "-s", "time")}, 0),
+        ({"options": ("-Bm", "cProfile", "-s", "time")}, 0),
+        ({"options": ("-c", HOST)}, 0),
     ],
-    ids=["by its path", "with options", "from standard input", "from standard input, untold", "traced", "profiled"],
+    ids=[
+        *(
+            "by its path",
+            "with options",
+            "from standard input",
+            "from standard input, untold",
+            "from a pipe by its path",
+        ),
+        *("traced", "profiled", "profiled, with an option", "run by another"),
+    ],
 )
 def test_only_what_python_was_started_for_is_started_anew(tell: Tell, started: dict[str, Any], count: int) -> None:
     assert tell(STARTS, **started)[0] == str(count)
