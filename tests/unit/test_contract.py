@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, ForeignKey, Measure, Tolerance
+from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, ForeignKey, Measure, Tolerance, descriptor
 from chalicelib.engine.contract.expressions import Apply, Column
 from chalicelib.errors import InvalidContract, Terminal
 
@@ -86,6 +86,12 @@ def test_version_one_and_two_profiles_are_accepted() -> None:
         {"title": "Orders", "description": "…", "sources": [{"title": "shop"}], "x-owner": {"team": ["a"]}},
     ):
         assert contracts.parse(BASE | extra) == contracts.parse(BASE)
+
+
+def test_what_a_standard_property_could_be_meant_for_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptor, "did_you_mean", None)
+    described = {"path": "o.csv", "title": "Orders", "licenses": [], "mediatype": "text/csv", "bytes": 1, "hash": "0"}
+    assert contracts.parse(BASE | described) == contracts.parse(BASE)
 
 
 @pytest.mark.parametrize("value", ["subset", ["subset"]])

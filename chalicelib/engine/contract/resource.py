@@ -28,7 +28,9 @@ _PASSED_OVER: Final = (
     *("name", "type", "profile", "path", "title", "description", "sources", "licenses"),
     *("format", "mediatype", "bytes", "hash"),
 )
-"""A Data Resource's other properties (https://datapackage.org/standard/data-resource/)."""
+"""A Data Resource's other properties (https://datapackage.org/standard/data-resource/): no misspellings, and looking
+for what they could be meant for would import ``difflib`` at every start.
+"""
 
 
 @frozen
