@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
 
     with laptop.started(options.chunk_size) as stack:
         jobs = laptop.run(stack, planned, options.out)
-        _print(jobs, as_json=options.json)
+        _print(jobs, planned, as_json=options.json)
         if options.serve:
             print(laptop.instructions(stack), file=sys.stderr if options.json else sys.stdout, flush=True)
             laptop.wait(stack)
@@ -98,12 +98,12 @@ def _check(options: argparse.Namespace) -> int:
     # Standard output is the answer: what a transform prints goes beside it.
     with progress.view() as view, contextlib.redirect_stdout(sys.stderr):
         jobs = [inprocess.check(upload, options.out, options.chunk_size, view) for upload in planned]
-    _print(jobs, as_json=options.json)
+    _print(jobs, planned, as_json=options.json)
     return _status(jobs)
 
 
 def _infer(options: argparse.Namespace) -> int:
-    (planned,) = uploads.plan(options.files, contracts=Path("no contract is looked for"))
+    (planned,) = uploads.plan(options.files, contracts=())
     with process.importing():
         from ops import inprocess
 
@@ -123,7 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
 _COMMANDS = {"run": _run, "check": _check, "infer": _infer, "serve": _serve}
 
 
-def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
+def _print(jobs: Sequence[Job], planned: Sequence[uploads.Upload], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([job.to_json() for job in jobs], indent=2, ensure_ascii=False), flush=True)
         return
@@ -131,7 +131,7 @@ def _print(jobs: Sequence[Job], *, as_json: bool) -> None:
 
     from ops import table
 
-    table.show(jobs, Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
+    table.show(jobs, planned, Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
 
 
 def _status(jobs: Sequence[Job]) -> int:

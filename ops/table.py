@@ -12,8 +12,10 @@ from rich.panel import Panel
 from rich.table import Table
 
 from chalicelib.model import Job, Status
+from ops.uploads import Upload
 
 _REASONS_SHOWN = 5
+_NO_CONTRACT = "none: the types were inferred from the file (give --contract, or --dataset)"
 
 
 def seconds(job: Job) -> float | None:
@@ -23,42 +25,38 @@ def seconds(job: Job) -> float | None:
     return (datetime.fromisoformat(job.finished_at) - datetime.fromisoformat(job.received_at)).total_seconds()
 
 
-def show(jobs: Sequence[Job], console: Console) -> None:
-    """Print every job: counts, top reasons, paths; and why it failed, if it did."""
-    console.print(_counts(jobs))
-    for job in jobs:
+def show(jobs: Sequence[Job], uploads: Sequence[Upload], console: Console) -> None:
+    """Print every job, one of each upload: counts, top reasons, contract, paths; and why it failed, if it did."""
+    names = [upload.path.name for upload in uploads]
+    console.print(_counts(jobs, names))
+    for job, upload, name in zip(jobs, uploads, names, strict=True):
         if len(jobs) > 1:  # whose reasons and paths these are
-            console.rule(f"[bold]{escape(_name(job))}[/]", align="left")
+            console.rule(f"[bold]{escape(name)}[/]", align="left")
         if job.error is not None:
             console.print(_failure(job))
         if job.reasons:
             console.print(_reasons(job))
-        _show_paths(job, console)
+        _show_paths(job, upload, console)
 
 
-def _counts(jobs: Sequence[Job]) -> Table:
+def _counts(jobs: Sequence[Job], names: Sequence[str]) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("status", no_wrap=True)
     for name in ("rows read", "valid", "rejected", "blank", "chunks", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    for job in jobs:
+    for job, file in zip(jobs, names, strict=True):
         colour = "green" if job.status is Status.SUCCEEDED else "red"
         took = seconds(job)
         counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank)
         table.add_row(
-            escape(_name(job)),
+            escape(file),
             f"[{colour}]{job.status}[/]",
             *(f"{count:,}" for count in counts),
             f"{job.chunks.done}/{job.chunks.planned}",
             "" if took is None else f"{took:.1f}",
         )
     return table
-
-
-def _name(job: Job) -> str:
-    """The file's, without its folders."""
-    return job.source.key.rpartition("/")[2]
 
 
 def _failure(job: Job) -> Panel:
@@ -80,9 +78,10 @@ def _reasons(job: Job) -> RenderableType:
     return table
 
 
-def _show_paths(job: Job, console: Console) -> None:
+def _show_paths(job: Job, upload: Upload, console: Console) -> None:
     """A line each, never broken, so that it can be copied whole."""
-    places = {"job": job.job_id, **job.outputs}
+    contract = _NO_CONTRACT if upload.contract is None else str(upload.contract)
+    places = {"job": job.job_id, "contract used": contract, **job.outputs}
     width = max(len(name) for name in places)
     for name, place in places.items():
         console.print(f"[bold]{escape(name):<{width}}[/]  {escape(place)}", soft_wrap=True, highlight=False)

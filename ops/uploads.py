@@ -7,12 +7,18 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from chalicelib.frozen import frozen
 from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, NO_DATASET, dataset_of
 
 PROJECT = Path(__file__).resolve().parent.parent
-CONTRACTS = PROJECT / "contracts"
+CONTRACTS = (Path("contracts"), PROJECT / "contracts")
+"""Where contracts are looked for: in the current folder's, then in the checkout's."""
+
+PACKED_SUFFIXES: Final = {"gzip": ".gz", "zstd": ".zst", "bzip2": ".bz2", "xz": ".xz", "zip": ".zip"}
+"""Compression that the engine knows → what its files' names end with."""
+_TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 
 
 class UsageError(Exception):
@@ -37,13 +43,17 @@ class Upload:
 
 
 def plan(
-    files: Sequence[Path], contract: Path | None = None, dataset: str | None = None, contracts: Path = CONTRACTS
+    files: Sequence[Path],
+    contract: Path | None = None,
+    dataset: str | None = None,
+    contracts: Sequence[Path] = CONTRACTS,
 ) -> list[Upload]:
     """One upload per file, in the order given.
 
-    The dataset is the one named; else the name in the contract given; else the file's stem where ``contracts`` has a
-    contract of that name; else the stem made fit for a folder's name. Without a contract given, the dataset's own in
-    ``contracts`` is taken, and where there is none the schema will be inferred.
+    The dataset is the one named; else the name in the contract given; else the file's stem where one of the folders
+    ``contracts`` has a contract of that name; else the stem made fit for a folder's name. The stem of ``orders.csv.gz``
+    is ``orders``. Without a contract given, the dataset's own in the first of ``contracts`` that has it is taken, and
+    where there is none the schema will be inferred.
 
     Errors: ``UsageError`` for a file or contract that cannot be read, and for a dataset no folder can be named.
     """
@@ -59,8 +69,7 @@ def plan(
     uploads = []
     for path in files:
         target = named or _dataset_for(path, contracts)
-        own = contracts / f"{target}.json"
-        uploads.append(Upload(path, target, contract or (own if own.is_file() else None)))
+        uploads.append(Upload(path, target, contract or _own_contract(target, contracts)))
     return uploads
 
 
@@ -89,9 +98,23 @@ def _name_in(contract: Path) -> str | None:
     return name if isinstance(name, str) and _is_dataset(name) else None
 
 
-def _dataset_for(path: Path, contracts: Path) -> str:
-    if _is_dataset(path.stem) and (contracts / f"{path.stem}.json").is_file():
-        return path.stem
-    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+def _own_contract(dataset: str, contracts: Sequence[Path]) -> Path | None:
+    return next((path for folder in contracts if (path := folder / f"{dataset}.json").is_file()), None)
+
+
+def _dataset_for(path: Path, contracts: Sequence[Path]) -> str:
+    stem = _stem(path)
+    if _is_dataset(stem) and _own_contract(stem, contracts):
+        return stem
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:64].rstrip("-")
     return slug or "data"
+
+
+def _stem(path: Path) -> str:
+    """The file's name without its suffix; of a packed one also without the suffix of what is packed, where it has one
+    that is usual: ``sales.2026.gz`` is of ``sales.2026``.
+    """
+    inside = Path(path.stem)
+    is_named = path.suffix.lower() in PACKED_SUFFIXES.values() and inside.suffix.lower() in _TEXT_SUFFIXES
+    return inside.stem if is_named else path.stem

@@ -10,6 +10,7 @@ from rich.console import Console
 from chalicelib.errors import Transient
 from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
 from ops import disk, outputs, table
+from ops.uploads import Upload
 
 SOURCE = Source("inbox", "incoming/orders/a.csv", "1")
 DONE = Job(
@@ -26,9 +27,10 @@ DONE = Job(
 )
 
 
-def shown(*jobs: Job) -> str:
+def shown(*jobs: Job, contract: Path | None = None) -> str:
     stream = io.StringIO()
-    table.show(jobs, Console(file=stream, width=120))
+    uploads = [Upload(Path("in") / job.source.key.rpartition("/")[2], job.dataset, contract) for job in jobs]
+    table.show(jobs, uploads, Console(file=stream, width=120))
     return stream.getvalue()
 
 
@@ -40,6 +42,12 @@ def test_it_shows_counts_seconds_reasons_and_paths() -> None:
     assert "field 5" not in text
     assert "and 2 more" in text
     assert "and 32 more" in shown(DONE.with_(reasons_omitted=30))
+
+
+def test_it_says_which_contract_was_used() -> None:
+    assert "\ncontract used  contracts/or[d]ers.json\n" in shown(DONE, contract=Path("contracts/or[d]ers.json"))
+    none = "none: the types were inferred from the file (give --contract, or --dataset)"
+    assert f"\ncontract used  {none}\n" in shown(DONE)
 
 
 def test_a_failed_job_shows_code_and_message_and_takes_no_markup_from_them() -> None:

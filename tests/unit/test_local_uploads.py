@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.engine.text import signatures
 from chalicelib.model import NO_DATASET, dataset_of
-from ops.uploads import Upload, UsageError, plan
+from ops.uploads import PACKED_SUFFIXES, PROJECT, Upload, UsageError, plan
 
 
 @pytest.fixture
@@ -28,7 +29,34 @@ def made(tmp_path: Path, name: str, text: str = "a\n1\n") -> Path:
 
 def test_a_file_named_like_a_contract_belongs_to_its_dataset(tmp_path: Path, contracts: Path) -> None:
     file = made(tmp_path, "orders.csv")
-    assert plan([file], contracts=contracts) == [Upload(file, "orders", contracts / "orders.json")]
+    assert plan([file], contracts=[contracts]) == [Upload(file, "orders", contracts / "orders.json")]
+
+
+@pytest.mark.parametrize("name", ["orders.csv.gz", "orders.CSV.GZ", "orders.tsv.zst", "orders.zip", "orders.txt.bz2"])
+def test_a_packed_file_belongs_to_the_dataset_of_what_is_packed(tmp_path: Path, contracts: Path, name: str) -> None:
+    file = made(tmp_path, name)
+    assert plan([file], contracts=[contracts]) == [Upload(file, "orders", contracts / "orders.json")]
+
+
+def test_every_compression_that_the_engine_knows_has_a_suffix() -> None:
+    assert PACKED_SUFFIXES.keys() == {name for name, _ in signatures._PACKED}
+
+
+def test_a_contract_is_looked_for_in_each_folder_in_order(tmp_path: Path, contracts: Path) -> None:
+    own = made(tmp_path, "own/orders.json", "{}")
+    file = made(tmp_path, "orders.csv")
+    assert plan([file], contracts=[own.parent, contracts])[0].contract == own
+    assert plan([file], contracts=[tmp_path / "none", contracts])[0].contract == contracts / "orders.json"
+
+
+def test_contracts_are_looked_for_in_the_current_folder_and_then_in_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = made(tmp_path, "orders.csv")
+    monkeypatch.chdir(tmp_path)
+    assert plan([file])[0].contract == PROJECT / "contracts" / "orders.json"
+    made(tmp_path, "contracts/orders.json", "{}")
+    assert plan([file])[0].contract == Path("contracts/orders.json")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +64,8 @@ def test_a_file_named_like_a_contract_belongs_to_its_dataset(tmp_path: Path, con
     [
         ("Sales 2026 (final).csv", "sales-2026-final"),
         ("été.csv", "ete"),
+        ("week-07.csv.gz", "week-07"),
+        ("sales.2026.gz", "sales-2026"),
         ("注文.csv", "data"),
         ("x" * 90 + ".csv", "x" * 64),
     ],
@@ -44,13 +74,13 @@ def test_another_file_makes_a_dataset_of_its_stem_and_has_no_contract(
     tmp_path: Path, contracts: Path, name: str, dataset: str
 ) -> None:
     file = made(tmp_path, name)
-    assert plan([file], contracts=contracts) == [Upload(file, dataset, None)]
+    assert plan([file], contracts=[contracts]) == [Upload(file, dataset, None)]
 
 
 def test_the_contract_given_names_the_dataset_of_every_file(tmp_path: Path, contracts: Path) -> None:
     files = [made(tmp_path, "monday/a.csv"), made(tmp_path, "tuesday/a.csv")]
     contract = made(tmp_path, "c.json", '{"name": "returns"}')
-    uploads = plan(files, contract, contracts=contracts)
+    uploads = plan(files, contract, contracts=[contracts])
     assert [(upload.dataset, upload.contract, upload.key) for upload in uploads] == [
         ("returns", contract, "incoming/returns/a.csv")
     ] * 2
@@ -63,33 +93,33 @@ def test_a_contract_that_names_no_dataset_is_left_for_the_pipeline_to_refuse(
 ) -> None:
     contract = made(tmp_path, "c.json", text)
     file = made(tmp_path, "orders.csv")
-    assert plan([file], contract, contracts=contracts) == [Upload(file, "orders", contract)]
+    assert plan([file], contract, contracts=[contracts]) == [Upload(file, "orders", contract)]
 
 
 def test_the_dataset_given_wins_and_brings_its_own_contract(tmp_path: Path, contracts: Path) -> None:
     file = made(tmp_path, "week-07.csv")
-    assert plan([file], dataset="orders", contracts=contracts) == [Upload(file, "orders", contracts / "orders.json")]
+    assert plan([file], dataset="orders", contracts=[contracts]) == [Upload(file, "orders", contracts / "orders.json")]
 
 
 @pytest.mark.parametrize("dataset", ["", "..", "a/b", "-a", "a b", "(none)", "ä", "x" * 65])
 def test_a_dataset_that_no_folder_can_be_named_is_refused(tmp_path: Path, contracts: Path, dataset: str) -> None:
     with pytest.raises(UsageError, match="cannot be a dataset"):
-        plan([made(tmp_path, "a.csv")], dataset=dataset, contracts=contracts)
+        plan([made(tmp_path, "a.csv")], dataset=dataset, contracts=[contracts])
 
 
 def test_what_cannot_be_read_is_refused_before_anything_starts(tmp_path: Path, contracts: Path) -> None:
     file = made(tmp_path, "a.csv")
     with pytest.raises(UsageError, match=r"file .*gone\.csv cannot be read: No such file"):
-        plan([file, tmp_path / "gone.csv"], contracts=contracts)
+        plan([file, tmp_path / "gone.csv"], contracts=[contracts])
     with pytest.raises(UsageError, match="is a folder, not a file"):
-        plan([tmp_path], contracts=contracts)
+        plan([tmp_path], contracts=[contracts])
     with pytest.raises(UsageError, match=r"contract .*gone\.json cannot be read"):
-        plan([file], tmp_path / "gone.json", contracts=contracts)
+        plan([file], tmp_path / "gone.json", contracts=[contracts])
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=80))
 def test_every_file_name_gets_a_dataset_that_the_inbox_accepts(name: str) -> None:
     from ops.uploads import _dataset_for
 
-    dataset = _dataset_for(Path("/x") / name, Path("/no contracts"))
+    dataset = _dataset_for(Path("/x") / name, [Path("/no contracts")])
     assert dataset_of(f"incoming/{dataset}/{name}") == dataset != NO_DATASET
