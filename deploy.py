@@ -8,6 +8,11 @@ use; which region: ``--region``, or the one that is configured. With AWS_ENDPOIN
 
 from __future__ import annotations
 
+from ops import requirement
+
+if __name__ == "__main__":
+    requirement.explain()
+
 import argparse
 import os
 import re

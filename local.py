@@ -10,10 +10,11 @@ Exit status: 0 every job succeeded (rejected rows within the tolerance included)
 
 from __future__ import annotations
 
-from ops import allocator
+from ops import allocator, requirement
 
 if __name__ == "__main__":
     allocator.tune()
+    requirement.explain()
 
 import argparse
 import contextlib

@@ -1,0 +1,46 @@
+"""What a person is told who starts a command with a Python that has not what it needs.
+
+Nothing is imported here that Python has not imported as it began: see ``ops.allocator``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+MODULES = frozenset(
+    {
+        "aws_lambda_powertools",
+        "boto3",
+        "botocore",
+        "cfnlint",
+        "chalice",
+        "ministack",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "rich",
+        "urllib3",
+    }
+)
+"""The third-party modules that the commands import, by the names that stand in an ``import``."""
+
+_USAGE = 2
+
+
+def explain() -> None:
+    """From now on one of ``MODULES`` that is not installed ends the program with a line and status 2. Any other module
+    that is missing is a fault of the program, and keeps its traceback.
+    """
+    sys.excepthook = _explained
+
+
+def _explained(kind: type[BaseException], error: BaseException, _: object) -> None:
+    if not isinstance(error, ModuleNotFoundError) or error.name not in MODULES:
+        sys.__excepthook__(kind, error, error.__traceback__)
+        return
+    program = sys.argv[0].rpartition("/")[2]
+    print(
+        f"{program}: {sys.executable} has no module {error.name}: `make install`, then `.venv/bin/python {program} …`",
+        file=sys.stderr,
+    )
+    raise SystemExit(_USAGE)  # which Python heeds in this place, too
