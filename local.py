@@ -106,9 +106,12 @@ def _check(options: argparse.Namespace) -> int:
 def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=())
     with process.importing():
-        from ops import inprocess
+        from ops import inprocess, misfits
 
-    print(json.dumps(inprocess.infer(planned), indent=2, ensure_ascii=False))
+    draft = inprocess.infer(planned)
+    print(json.dumps(draft.contract, indent=2, ensure_ascii=False))
+    if draft.reasons:
+        print(*misfits.told(str(planned.path), draft.rows, draft.reasons), sep="\n", file=sys.stderr)
     return SUCCEEDED
 
 

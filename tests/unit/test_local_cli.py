@@ -106,9 +106,49 @@ def test_a_draft_is_inferred_for_a_dataset_that_has_a_transform(capsys: pytest.C
     assert local.main(["infer", str(ROOT / "samples" / "orders.csv")]) == 0
     printed = capsys.readouterr()
     draft = json.loads(printed.out)
-    assert printed.err == ""
+    assert "orders.csv: 20 of 5,000 rows do not fit the draft: " in printed.err
     assert [draft["name"], draft["path"]] == ["orders", "orders.csv"]
     assert [field["name"] for field in draft["schema"]["fields"]][:2] == ["order_id", "customer_email"]
+
+
+LATIN = b"id,name\n" + b"1,caf\xe9\n2,tea\n" * 6
+TITLED = b"A title\nid,name\n1,a\n2,b\n"
+LACKING = b"a,b,c\n" + b"1,2,3\n" * 79 + b"1\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "told", "advice"),
+    [
+        (LATIN, "6 of 12 rows do not fit the draft: encoding-error 6", 'set "encoding" in the draft'),
+        (TITLED, "3 of 3 rows do not fit the draft: extra-cell 3", '"commentRows": [1]'),
+        (LACKING, "1 of 80 rows do not fit the draft: missing-cell 1", ""),
+    ],
+    ids=["Latin-1", "a title line", "two cells are missing"],
+)
+def test_rows_that_do_not_fit_the_draft_are_told_beside_it(
+    body: bytes, told: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many as ``check`` with the draft then rejects."""
+    file, draft = tmp_path / "new.csv", tmp_path / "new.json"
+    file.write_bytes(body)
+    assert local.main(["infer", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert f"{file}: {told}\n" in printed.err
+    assert advice in printed.err
+    assert len(printed.err.splitlines()) == 1 + bool(advice)
+    draft.write_text(printed.out)
+    local.main(["check", str(file), "--contract", str(draft), "--out", str(tmp_path / "out"), "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert told.startswith(f"{job['rows']['rejected']} of {job['rows']['read']} rows ")
+
+
+def test_a_draft_that_every_row_fits_comes_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "new.csv"
+    file.write_bytes(b"id,name\n1,a\n\n2,b\n")
+    assert local.main(["infer", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["name"] == "new"
+    assert printed.err == ""
 
 
 def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
