@@ -76,6 +76,9 @@ def plan(
 def _must_be_readable(path: Path, kind: str) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a {kind}")
+    if not path.is_file() and (path.exists() or str(path) == "-"):
+        # A file is read at several places, and more than once. To open a pipe may wait for ever.
+        raise UsageError(f"the {kind} {path} is no file on disk: save it to one first, and name that")
     try:
         with path.open("rb"):
             return

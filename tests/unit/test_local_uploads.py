@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,18 @@ def test_what_cannot_be_read_is_refused_before_anything_starts(tmp_path: Path, c
         plan([tmp_path], contracts=[contracts])
     with pytest.raises(UsageError, match=r"contract .*gone\.json cannot be read"):
         plan([file], tmp_path / "gone.json", contracts=[contracts])
+
+
+@pytest.mark.parametrize("kind", ["file", "contract"])
+@pytest.mark.parametrize("name", ["-", "fifo", "/dev/null"])
+def test_a_pipe_or_a_device_is_refused_before_anything_is_read_of_it(tmp_path: Path, kind: str, name: str) -> None:
+    stream = Path(name)
+    if name == "fifo":
+        stream = tmp_path / name
+        os.mkfifo(stream)
+    files, contract = ([stream], None) if kind == "file" else ([made(tmp_path, "a.csv")], stream)
+    with pytest.raises(UsageError, match=f"the {kind} {stream} is no file on disk: save it to one first"):
+        plan(files, contract)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=80))
