@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
+    uploads.make_folder(options.out)  # before the emulator's start, not at the end of the work
     from ops import laptop
 
     with laptop.started(options.chunk_size) as stack:

@@ -26,7 +26,7 @@ from chalicelib.stages import settling
 from chalicelib.stages.workspace import Workspace
 from ops import disk, misfits, outputs, workers
 from ops.scratch import scratch
-from ops.uploads import Upload
+from ops.uploads import Upload, make_folder
 from ops.watch import Sight, View
 
 CHUNK_SIZE_BYTES: Final = 48 * MIB
@@ -69,9 +69,10 @@ class FolderPorts:
 def check(upload: Upload, out: Path, chunk_size_bytes: int | None, view: View) -> Job:
     """Run one file through the pipeline; its outputs are then under ``out/<job_id>/``.
 
-    The job comes back SUCCEEDED or FAILED. Errors: ``OSError`` where ``out`` cannot be written.
+    The job comes back SUCCEEDED or FAILED. Errors: ``UsageError`` where ``out`` cannot be made, ``OSError`` where it
+    cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with scratch(out) as folder:
         run = Run(FolderPorts.at(folder), _settings(chunk_size_bytes), upload.path.name, view)
         job = run.to_the_end(_put(run.ports, run.settings, upload))

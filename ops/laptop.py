@@ -24,7 +24,7 @@ from ops import deployment, functions, outputs, progress, record
 from ops.deployment import Tell
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target
-from ops.uploads import Upload
+from ops.uploads import Upload, names
 from ops.watch import watch
 
 STAGE = "local"
@@ -128,7 +128,8 @@ def run(stack: Stack, uploads: Sequence[Upload], out: Path) -> list[Job]:
     for upload in {upload.dataset: upload for upload in uploads if upload.contract}.values():
         assert upload.contract is not None
         stack.upload(upload.contract_key, upload.contract)
-    sources = [(upload.path.name, stack.upload(upload.key, upload.path).job_id) for upload in uploads]
+    jobs_of = [stack.upload(upload.key, upload.path).job_id for upload in uploads]
+    sources = list(zip(names(uploads), jobs_of, strict=True))
     with progress.view() as view:
         jobs = watch(stack.jobs, stack.executions, sources, view, sleep=lambda seconds: pause(stack, seconds))
     return [outputs.fetch(stack.objects, stack.results, job, out) for job in jobs]

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from chalicelib.model import Job, Status
-from ops.uploads import Upload
+from ops.uploads import Upload, names
 
 _REASONS_SHOWN = 5
 _NO_CONTRACT = "none: the types were inferred from the file (give --contract, or --dataset)"
@@ -27,9 +27,9 @@ def seconds(job: Job) -> float | None:
 
 def show(jobs: Sequence[Job], uploads: Sequence[Upload], console: Console) -> None:
     """Print every job, one of each upload: counts, top reasons, contract, paths; and why it failed, if it did."""
-    names = [upload.path.name for upload in uploads]
-    console.print(_counts(jobs, names))
-    for job, upload, name in zip(jobs, uploads, names, strict=True):
+    files = names(uploads)
+    console.print(_counts(jobs, files))
+    for job, upload, name in zip(jobs, uploads, files, strict=True):
         if len(jobs) > 1:  # whose reasons and paths these are
             console.rule(f"[bold]{escape(name)}[/]", align="left")
         if job.error is not None:
@@ -39,13 +39,13 @@ def show(jobs: Sequence[Job], uploads: Sequence[Upload], console: Console) -> No
         _show_paths(job, upload, console)
 
 
-def _counts(jobs: Sequence[Job], names: Sequence[str]) -> Table:
+def _counts(jobs: Sequence[Job], files: Sequence[str]) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("status", no_wrap=True)
     for name in ("rows read", "valid", "rejected", "blank", "chunks", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    for job, file in zip(jobs, names, strict=True):
+    for job, file in zip(jobs, files, strict=True):
         colour = "green" if job.status is Status.SUCCEEDED else "red"
         took = seconds(job)
         counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank)

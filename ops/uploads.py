@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -71,6 +72,20 @@ def plan(
         target = named or _dataset_for(path, contracts)
         uploads.append(Upload(path, target, contract or _own_contract(target, contracts)))
     return uploads
+
+
+def names(uploads: Sequence[Upload]) -> list[str]:
+    """What a person is shown of each: the file's name; where several have the same, its path as it was given."""
+    times = Counter(upload.path.name for upload in uploads)
+    return [upload.path.name if times[upload.path.name] == 1 else str(upload.path) for upload in uploads]
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of the outputs, where there is none. Errors: ``UsageError`` where it cannot be made."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the output folder (--out) {out} cannot be made: {error.strerror}") from error
 
 
 def _must_be_readable(path: Path, kind: str) -> None:

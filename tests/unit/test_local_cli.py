@@ -92,13 +92,18 @@ def test_help_and_usage_errors_import_neither_pandas_nor_boto3_nor_rich() -> Non
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_a_folder_that_cannot_be_written_is_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize(("name", "why"), [("a.csv", "File exists"), ("a.csv/out", "Not a directory")])
+def test_an_output_folder_that_cannot_be_made_is_usage(
+    command: str, name: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "a.csv"
     file.write_text("id\n1\n")
-    assert local.main(["check", str(file), "--out", str(file)]) == 2
+    out = tmp_path / name
+    assert local.main([command, str(file), "--out", str(out)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "a.csv" in printed.err
+    assert printed.err == f"local.py {command}: the output folder (--out) {out} cannot be made: {why}\n"
 
 
 def test_a_draft_is_inferred_for_a_dataset_that_has_a_transform(capsys: pytest.CaptureFixture[str]) -> None:

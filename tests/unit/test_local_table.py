@@ -67,6 +67,14 @@ def test_reasons_and_paths_stand_below_the_name_of_their_file() -> None:
     assert "\na.csv ─" not in shown(DONE)
 
 
+def test_files_of_the_same_name_are_told_apart() -> None:
+    stream = io.StringIO()
+    uploads = [Upload(Path(folder) / "a.csv", "orders", None) for folder in ("monday", "tuesday")]
+    table.show([DONE, DONE], uploads, Console(file=stream, width=120))
+    for name in ("monday/a.csv", "tuesday/a.csv"):
+        assert stream.getvalue().count(f"{name} ") == 2
+
+
 def test_seconds_are_none_until_the_job_has_ended() -> None:
     assert table.seconds(DONE) == 2.5
     assert table.seconds(DONE.with_(finished_at=None)) is None

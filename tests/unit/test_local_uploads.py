@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine.text import signatures
 from chalicelib.model import NO_DATASET, dataset_of
-from ops.uploads import PACKED_SUFFIXES, PROJECT, Upload, UsageError, plan
+from ops.uploads import PACKED_SUFFIXES, PROJECT, Upload, UsageError, names, plan
 
 
 @pytest.fixture
@@ -128,6 +128,11 @@ def test_a_pipe_or_a_device_is_refused_before_anything_is_read_of_it(tmp_path: P
     files, contract = ([stream], None) if kind == "file" else ([made(tmp_path, "a.csv")], stream)
     with pytest.raises(UsageError, match=f"the {kind} {stream} is no file on disk: save it to one first"):
         plan(files, contract)
+
+
+def test_files_of_the_same_name_are_shown_by_their_paths() -> None:
+    uploads = [Upload(Path(path), "x", None) for path in ("a/x.csv", "b/x.csv", "a/y.csv")]
+    assert names(uploads) == ["a/x.csv", "b/x.csv", "y.csv"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=80))
