@@ -6,6 +6,7 @@ the same effect. What travels between states is a reference to a round of tasks,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib import errors, publication
@@ -112,12 +113,25 @@ def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | 
     return None if found is None else replace(contracts.parse(found[0]), inferred=False)
 
 
-def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
+def log_failure(task: Task, failure: errors.Terminal) -> None:
+    """Log why a chunk's rows could not be delivered: without an exception's own text, which may hold cells."""
+    import logging  # with what it imports 2 ms of a start
+
+    log = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
+    log.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
+
+
+def process_chunk(
+    ports: Ports,
+    settings: Settings,
+    payload: JSON,
+    tell: Callable[[Task, errors.Terminal], None] = log_failure,
+) -> JSON:
     """Do one chunk: ``payload`` is ``{"task": an item of the round's tasks, "job_id", "dataset"}``, the latter for the
     log. Gives ``{}``: a Map's results count against the limit on a state's output, however many there are.
 
     A chunk that cannot be done says so in its report, for AggregateData to judge: a Map tells no more of a child's
-    error than that there were too many.
+    error than that there were too many. ``tell`` is for a person to see why; only ``local.py check`` gives another.
     """
     task = Task.from_json(payload["task"])
     workspace = Workspace.holding(ports.objects, settings.results_bucket, task.plan)
@@ -131,16 +145,9 @@ def process_chunk(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     except errors.Terminal as error:
         result = worker.not_read(task, error)
     if result.failure is not None:
-        _log_failure(task, result.failure)
+        tell(task, result.failure)
     workspace.put_result(task, result)
     return {}
-
-
-def _log_failure(task: Task, failure: errors.Terminal) -> None:
-    import logging  # with what it imports 2 ms of a start
-
-    log = logging.getLogger("sluice")  # telemetry.py formats the logger of this name
-    log.error("chunk %d failed: %s\n%s", task.index, failure, errors.frames(failure.__cause__ or failure))
 
 
 def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:

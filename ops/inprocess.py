@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +20,8 @@ from typing import Final, Self
 
 from chalicelib import failure, steps
 from chalicelib.engine import contract as contracts
-from chalicelib.errors import SluiceError, Transient
+from chalicelib.engine.plan import Task
+from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Job, Rows, Source, event_from_source
 from chalicelib.settings import MIB, Settings, from_environment
@@ -111,6 +114,8 @@ class Run:
             self._show(source.job_id, 0, 0)
             steps.store_results(self.ports, self.settings, {"job": state, "execution": _EXECUTION})
         except SluiceError as error:
+            if error.code == "bad-transform":
+                _show_trace(error)
             caught = {
                 "Error": "Transient" if isinstance(error, Transient) else "Terminal",
                 "Cause": json.dumps({"errorMessage": str(error)}),
@@ -171,7 +176,23 @@ def _cores() -> int:
 
 
 def _chunk(ports: FolderPorts, settings: Settings, task: JSON) -> None:
-    steps.process_chunk(ports, settings, {"task": task})
+    steps.process_chunk(ports, settings, {"task": task}, _tell)
+
+
+def _tell(task: Task, failure: Terminal) -> None:
+    """As the log on AWS has it; but what a transform raised with its text. The rows that it may quote belong to the
+    person who sees it here, who is probably writing the transform.
+    """
+    if failure.code == "transform-failed":
+        _show_trace(failure, f"chunk {task.index} failed: ")
+    else:
+        steps.log_failure(task, failure)
+
+
+def _show_trace(error: SluiceError, before: str = "") -> None:
+    """On standard error, at once: several workers may have one to show."""
+    trace = "" if error.__cause__ is None else "".join(traceback.format_exception(error.__cause__))
+    sys.stderr.write(f"{before}{error}\n{trace}")
 
 
 def _put(ports: FolderPorts, settings: Settings, upload: Upload) -> Source:

@@ -7,16 +7,21 @@ import gzip
 import io
 import json
 import lzma
+import sys
+import types
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+import local
 from chalicelib import api, notify
 from chalicelib.engine.delivery import transform as transforms
 from chalicelib.model import Status
+from ops import inprocess
 from tests import pipeline
 from tests.pipeline import INBOX, RESULTS, Outcome, contract
 
@@ -77,6 +82,46 @@ def test_no_cell_is_told_by_a_transform(transform: Callable[[Any], Any], monkeyp
     assert outcome.job.error is not None
     assert outcome.job.error.code.startswith("transform-")
     assert CELL not in said(outcome)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_check_shows_what_a_transform_raised_and_tells_it_nowhere_else(
+    cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error alone, where the file's owner is writing the transform."""
+    monkeypatch.setattr(transforms, "find", lambda _: _raises)
+    monkeypatch.setattr(inprocess, "_cores", lambda: cores)
+    file, terms, out = tmp_path / "things.csv", tmp_path / "things.json", tmp_path / "out"
+    file.write_bytes(HEADER + f"1,{CELL}\n2,{CELL}\n".encode())
+    terms.write_text(json.dumps(contract(ID, {"name": "name", "type": "string"})))
+    arguments = ["check", str(file), "--contract", str(terms), "--out", str(out), "--chunk-size", "10"]
+    assert local.main(arguments) == 1
+    shown = capsys.readouterr()
+    assert "transform-failed: " in shown.err
+    assert "Traceback (most recent call last):\n" in shown.err
+    assert "in _raises\n    raise ValueError(f\"cannot convert {frame['name'].iloc[0]}\")\n" in shown.err
+    assert f"ValueError: cannot convert {CELL}\n" in shown.err
+    assert local.main([*arguments, "--json"]) == 1
+    for told in (shown.out, capsys.readouterr().out):
+        assert "ValueError in the transform" in told.replace("\n", " ")
+        assert CELL not in told
+    assert not [path for path in out.rglob("*") if path.is_file() and CELL.encode() in path.read_bytes()]
+
+
+def test_check_shows_why_a_transform_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = types.ModuleType("own_transforms")
+    monkeypatch.setattr(package, "__path__", [str(tmp_path)], raising=False)
+    monkeypatch.setitem(sys.modules, "own_transforms", package)
+    monkeypatch.setattr(transforms, "PACKAGE", "own_transforms")
+    (tmp_path / "things.py").write_text("import no_such_package\n")
+    file = tmp_path / "things.csv"
+    file.write_bytes(HEADER)
+    assert local.main(["check", str(file), "--out", str(tmp_path / "out")]) == 1
+    shown = capsys.readouterr()
+    assert "bad-transform: the transform of dataset things cannot be loaded (ModuleNotFoundError)\n" in shown.err
+    assert "ModuleNotFoundError: No module named 'no_such_package'\n" in shown.err
 
 
 def test_a_header_that_is_one_is_told_by_its_labels() -> None:
