@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 from chalicelib.model import Job, Source
@@ -12,12 +15,17 @@ from chalicelib.ports import Objects
 from chalicelib.settings import MIB
 
 _PIECE_BYTES = 8 * MIB
+_TICK_NS = 2_000_000_000
+"""No file system that is in use keeps a file's time more coarsely: FAT has two seconds."""
 
 
 def fetch(
     objects: Objects, bucket: str, job: Job, out: Path, export: Callable[[Source, Path], None] | None = None
 ) -> Job:
     """Put all of ``jobs/<job_id>/`` under ``out/<job_id>/`` and return the job with these paths as its ``outputs``.
+
+    An older folder there makes way. Where a person has changed something in it, it is kept as ``out/<job_id>.1``, and
+    standard error says so.
 
     ``export`` puts an object to a path, where a port has a better way than to stream it. The folder appears whole, or
     what was there before stays. No call that all systems have puts a folder in another's place: a process that is
@@ -44,6 +52,7 @@ def fetch(
             with path.open("wb") as file:
                 for piece in objects.stream(source, _PIECE_BYTES):
                     file.write(piece)
+        _stamp(partial)
         if os.path.lexists(target):
             target.rename(older)
         partial.rename(target)
@@ -54,15 +63,36 @@ def fetch(
 
 
 def _settle(older: Path, target: Path) -> None:
-    """Put what was set aside back, mostly a folder, or remove it where there is something in its place."""
+    """Put what was set aside back, mostly a folder; or where there is something in its place, remove or keep it."""
     if not os.path.lexists(older):
         return
     if not os.path.lexists(target):
         older.rename(target)
     elif older.is_symlink() or older.is_file():
         older.unlink()
-    else:
+    elif _is_as_written(older):
         shutil.rmtree(older, ignore_errors=True)
+    else:
+        names = (target.with_name(f"{target.name}.{number}") for number in count(1))
+        kept = next(path for path in names if not os.path.lexists(path))
+        older.rename(kept)
+        print(f"{target} had been changed since it was written: it is kept as {kept}", file=sys.stderr)
+
+
+def _stamp(folder: Path) -> None:
+    """Give all files one time: it tells later which of them a person has changed, or added."""
+    stamp = time.time_ns() // _TICK_NS * _TICK_NS
+    for path in _files(folder):
+        os.utime(path, ns=(stamp, stamp))
+
+
+def _is_as_written(folder: Path) -> bool:
+    times = {path.lstat().st_mtime_ns for path in _files(folder)}
+    return not times or (len(times) == 1 and times.pop() % _TICK_NS == 0)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
 def localised(job: Job, bucket: str, out: Path) -> Job:

@@ -165,6 +165,22 @@ def test_a_file_of_which_no_draft_can_be_made_says_why(tmp_path: Path, capsys: p
     assert "empty-file: the file has no bytes" in printed.err
 
 
+def test_a_check_again_leaves_no_more_and_loses_no_corrected_rejects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["check", str(ROOT / "samples" / "orders.csv"), "--out", str(out)]
+    for _ in range(2):
+        assert local.main(arguments) == 0
+    (folder,) = out.iterdir()
+    (folder / "rejects.csv").write_text("corrected")
+    assert "kept" not in capsys.readouterr().err
+    assert local.main(arguments) == 0
+    assert f"{folder} had been changed since it was written: it is kept as {folder}.1\n" in capsys.readouterr().err
+    assert (out / f"{folder.name}.1" / "rejects.csv").read_text() == "corrected"
+    assert (folder / "rejects.csv").read_text() != "corrected"
+
+
 @pytest.mark.parametrize(
     ("before", "at_the_end"),
     [

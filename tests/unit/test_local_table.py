@@ -86,9 +86,9 @@ def test_outputs_are_fetched_whole_in_place_of_older_ones(tmp_path: Path) -> Non
     objects.put("results", f"{prefix}/report.html", b"<html>", "text/html")
     objects.put("results", f"{prefix}/data/part-00000.parquet", b"PAR1", "application/octet-stream")
     objects.put("results", "jobs/another/report.html", b"other", "text/html")
-    stale = tmp_path / "out" / DONE.job_id / "stale.csv"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("old")
+    objects.put("results", f"{prefix}/stale.csv", b"old", "text/csv")
+    outputs.fetch(objects, "results", DONE, tmp_path / "out")
+    objects.delete("results", f"{prefix}/stale.csv")
 
     job = outputs.fetch(objects, "results", DONE, tmp_path / "out")
 
@@ -131,6 +131,48 @@ def test_older_outputs_come_back_where_the_process_was_killed_between(tmp_path: 
     with pytest.raises(Transient):
         outputs.fetch(broken, "results", DONE, tmp_path / "out")
     assert _files(tmp_path / "out") == [earlier]
+
+
+@pytest.mark.parametrize("name", ["rejects.csv", "notes.txt", "data/notes.txt"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_folder_that_a_person_has_changed_is_kept(
+    tmp_path: Path, name: str, streamed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    folder = out / DONE.job_id
+
+    def fetch(run: str) -> str:
+        """As ``check`` does, whose store ends with it. What was said."""
+        objects = disk.DiskObjects(tmp_path / run)
+        for each in ("rejects.csv", "report.html", "data/part-00000.parquet"):
+            objects.put("results", f"jobs/{DONE.job_id}/{each}", b"written", "text/csv")
+        outputs.fetch(objects, "results", DONE, out, None if streamed else objects.export)
+        return capsys.readouterr().err
+
+    assert fetch("0") == ""
+    for run in ("1", "2"):
+        (folder / name).write_text(f"work {run}")
+        kept = out / f"{DONE.job_id}.{run}"
+        assert fetch(run) == f"{folder} had been changed since it was written: it is kept as {kept}\n"
+        assert (kept / name).read_text() == f"work {run}"
+        assert {path.read_text() for path in _files(folder)} == {"written"}
+        assert fetch(f"{run} again") == ""
+    assert len(list(out.iterdir())) == 3
+
+
+def test_what_a_person_put_where_a_job_had_no_outputs_is_kept(tmp_path: Path) -> None:
+    objects, out = disk.DiskObjects(tmp_path / "store"), tmp_path / "out"
+    outputs.fetch(objects, "results", DONE, out)
+    (out / DONE.job_id / "notes.txt").write_text("work")
+    outputs.fetch(objects, "results", DONE, out)
+    assert [path.read_text() for path in _files(out)] == ["work"]
+
+
+def test_a_changed_folder_is_kept_where_the_process_was_killed_before_it_could(tmp_path: Path, earlier: Path) -> None:
+    earlier.parent.rename(tmp_path / "out" / f".{DONE.job_id}.old")
+    earlier.parent.mkdir()
+    outputs.fetch(disk.DiskObjects(tmp_path / "store"), "results", DONE, tmp_path / "out")
+    assert _files(tmp_path / "out") == [tmp_path / "out" / f"{DONE.job_id}.1" / "report.html"]
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "link to nothing"])
