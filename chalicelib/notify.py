@@ -36,6 +36,7 @@ _ADVICE: Final[dict[str, str]] = {
     "unknown-column": _CONTRACT,
     "bad-measure": _CONTRACT,
     "bad-partition": _CONTRACT,
+    "too-many-partitions": _CONTRACT,
     "reference-type": _CONTRACT,
     "reference-missing": (
         "Upload the dataset that the foreign key names first, or remove the key from {contract}. {retry}"
@@ -86,6 +87,8 @@ _ADVICE: Final[dict[str, str]] = {
     "internal-error": _FAULT,
     "ledger-unbalanced": _FAULT,
     "not-settled": _FAULT,
+    "parser-disagrees": _FAULT,
+    "invalid-range": _FAULT,
 }
 """Code of a failed job → what its reader can do. Of other codes, the message says what is wrong."""
 
