@@ -15,9 +15,9 @@ from chalicelib.model import Job, Status
 from tests.e2e.conftest import Pipeline
 
 
-def get(pipeline: Pipeline, path: str, token: str | None = None) -> tuple[int, Any]:
+def get(pipeline: Pipeline, path: str, token: str | None = None, method: str = "GET") -> tuple[int, Any]:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(pipeline.stack.api_url + path, headers=headers)
+    request = urllib.request.Request(pipeline.stack.api_url + path, headers=headers, method=method)
     try:
         with urllib.request.urlopen(request) as answer:
             return answer.status, json.load(answer)
@@ -38,6 +38,13 @@ def test_access_is_closed_without_the_token(pipeline: Pipeline, path: str, token
     answered, body = get(pipeline, path, token)
     assert answered in ({status} if token is None else {401, 403})
     assert "jobs" not in body
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/job"), ("POST", "/jobs"), ("GET", "/jobs/some-job/retry")])
+def test_what_is_no_route_api_gateway_refuses_itself(pipeline: Pipeline, method: str, path: str) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-responses-table.html"""
+    answered = get(pipeline, path, pipeline.stack.api_token, method)
+    assert answered == (403, {"message": "Missing Authentication Token"})
 
 
 def test_health_is_open(pipeline: Pipeline) -> None:
