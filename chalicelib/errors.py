@@ -31,6 +31,7 @@ FINDINGS: Final[dict[str, str]] = {
     "record-too-long": "the record has {size_bytes} bytes, the limit is {limit_bytes}",
     "encoding-error": "byte {byte} is not valid {encoding}",
     "nul-byte": "byte {byte} is NUL",
+    "replacement-character": "U+FFFD stands here for a byte that was no character: put the right one in its place",
     # a cell
     "type-error": 'type is "{type}/{format}", found "{cell}"',
     "constraint-error": 'constraint "{constraint}" is "{expected}", found "{cell}"',

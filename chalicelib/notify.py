@@ -260,7 +260,7 @@ def _next(job: Job) -> str:
 def _correct_the_rejects(job: Job) -> str:
     folder = shlex.quote(f"s3://{job.source.bucket}/{INCOMING_PREFIX}{job.dataset}/")
     return (
-        "Fetch the rejected rows, correct them (the columns _record, _line and _errors may stay, they are ignored), and"
+        "Fetch the rejected rows, correct them (leave the columns _record, _line and _errors as they are), and"
         f" upload them as a file of the same dataset:\n  aws s3 cp {shlex.quote(job.outputs['rejects'])} rejects.csv\n"
         f"  aws s3 cp rejects.csv {folder}\n"
         'Where the contract has the mode "replace", correct and upload the whole file: an upload replaces all rows.'

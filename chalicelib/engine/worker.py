@@ -20,6 +20,7 @@ from chalicelib.engine.checks.findings import Firsts
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.checks.uniqueness import Occurrences
+from chalicelib.engine.checks.unmended import clear_unmended
 from chalicelib.engine.codebook import Codebook, Coding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.binding import Binding
@@ -123,10 +124,13 @@ def _survey(plan: Plan, records: Records) -> Result:
 
 
 def _parsed(block: Block, origin: Origin, plan: Plan, coded: Mapping[int, Codebook]) -> Parsed:
-    """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there."""
+    """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there, or stands
+    there for bytes that were no characters.
+    """
     parsed = parse(block, origin, plan.layout, coded)
     if is_rejects(plan.labels):
         parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
+        clear_unmended(parsed, plan.labels)
     return parsed
 
 

@@ -87,7 +87,7 @@ def test_success_tells_what_came_of_the_file_where_it_is_and_what_to_do():
         f"  manifest  {OUTPUTS['manifest']}\n"
         "\n"
         "What to do next:\n"
-        "Fetch the rejected rows, correct them (the columns _record, _line and _errors may stay, they are ignored), and"
+        "Fetch the rejected rows, correct them (leave the columns _record, _line and _errors as they are), and"
         " upload them as a file of the same dataset:\n"
         f"  aws s3 cp {OUTPUTS['rejects']} rejects.csv\n"
         "  aws s3 cp rejects.csv s3://sluice-dev-inbox/incoming/orders/\n"

@@ -16,6 +16,7 @@ from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.ragged import Ragged
 from chalicelib.engine.records.spoilt import Spoilt
 from chalicelib.engine.records.structure import Structure
+from chalicelib.errors import FINDINGS
 from tests import pipeline
 from tests.costs import assert_ratio_below
 from tests.pipeline import contract
@@ -42,6 +43,7 @@ def test_all_that_is_wrong_with_a_row_is_told_kind_by_kind() -> None:
         bad=Spoilt(rows(1, 2), rows(10, 20), rows(1, 3)),
         nuls=Spoilt(rows(2), rows(21), rows(2)),
         ragged=Ragged.of(rows(3, 1, 5, 3, 2, 4, 3), 3),
+        unmended={0: rows(0), 1: rows(2)},
     )
     told = [
         (row, found.code, found.field, note)
@@ -55,6 +57,8 @@ def test_all_that_is_wrong_with_a_row_is_told_kind_by_kind() -> None:
         (1, "encoding-error", "", "byte 10 is not valid ascii"),
         (2, "encoding-error", "", "byte 20 (and 2 more) is not valid ascii"),
         (2, "nul-byte", "", "byte 21 (and 1 more) is NUL"),
+        (0, "replacement-character", "x", FINDINGS["replacement-character"]),
+        (2, "replacement-character", "y", FINDINGS["replacement-character"]),
         (1, "missing-cell", "y", 'the cell of field "y" in position 2 is missing'),
         (1, "missing-cell", "z", 'the cell of field "z" in position 3 is missing'),
         (4, "missing-cell", "z", 'the cell of field "z" in position 3 is missing'),
@@ -62,7 +66,7 @@ def test_all_that_is_wrong_with_a_row_is_told_kind_by_kind() -> None:
         (2, "extra-cell", "", "the row has an extra cell in position 5"),
         (5, "extra-cell", "", "the row has an extra cell in position 4"),
     ]
-    assert structure.faulty.tolist() == [1, 2, 4, 5, 6]
+    assert structure.faulty.tolist() == [0, 1, 2, 4, 5, 6]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gb18030"])

@@ -39,6 +39,9 @@ def faults(structure: Structure) -> Iterator[Found]:
     bad, nuls = structure.bad, structure.nuls
     yield Found("encoding-error", "", bad.at, notes_on("encoding-error", _bytes(bad), "byte", encoding=layout.encoding))
     yield Found("nul-byte", "", nuls.at, notes_on("nul-byte", _bytes(nuls), "byte"))
+    for column, rows in structure.unmended.items():
+        note = same_note(errors.FINDINGS["replacement-character"], len(rows))
+        yield Found("replacement-character", layout.labels[column], rows, note)
     yield from _missing(structure.ragged, layout)
     yield _extra(structure.ragged, layout.width)
 

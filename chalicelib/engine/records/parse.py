@@ -9,7 +9,7 @@ that hold them cleared after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -54,7 +54,8 @@ class Parsed:
     def accounted_for(self, column: int) -> Offsets:
         """The rows whose cell in this column is not checked: what is wrong with the structure says what is with it."""
         wrong = self.structure
-        return np.concatenate((self.unread.get(column, _NONE), wrong.long, wrong.ragged.lacking(column)))
+        unread, unmended = self.unread.get(column, _NONE), wrong.unmended.get(column, _NONE)
+        return np.concatenate((unread, unmended, wrong.long, wrong.ragged.lacking(column)))
 
 
 def parse(block: Block, origin: Origin, layout: Layout, coded: Mapping[int, Codebook] = MappingProxyType({})) -> Parsed:
@@ -80,7 +81,8 @@ def parse(block: Block, origin: Origin, layout: Layout, coded: Mapping[int, Code
     if others:
         read = _merged(read, others)
     structure = Structure.of(block, origin, layout, read.records, read.cells, bad, nuls)
-    unread = _clear(read.columns, arrays.distinct(np.concatenate((structure.bad.at, structure.nuls.at))))
+    spoilt_rows = arrays.distinct(np.concatenate((structure.bad.at, structure.nuls.at)))
+    unread = clear(read.columns, spoilt_rows, lambda texts: arrays.holding(texts, spoilt.MARK))
     as_told = read.cells.copy() if len(alone) else read.cells  # the structure had them as they are
     as_told[np.searchsorted(read.records, alone)] = 0
     return Parsed(read.columns, read.records, int(blank.sum()), as_told, structure, unread)
@@ -161,14 +163,14 @@ def _merged(read: _Read, others: Sequence[_Read]) -> _Read:
     return _Read(records[at], columns, counts[at])
 
 
-def _clear(columns: list[ArrowArray], rows: Offsets) -> dict[int, Offsets]:
-    """Make the cells that hold a mark null, in rows that may hold one; which rows they were, column by column."""
+def clear(columns: list[ArrowArray], rows: Offsets, is_spoilt: Callable[[ArrowArray], Mask]) -> dict[int, Offsets]:
+    """Make spoilt cells null, in rows that may have some; which rows they were, column by column."""
     cleared: dict[int, Offsets] = {}
     if not len(rows):
         return cleared
     chosen = arrays.from_values(rows, pa.int64())
     for place, column in enumerate(columns):
-        cleared[place] = rows[arrays.holding(coding.decoded(column.take(chosen)), spoilt.MARK)]
+        cleared[place] = rows[is_spoilt(coding.decoded(column.take(chosen)))]
         kept = np.ones(len(column), np.bool_)
         kept[cleared[place]] = False
         columns[place] = coding.with_only(column, kept)

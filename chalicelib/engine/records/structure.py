@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Final
 
 import numpy as np
@@ -38,6 +39,10 @@ class Structure:
     """Likewise those with NULs."""
     ragged: Ragged
     """The rows with another number of cells than the layout."""
+    unmended: Mapping[int, Offsets] = field(default_factory=dict)
+    """Column → the rows, ascending, whose cell there has U+FFFD for a byte that was no character; in a corrected
+    rejects.csv alone.
+    """
 
     @property
     def not_text(self) -> Offsets:
@@ -47,7 +52,7 @@ class Structure:
     @property
     def faulty(self) -> Offsets:
         """The rows with any of this, ascending."""
-        rows = (*self.shapes.values(), self.long, self.bad.at, self.nuls.at, self.ragged.rows)
+        rows = (*self.shapes.values(), self.long, self.bad.at, self.nuls.at, self.ragged.rows, *self.unmended.values())
         return arrays.distinct(np.concatenate(rows))
 
     @classmethod
