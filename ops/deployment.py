@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ops import data, encryption, functions, layer, leftovers, lock, record, rollback, stacks, workflow
+from ops import data, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
 from ops.function_settings import Difference
 from ops.stacks import Change, Stack
 from ops.target import STAGE_TAG, OperatorError, Target
@@ -85,9 +85,11 @@ class Planned:
 def up(target: Target, options: Options, tell: Tell) -> Deployed:
     """Create or change a stage.
 
-    Errors: ``OperatorError`` for options that cannot be; ``UpFailed``, once what stood before was brought back as far
-    as it can be. An ``up`` that is interrupted leaves what was done by then, and the next one goes on.
+    Errors: ``OperatorError`` for options that cannot be, or a stage that stands in another region; ``UpFailed``, once
+    what stood before was brought back as far as it can be. An ``up`` that is interrupted leaves what was done by then,
+    and the next one goes on.
     """
+    regions.check(target)  # before the lock, which is a parameter of this region
     chosen = _chosen(target, options)
     with lock.held(target, "up"):
         before = rollback.standing(target)
@@ -130,8 +132,9 @@ def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
 
 def plan(target: Target, options: Options, tell: Tell) -> list[Planned]:
     """What ``up`` would change, by CloudFormation's change sets and by the settings of each function. Afterwards
-    everything is as it was.
+    everything is as it was. Errors: ``OperatorError``, as ``up``.
     """
+    regions.check(target)
     names = target.names
     chosen = _chosen(target, options)
     tell("foundation")
@@ -167,8 +170,10 @@ def down(target: Target, tell: Tell, *, delete_data: bool = False) -> list[str]:
     """Remove a stage, all but its data (inbox, results, job records), or all of it. Returns what is still found.
 
     The list is empty but for the kept data when nothing was forgotten: it comes from asking each service, not from
-    remembering what was made. Errors: ``OperatorError``; doing it again goes on.
+    remembering what was made. Errors: ``OperatorError``, also where all that stands of the stage stands in another
+    region; doing it again goes on.
     """
+    regions.check(target, removing=True)
     with lock.held(target, "down"):
         _down(target, tell, delete_data=delete_data)
     tell("looking for what is left")
@@ -182,7 +187,7 @@ def _down(target: Target, tell: Tell, *, delete_data: bool) -> None:
     stacks.delete(target, names.workflow_stack, tell)
     workflow.wait_until_gone(target)
     tell("functions")
-    functions.delete(target, tell)
+    functions.delete(target, regions.roles(target), tell)
     tell("dependency layer")
     layer.delete(target)
     _delete_token(target)

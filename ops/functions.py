@@ -206,9 +206,11 @@ def roll_back(target: Target, fingerprint: str, tell: Tell) -> bool:
     return True
 
 
-def delete(target: Target, tell: Tell) -> None:
-    """Delete all that Chalice made, recorded or not, and then the record. Doing it again goes on."""
-    removal.delete(target, tell)
+def delete(target: Target, roles: Iterable[str], tell: Tell) -> None:
+    """Delete all that Chalice made, recorded or not, and then the record. Doing it again goes on. ``roles``: those that
+    are the stage's own.
+    """
+    removal.delete(target, roles, tell)
     record.forget(target)
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from ops import stacks
+from ops import regions, stacks
 from ops.target import STAGE_TAG, Target
 
 SETTLING_SECONDS: Final = 120.0
@@ -45,11 +45,11 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
     names = target.names
     ours = names.owns
     yield "stack", [n for n in (names.foundation_stack, names.workflow_stack) if stacks.find(target, n)]
-    yield "bucket", [each["Name"] for each in target.s3.list_buckets()["Buckets"] if ours(each["Name"])]
+    yield "bucket", [each["Name"] for each in target.s3.list_buckets()["Buckets"] if _is_here(target, each["Name"])]
     yield "table", [n for n in _all(target, "dynamodb", "list_tables", "TableNames") if ours(n)]
     yield "function", [n for n in _all(target, "lambda", "list_functions", "Functions", "FunctionName") if ours(n)]
     yield "layer", [n for n in _all(target, "lambda", "list_layers", "Layers", "LayerName") if ours(n)]
-    yield "role", [n for n in _all(target, "iam", "list_roles", "Roles", "RoleName") if ours(n)]
+    yield "role", regions.roles(target)
     yield "rule", [n for n in _all(target, "events", "list_rules", "Rules", "Name") if ours(n)]
     yield (
         "state machine",
@@ -86,6 +86,12 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
             if each.get("tags", {}).get(STAGE_TAG) == target.stage
         ],
     )
+
+
+def _is_here(target: Target, bucket: str) -> bool:
+    """Whether a bucket is the stage's and not the data that it keeps in another region: S3 lists those of all."""
+    known = regions.of_bucket(target, bucket)
+    return target.names.owns(bucket) and (known is None or known[1] == target.names.region)
 
 
 def _tagged(target: Target) -> Iterator[str]:

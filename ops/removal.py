@@ -1,4 +1,5 @@
 """Takes away what Chalice made, by the stage's names, and its API, whose id is not ours to choose, by the stage's tag.
+Which roles are the stage's has to be told: their names are those of the whole account, in every region.
 
 Chalice's own ``delete`` takes away what it recorded, and stops at the first thing that is gone already: interrupted
 once, it could never end, and what was made by a process that was killed before it recorded it would stay.
@@ -6,16 +7,16 @@ once, it could never end, and what was made by a process that was killed before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ops import notifications
 from ops.stacks import Tell
 from ops.target import STAGE_TAG, Target
 
 
-def delete(target: Target, tell: Tell) -> None:
-    """Delete the functions, their roles, the rules that invoke them and the API; the inbox tells none of them any more.
-    Doing it again goes on. Every role and rule of the stage's goes: those of the workflow's stack have gone with it.
+def delete(target: Target, roles: Iterable[str], tell: Tell) -> None:
+    """Delete the functions, these roles, the rules that invoke the functions and the API; the inbox tells none of them
+    any more. Doing it again goes on. Every rule of the stage's goes: those of the workflow's stack have gone with it.
     """
     functions = list(_functions(target))
     notifications.forget(target, [target.names.arn("lambda", f"function:{name}") for name in functions])
@@ -26,7 +27,7 @@ def delete(target: Target, tell: Tell) -> None:
     for name in functions:
         _delete_function(target, name)
         tell(f"{name} deleted")
-    for role in list(_roles(target)):
+    for role in roles:
         _delete_role(target, role)
 
 
@@ -41,11 +42,6 @@ def delete_apis(target: Target, *, but: str | None = None) -> None:
 def _functions(target: Target) -> Iterator[str]:
     for page in target.lambda_.get_paginator("list_functions").paginate():
         yield from (each["FunctionName"] for each in page["Functions"] if target.names.owns(each["FunctionName"]))
-
-
-def _roles(target: Target) -> Iterator[str]:
-    for page in target.client("iam").get_paginator("list_roles").paginate():
-        yield from (each["RoleName"] for each in page["Roles"] if target.names.owns(each["RoleName"]))
 
 
 def _rules(target: Target) -> Iterator[str]:

@@ -426,6 +426,29 @@ def test_stages_live_beside_each_other(target: Target, emulator: Emulator) -> No
         deployment.down(neighbour, ignore, delete_data=True)
 
 
+def test_a_second_region_does_no_harm(standing: Target) -> None:
+    up(standing)
+    elsewhere = replace(standing, region="eu-west-1")
+    before = leftovers.find(standing)
+    for act in (up, plan, lambda stage: deployment.down(stage, ignore, delete_data=True)):
+        with pytest.raises(OperatorError, match=rf'^stage "{standing.stage}" stands in {standing.region}'):
+            act(elsewhere)
+    assert leftovers.find(standing) == before
+    assert up(standing).changes == ()
+
+
+def test_what_is_not_of_the_stage_in_its_region_outlives_it_and_is_not_told_as_left(target: Target) -> None:
+    up(target)
+    iam, role = target.client("iam"), f"{target.names.prefix}-ci"  # the operator's own
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
+    kept = replace(target.names, region="eu-west-1").bucket("results")  # from when the stage stood there
+    target.s3.create_bucket(Bucket=kept)
+    assert deployment.down(target, ignore, delete_data=True) == []
+    assert iam.get_role(RoleName=role)
+    iam.delete_role(RoleName=role)
+    target.s3.delete_bucket(Bucket=kept)
+
+
 def test_every_function_is_as_configured(standing: Target) -> None:
     deployed = up(standing)
     configured = functions.template()["lambda_functions"]

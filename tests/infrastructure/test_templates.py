@@ -10,7 +10,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from chalice.app import S3EventConfig
 
 from app import SETTINGS, app
-from ops import functions
+from ops import functions, regions
 from ops.stacks import TEMPLATE_LIMIT_BYTES
 from tests.infrastructure import documents
 
@@ -141,6 +141,9 @@ def test_names_in_the_templates_are_those_of_the_code() -> None:
     topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
     assert names.notices_topic_arn.endswith(f":{topic}")
     assert f"{names.prefix}-validate-data" in functions.function_names(names)
+    roles = documents.resources(documents.WORKFLOW, "AWS::IAM::Role").values()
+    made = [documents.resolve(role["Properties"]["RoleName"]) for role in roles]
+    assert made == [names.role(name) for name in regions.OF_THE_WORKFLOW]
 
 
 def test_a_result_never_triggers_a_job() -> None:
