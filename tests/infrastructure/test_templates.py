@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,19 @@ def test_the_rule_starts_the_workflow_for_every_upload_and_keeps_what_it_cannot_
     (sender,) = queue["PolicyDocument"]["Statement"]
     arn = documents.resolve(sender["Condition"]["ArnEquals"]["aws:SourceArn"])
     assert arn == documents.NAMES.arn("events", f"rule/{documents.resolve(rule['Name'])}")
+
+
+def test_the_state_machine_and_its_map_alone_take_on_the_workflows_role() -> None:
+    role = documents.resources(documents.WORKFLOW)["WorkflowRole"]["Properties"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "states.amazonaws.com"}
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    machine = documents.NAMES.state_machine_arn
+    arns = [documents.resolve(each) for each in statement["Condition"]["ArnLike"]["aws:SourceArn"]]
+    assert arns == [machine, f"{machine}/*"]
+    (label,) = [state["Label"] for _, state in documents.states(documents.definition()) if "ItemProcessor" in state]
+    assert fnmatchcase(f"{machine}/{label}", arns[1])
+    assert not any(fnmatchcase(f"{machine}{other}", each) for other in ("x", "x/Chunks", "-x") for each in arns)
 
 
 def test_every_log_group_has_a_retention() -> None:
