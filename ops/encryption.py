@@ -4,9 +4,12 @@ Without one, S3, DynamoDB, SQS and CloudWatch Logs encrypt with keys of their ow
 nobody's behalf but their own: CloudWatch publishes alarms to the encrypted topic, EventBridge puts what it could not
 deliver into the encrypted queue, CloudWatch Logs writes. An AWS managed key (``alias/aws/sns``) cannot let them in, and
 what they could not encrypt would be lost without a word: therefore the key's policy is checked before anything is made.
-S3 tells Lambda and EventBridge of uploads without the key: an event holds no part of an object.
+S3 tells Lambda and EventBridge of uploads without the key: an event holds no part of an object. What DynamoDB and SSM
+do with the key they do in the name of whoever asks, be it the operator: for that the account itself has to be let in.
 https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html
 """
 
 from __future__ import annotations
@@ -20,6 +23,11 @@ from botocore.exceptions import ClientError
 
 from ops.target import Names, OperatorError, Target
 
+_OF_THE_ACCOUNT: Final = (
+    *("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+    *("kms:GenerateDataKey*", "kms:DescribeKey", "kms:CreateGrant"),
+)
+"""The least that DynamoDB asks for; SSM encrypts a standard parameter by ``kms:Encrypt``."""
 _READING: Final = {
     "s3:GetObject": "s3",
     "s3:GetObjectVersion": "s3",
@@ -48,7 +56,7 @@ def key_policy_statements(names: Names) -> list[dict[str, Any]]:
     log = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
     root = f"arn:{names.partition}:iam::{names.account}:root"
     return [
-        _allow("RolesByTheirPolicies", {"AWS": root}, [*use, "kms:DescribeKey", "kms:CreateGrant"]),
+        _allow("RolesByTheirPolicies", {"AWS": root}, list(_OF_THE_ACCOUNT)),
         _allow("SluiceAlarms", {"Service": "cloudwatch.amazonaws.com"}, use, account),
         _allow("SluiceDeadLetters", {"Service": "events.amazonaws.com"}, use, account),
         _allow("SluiceLogs", {"Service": f"logs.{names.region}.amazonaws.com"}, log, log_groups),

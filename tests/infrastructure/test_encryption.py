@@ -62,6 +62,19 @@ def test_the_policy_that_keys_have_at_first_is_refused_with_what_it_lacks(target
     assert lacking(target, held) == ["SluiceAlarms", "SluiceDeadLetters", "SluiceLogs"]
 
 
+@pytest.mark.parametrize("missing", ["kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:CreateGrant"])
+def test_what_the_table_and_the_token_need_of_the_key_is_asked_for(target: Target, missing: str) -> None:
+    first, *rest = encryption.key_policy_statements(target.names)
+    less = first | {"Action": [action for action in first["Action"] if action != missing]}
+    assert lacking(target, [less, *rest]) == ["RolesByTheirPolicies"]
+
+
+def test_a_key_policy_as_dynamodbs_own_example_lets_the_account_in(target: Target) -> None:
+    first, *rest = encryption.key_policy_statements(target.names)
+    example = ["Encrypt", "Decrypt", "ReEncrypt*", "GenerateDataKey*", "DescribeKey", "CreateGrant"]
+    assert encryption.check(target, a_key([first | {"Action": [f"kms:{each}" for each in example]}, *rest]))
+
+
 @pytest.mark.parametrize(
     "changed",
     [
