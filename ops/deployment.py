@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ops import data, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
+from ops import data, drift, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
 from ops.function_settings import Difference
 from ops.stacks import Change, Stack
-from ops.target import STAGE_TAG, OperatorError, Target
+from ops.target import STAGE_TAG, Target
 from ops.workflow import Alarms
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -107,6 +107,8 @@ def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     tell("foundation")
     changed = stacks.apply(target, foundation(target, chosen), tell)
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
+    for difference in drift.of_adopted(target, names.foundation_stack, changed):
+        tell(f"{workflow.NOTE}{difference}")
     if _ensure_token(target, chosen.kms_key):
         changes.append(f"API token: created in {names.token_parameter}")
     layer_arn = None
@@ -275,29 +277,12 @@ def _render(target: Target, chosen: Options, layer_arn: str | None, folder: Path
     return functions.render(target, environment, layer_arn, architecture, folder, kms_key=chosen.kms_key)
 
 
-def _standing_key(target: Target) -> str | None:
-    """The ARN of the customer's key that the stage's data is encrypted with; None where there is none. Without a stack
-    it is asked of the data that ``down`` has kept.
-    """
-    stack = target.names.foundation_stack
-    if stacks.describe(target, stack) is None:
-        return encryption.key_of_kept_data(target)
-    return stacks.parameter(target, stack, "KmsKey") or None
-
-
 def _chosen(target: Target, options: Options) -> Options:
     """The options, with what the stage was deployed with where they say nothing, and the key by its ARN.
 
-    Errors: ``OperatorError`` for a key that cannot be used, or another one than the stage's data is encrypted with.
+    Errors: ``OperatorError``, as ``encryption.chosen``.
     """
-    key = standing_key = _standing_key(target)
-    if options.kms_key is not None:
-        key = encryption.check(target, options.kms_key)
-        if standing_key not in (None, key):
-            raise OperatorError(
-                f"what the stage holds is encrypted with {standing_key}, and the functions could no longer read it: "
-                "have that key rotated in KMS, or deploy another stage"
-            )
+    key = encryption.chosen(target, options.kms_key)
     try:
         function = target.names.function("validate-data")
         found = target.lambda_.get_function_configuration(FunctionName=function)

@@ -6,13 +6,14 @@ A kind of resource that it cannot compare is said to be ``NOT_CHECKED``, never t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from chalicelib.frozen import frozen
 from ops import stacks
+from ops.stacks import Change
 from ops.target import Target
 
 if TYPE_CHECKING:
@@ -71,6 +72,22 @@ def detect(target: Target, stack: str) -> tuple[Mapping[str, Drift], str]:
     if asked["DetectionStatus"] == "DETECTION_COMPLETE":
         return found, ""
     return found, asked.get("DetectionStatusReason", "drift detection did not end in time")
+
+
+def of_adopted(target: Target, stack: str, changes: Sequence[Change]) -> list[str]:
+    """How what a stack has just adopted differs from its template, a line for each resource: CloudFormation takes it
+    over as it is, and a later update compares template with template alone.
+    """
+    adopted = {change.name for change in changes if change.action == "Import"}
+    if not adopted:
+        return []
+    found, why_not = detect(target, stack)
+    lines = [
+        f"{name} was adopted as it is, and differs from the template: {'; '.join(found[name].differences)}"
+        for name in sorted(adopted & found.keys())
+        if found[name].differences
+    ]
+    return lines + ([f"how what was adopted differs from the template is not known: {why_not}"] if why_not else [])
 
 
 def _drift(found: StackResourceDriftTypeDef) -> Drift:

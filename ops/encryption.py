@@ -15,12 +15,13 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-param
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from ops import stacks
 from ops.target import Names, OperatorError, Target
 
 _OF_THE_ACCOUNT: Final = (
@@ -90,18 +91,48 @@ def check(target: Target, key: str) -> str:
     return arn
 
 
-def key_of_kept_data(target: Target) -> str | None:
-    """The ARN of the key that the results bucket, which ``down`` keeps, is encrypted with; None where there is no
-    bucket, or no key of the customer's.
+def chosen(target: Target, wanted: str | None) -> str | None:
+    """The ARN of the key that the stage is to have: the one that is wanted (ARN, id or alias), or else the one that it
+    has, or that the data has which ``down`` has kept; None: no key of the customer's.
+
+    Errors: ``OperatorError`` for a key that cannot be used, or another one than the stage's data is encrypted with.
     """
-    try:
-        found = target.s3.get_bucket_encryption(Bucket=target.names.bucket("results"))
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchBucket", "ServerSideEncryptionConfigurationNotFoundError"):
-            return None
-        raise
-    (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
-    return rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+    stack = target.names.foundation_stack
+    stands = stacks.describe(target, stack) is not None
+    held = [stacks.parameter(target, stack, "KmsKey") or None] if stands else list(_keys_of_kept_data(target))
+    standing = next((key for key in held if key is not None), None)
+    if wanted is None:
+        return standing
+    key = check(target, wanted)
+    if standing not in (None, key):
+        raise OperatorError(
+            f"what the stage holds is encrypted with {standing}, and the functions could no longer read it: "
+            "have that key rotated in KMS, or deploy another stage"
+        )
+    if not stands and set(held) - {key}:
+        # CloudFormation adopts what is there as it is, and compares it with no template later.
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources.html
+        raise OperatorError(
+            f"the data that down has kept would be adopted as it is, and its buckets do not encrypt with {key}. Run up "
+            "without --kms-key, and then once more with it: what is written from then on takes the key"
+        )
+    return key
+
+
+def _keys_of_kept_data(target: Target) -> Iterator[str | None]:
+    """The ARN of the key of each bucket of data that is there; None where it is none of the customer's."""
+    for purpose in ("results", "inbox"):
+        try:
+            found = target.s3.get_bucket_encryption(Bucket=target.names.bucket(purpose))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchBucket":
+                continue
+            if error.response["Error"]["Code"] != "ServerSideEncryptionConfigurationNotFoundError":
+                raise
+            yield None
+        else:
+            (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
+            yield rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
 
 
 def function_statements(policy: Mapping[str, Any], names: Names, key: str) -> list[dict[str, Any]]:

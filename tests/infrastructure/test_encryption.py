@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import deployment, encryption
+from ops import data, deployment, encryption, leftovers
 from ops.deployment import Options
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target
@@ -193,3 +193,24 @@ def test_a_stage_lives_with_the_customers_key() -> None:
         jobs.process(target, "trades/b.csv", b"a,b\n1,2\n")  # the kept data's key is found again
         assert deployment.plan(target, Options(), ignore) == []
         assert deployment.plan(other, Options(), ignore)
+
+
+@pytest.mark.e2e
+def test_kept_data_takes_no_key_by_being_adopted() -> None:
+    """CloudFormation adopts what is there as it is: the data would stay without the key, and no later ``up`` tell."""
+    with Emulator() as emulator:
+        target = emulator.target("kept")
+        policy = {"Version": "2012-10-17", "Statement": encryption.key_policy_statements(target.names)}
+        key = target.client("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
+        deployment.up(target, Options(), ignore)
+        deployment.down(target, ignore)
+        for act in (deployment.plan, deployment.up):
+            with pytest.raises(OperatorError, match="without --kms-key"):
+                act(target, Options(kms_key=key), ignore)
+        encrypt(target, target.names.bucket("results"), key)  # half of it is no better
+        with pytest.raises(OperatorError, match="without --kms-key"):
+            deployment.up(target, Options(kms_key=key), ignore)
+        assert leftovers.find(target) == data.kept(target)
+        target.s3.delete_bucket_encryption(Bucket=target.names.bucket("results"))
+        deployment.up(target, Options(), ignore)
+        assert deployment.up(target, Options(kms_key=key), ignore).changes  # as it says

@@ -219,6 +219,19 @@ def test_the_next_deployment_adopts_the_kept_data(target: Target) -> None:
     assert len(notifications["LambdaFunctionConfigurations"]) == 2
 
 
+def test_what_of_the_adopted_data_is_not_as_it_should_be_is_told(target: Target) -> None:
+    results = up(target).results_bucket
+    deployment.down(target, ignore)
+    target.s3.put_bucket_versioning(Bucket=results, VersioningConfiguration={"Status": "Suspended"})
+    told: list[str] = []
+    deployment.up(target, Options(), told.append)
+    notes = [line for line in told if line.startswith(workflow.NOTE)]
+    assert notes == [
+        "note: ResultsBucket was adopted as it is, and differs from the template: "
+        "/VersioningConfiguration/Status: Enabled → Suspended"
+    ]
+
+
 def test_down_with_the_data_leaves_nothing(target: Target) -> None:
     inbox = up(target).inbox_bucket
     for body in (b"1", b"2"):
