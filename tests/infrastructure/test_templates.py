@@ -68,14 +68,22 @@ def test_a_bucket_is_versioned_encrypted_and_closed(name: str) -> None:
     assert documents.template(documents.FOUNDATION)["Parameters"]["RequireTls"]["Default"] == "true"
 
 
-def test_the_inbox_tells_eventbridge_and_only_work_expires() -> None:
+def test_the_inbox_tells_eventbridge_and_no_data_expires_but_work_and_what_was_replaced() -> None:
     found = documents.resources(documents.FOUNDATION)
     inbox, results = found["InboxBucket"]["Properties"], found["ResultsBucket"]["Properties"]
     assert inbox["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
     assert "NotificationConfiguration" not in results  # a result never starts a job
     rules = inbox["LifecycleConfiguration"]["Rules"] + results["LifecycleConfiguration"]["Rules"]
-    expiring = [rule for rule in rules if any("Expiration" in key for key in rule)]
-    assert [rule["Prefix"] for rule in expiring] == ["work/"]
+    assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["work/"]
+    replaced = {
+        rule["Prefix"]: rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule
+    }
+    # The inbox has none: each version of an upload is a job's source.
+    assert replaced == {
+        "work/": {"NoncurrentDays": 1},
+        "datasets/": {"NoncurrentDays": 30},
+        "jobs/": {"NoncurrentDays": 30},
+    }
 
 
 def test_the_jobs_table_has_the_indexes_that_the_code_asks() -> None:
