@@ -21,6 +21,9 @@ ALARMS = documents.resources(documents.WORKFLOW, "AWS::CloudWatch::Alarm")
 PARAMETERS = documents.template(documents.WORKFLOW)["Parameters"]
 PROPERTIES = [pytest.param(alarm["Properties"], id=name) for name, alarm in ALARMS.items()]
 
+COST = r"^\| ([a-z', ]+) \| (\d+) × ([0-9.]+) \| ([0-9.]+) \|$"
+"""A row of the table of costs: what, how many, USD for one, USD a month."""
+
 DAY_SECONDS, HOUR_SECONDS = 86_400, 3_600
 
 
@@ -63,6 +66,26 @@ def test_every_value_and_dimension_stands_in_its_document() -> None:
                 assert all(isinstance(document[name], str) and document[name] for name in dimensions)
             for each in described["Metrics"]:
                 assert all(isinstance(value, float) for value in document[each["Name"]])
+
+
+def test_the_costs_in_the_documentation_are_those_of_what_is_made(emitted: dict[Metric, str]) -> None:
+    page = (documents.ROOT / "docs" / "operations.md").read_text()
+    told = {what: (int(n), price, cost) for what, n, price, cost in re.findall(COST, page, re.MULTILINE)}
+    each_function = len(functions.function_names(documents.NAMES))
+    alarms = [each_function if "${Name}" in documents.alarm_name(alarm) else 1 for alarm in ALARMS.values()]
+    by_stage = {each for each in emitted if each.dimensions == {"stage"}}
+    with witness.listening() as swept:
+        metrics.swept("test", 0)
+    ((of_the_sweeper,),) = [each["_aws"]["CloudWatchMetrics"] for each in swept.metrics]
+    always = len(of_the_sweeper["Metrics"])
+    assert {what: n for what, (n, _, _) in told.items()} == {
+        "alarms": sum(alarms) - 1,  # that of missing uploads is only where asked for
+        "dashboard": len(documents.resources(documents.WORKFLOW, "AWS::CloudWatch::Dashboard")),
+        "metrics that the sweeper counts": always,
+        "the stage's other metrics, at the most": len(by_stage) - always,
+        "each dataset's metrics, at the most": len(emitted) - len(by_stage),
+    }
+    assert all(float(cost) == pytest.approx(n * float(price)) for n, price, cost in told.values())
 
 
 # The alarms.
