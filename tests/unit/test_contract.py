@@ -94,6 +94,17 @@ def test_what_a_standard_property_could_be_meant_for_is_not_looked_for(monkeypat
     assert contracts.parse(BASE | described) == contracts.parse(BASE)
 
 
+def test_other_properties_stand_at_every_level() -> None:
+    """The standard's own, and those of whoever wrote the contract."""
+    document = changed("x-owner", "shop") | {"homepage": "https://example.org/", "licenses": [], "rows": 5}
+    schema = document["schema"]
+    schema |= {"$schema": "https://datapackage.org/profiles/2.0/tableschema.json", "title": "Orders", "version": 2}
+    schema["fields"][0] |= {"title": "Id", "description": "…", "example": 5, "unit": "1", "level": {"required": True}}
+    schema["fields"][1] |= {"rdfType": "http://schema.org/Country", "categories": ["US"], "categoriesOrdered": True}
+    expected = contracts.parse(changed("schema.fields.1.categories", ["US"]))
+    assert contracts.parse(document) == expected
+
+
 @pytest.mark.parametrize("value", ["subset", ["subset"]])
 def test_fields_match_is_a_text_or_an_array_of_one(value: Any) -> None:
     assert contracts.parse(changed("schema.fieldsMatch", value)).fields_match == "subset"
@@ -325,6 +336,22 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("resources", [], "resources", "belongs to a Data Package"),
     ("primaryKey", "id", "primaryKey", 'belongs under "schema"'),
     ("data", [], "data", "describes files"),
+    # known keys in a place that is not theirs
+    *((key, None, key, 'belongs under "schema"') for key in ("missingValues", "uniqueKeys", "foreignKeys")),
+    *((key, None, key, 'belongs under "dialect"') for key in ("delimiter", "header", "commentRows", "nullSequence")),
+    *((key, None, key, 'belongs under "sluice"') for key in ("tolerance", "derive", "mode", "decimals", "inferred")),
+    ("constraints", {"required": True}, "constraints", "belongs in a field"),
+    ("schema.constraints", {"required": True}, "schema.constraints", "belongs in a field"),
+    ("schema.required", ["id"], "schema.required", 'belongs under "constraints" in a field'),
+    ("schema.trueValues", ["yes"], "schema.trueValues", "belongs in a field"),
+    ("schema.delimiter", ";", "schema.delimiter", 'belongs under "dialect"'),
+    ("schema.decimals", {}, "schema.decimals", 'belongs under "sluice"'),
+    *(
+        (f"schema.fields.0.{key}", None, f"schema.fields[0].{key}", 'belongs under "constraints"')
+        for key in ("required", "unique", "enum", "pattern", "minLength", "minimum", "exclusiveMaximum", "jsonSchema")
+    ),
+    ("schema.fields.0.primaryKey", True, "schema.fields[0].primaryKey", 'belongs under "schema"'),
+    ("schema.fields.2.decimals", 2, "schema.fields[2].decimals", 'belongs under "sluice"'),
     ("sluce", {}, "sluce", 'did you mean "sluice"?'),
     ("profile", "data-package", "profile", "tabular-data-resource"),
     ("type", "file", "type", "expected one of table"),
@@ -386,6 +413,10 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("schema.fields.3.format", "%Y %I", "schema.fields[3].format", "need each other"),
     ("schema.fields.3.format", "%H:%M", "schema.fields[3].format", "has no %Y or %y"),
     (f"{F0}.trueValues", ["y"], "schema.fields[0].trueValues", "does not apply to the type integer"),
+    (f"{F0}.decimalChar", ",", "schema.fields[0].decimalChar", "does not apply to the type integer"),
+    ("schema.fields.1.groupChar", ".", "schema.fields[1].groupChar", "does not apply to the type string"),
+    ("schema.fields.4.bareNumber", False, "schema.fields[4].bareNumber", "does not apply to the type boolean"),
+    ("schema.fields.4.format", "%Y", "schema.fields[4].format", "expected one of default"),
     ("schema.fields.4.trueValues", ["0"], "schema.fields[4].trueValues", "both true and false"),
     ("schema.fields.4.trueValues", [], "schema.fields[4].trueValues", "is empty"),
     ("schema.fields.2.decimalChar", "..", "schema.fields[2].decimalChar", "one character"),

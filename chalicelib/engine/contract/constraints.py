@@ -18,7 +18,7 @@ _LIMITS: Final = {
 """Constraint → attribute of ``Constraints``."""
 _ORDERED: Final = ("integer", "number", "date", "time", "datetime", "duration", "year", "yearmonth")
 _MEASURED: Final = ("string", "array", "object", "list")
-_CONSTRAINTS: Final[dict[str, tuple[str, ...]]] = {
+TYPES_OF: Final[dict[str, tuple[str, ...]]] = {
     "required": TYPES,
     "unique": TYPES,
     "enum": TYPES,
@@ -49,9 +49,9 @@ def changed(field: Field, **constraints: Any) -> Field:
 
 
 def _read_constraints(node: Node, field: Field) -> dict[str, Any]:
-    node.only(_CONSTRAINTS)
+    node.only(TYPES_OF)
     for key, child in node.children():
-        if field.type not in _CONSTRAINTS[key]:
+        if field.type not in TYPES_OF[key]:
             raise child.refusal(f"does not apply to the type {field.type}")
     json_schema = node.get("jsonSchema")
     if json_schema is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ DIGITS_LIMIT: Final = 400
 
 _SIMPLE_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 _SHOWN_CHARACTERS = 80
+_NOWHERE: Final[Mapping[str, str]] = {}
 _T = TypeVar("_T", bound=str)
 
 
@@ -138,12 +139,16 @@ class Node:
             if key not in names:
                 raise child.refusal(f"is not a known key{did_you_mean(key, names)}")
 
-    def no_typos(self, known: Iterable[str], passed_over: Container[str] = ()) -> None:
-        """Refuse a key that looks like a misspelt known one. Others may stand: descriptors may be extended; those that
-        are ``passed_over`` are spelt right.
+    def no_typos(
+        self, known: Iterable[str], passed_over: Container[str] = (), elsewhere: Mapping[str, str] = _NOWHERE
+    ) -> None:
+        """Refuse a key that looks like a misspelt known one, or belongs ``elsewhere`` (key → where). Others may stand:
+        descriptors may be extended; those that are ``passed_over`` are spelt right.
         """
         names = tuple(known)
         for key, child in self.children():
+            if key in elsewhere:
+                raise child.refusal(f"belongs {elsewhere[key]}")
             is_right = key in names or key in passed_over or key[:1] == "$"
             if not is_right and (hint := did_you_mean(key, names, cutoff=0.8)):
                 raise child.refusal(f"is not a known key{hint}")

@@ -21,6 +21,8 @@ _ONLY: Final = {
 _CHARACTERS: Final = ("delimiter", "quoteChar", "escapeChar", "commentChar")
 _FLAGS: Final = ("doubleQuote", "header", "skipInitialSpace")
 _ROWS: Final = ("headerRows", "commentRows")
+KEYS: Final = (*_CHARACTERS, *_FLAGS, *_ROWS, "headerJoin", *_ONLY)
+"""The properties of a CSV's dialect."""
 
 
 @frozen
@@ -52,7 +54,7 @@ def read_dialect(node: Node) -> Dialect:
     """A Table Dialect descriptor. Errors: ``InvalidContract`` for what is wrong, unknown or not supported."""
     if isinstance(node.value, str):
         raise node.refusal("refers to another document; write the dialect here")
-    node.only((*_CHARACTERS, *_FLAGS, *_ROWS, "headerJoin", *_ONLY, *_HARMLESS, *_NOT_DELIMITED))
+    node.only((*KEYS, *_HARMLESS, *_NOT_DELIMITED))
     for key, harmless in _ONLY.items():
         child = node.get(key)
         if child is not None and child.value not in harmless:

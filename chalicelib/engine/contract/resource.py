@@ -15,6 +15,7 @@ from chalicelib.engine.contract.descriptor import Node, load, shown
 from chalicelib.engine.contract.dialect import Dialect, read_dialect
 from chalicelib.engine.contract.expressions import Derived
 from chalicelib.engine.contract.fields import Field, ForeignKey
+from chalicelib.engine.contract.places import NOT_IN_RESOURCE
 from chalicelib.engine.contract.schema import SELF_REFERENCE, read_schema
 from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Tolerance
 from chalicelib.engine.text import encodings
@@ -23,7 +24,6 @@ from chalicelib.frozen import frozen
 SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
 """Encodings whose files are processed, by Python's names of their codecs."""
 
-_SCHEMA_PROPERTIES: Final = ("missingValues", "primaryKey", "fieldsMatch", "fields")
 _PASSED_OVER: Final = (
     *("name", "type", "profile", "path", "title", "description", "sources", "licenses"),
     *("format", "mediatype", "bytes", "hash"),
@@ -107,12 +107,9 @@ def _check_kind(root: Node) -> None:
         raise root.child("resources").refusal("belongs to a Data Package; a contract is one of its resources")
     if "schema" not in root.members() and "fields" in root.members():
         raise root.child("fields").refusal('belongs to a Table Schema; put the schema under the key "schema"')
-    for key in _SCHEMA_PROPERTIES:
-        if key in root.members():
-            raise root.child(key).refusal('belongs under "schema"')
     if "data" in root.members():
         raise root.child("data").refusal("is data in the descriptor itself; a contract describes files")
-    root.no_typos(("schema", "dialect", "encoding", "sluice"), _PASSED_OVER)
+    root.no_typos(("schema", "dialect", "encoding", "sluice"), _PASSED_OVER, NOT_IN_RESOURCE)
     kind, profile = root.get("type"), root.get("profile")
     if kind is not None:
         kind.one_of(("table",))

@@ -8,6 +8,7 @@ from chalicelib.engine.contract import literals
 from chalicelib.engine.contract.constraints import changed, with_constraints
 from chalicelib.engine.contract.descriptor import Node, shown
 from chalicelib.engine.contract.fields import FALSE_VALUES, ITEM_TYPES, TRUE_VALUES, TYPES, Field, ForeignKey
+from chalicelib.engine.contract.places import FIELD_KEYS, NOT_IN_FIELD, NOT_IN_SCHEMA, SCHEMA_KEYS
 from chalicelib.frozen import frozen
 from chalicelib.model import is_dataset
 
@@ -23,24 +24,6 @@ _FORMATS: Final = {
     "geojson": ("default", "topojson"),
 }
 """Type → its formats; a type that is not listed has the default alone, but for the temporal ones."""
-
-_FIELD_KEYS: Final[dict[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("name", "type", "format", "constraints", "missingValues"), TYPES),
-    "categories": ("string", "integer"),
-    "categoriesOrdered": ("string", "integer"),
-    # Only a number has a decimal point; on an integer the key changes nothing, and common tools write it there.
-    "decimalChar": ("number", "integer"),
-    "groupChar": ("number", "integer"),
-    "bareNumber": ("number", "integer"),
-    "trueValues": ("boolean",),
-    "falseValues": ("boolean",),
-    "delimiter": ("list",),
-    "itemType": ("list",),
-}
-"""Key of a field → the types that may have it. Other keys (``title``, one's own) stand as they are."""
-
-_SCHEMA_KEYS: Final = ("fields", "fieldsMatch", "missingValues", "primaryKey", "uniqueKeys", "foreignKeys")
-
 
 SELF_REFERENCE: Final = "refers to the file itself, which is not supported; a foreign key names another dataset"
 
@@ -61,7 +44,7 @@ def read_schema(node: Node, decimals: dict[str, tuple[int, int]]) -> Schema:
     """``decimals``: field name → precision and scale of an exact decimal. Errors: ``InvalidContract``."""
     if isinstance(node.value, str):
         raise node.refusal("refers to another document; write the schema here")
-    node.no_typos(_SCHEMA_KEYS)
+    node.no_typos(SCHEMA_KEYS, elsewhere=NOT_IN_SCHEMA)
     missing_node = node.get("missingValues")
     missing_values = ("",) if missing_node is None else read_missing_values(missing_node)
     fields_node = node.require("fields")
@@ -199,14 +182,14 @@ def _fields_match(node: Node | None) -> str:
 
 
 def _read_field(node: Node, missing_values: tuple[str, ...], decimals: dict[str, tuple[int, int]]) -> Field:
-    node.no_typos(_FIELD_KEYS)
+    node.no_typos(FIELD_KEYS, elsewhere=NOT_IN_FIELD)
     name_node = node.require("name")
     name = name_node.text()
     if not name.strip():
         raise name_node.refusal("is blank")
     field_type = _type(node.get("type"))
-    for key in _FIELD_KEYS:
-        if key in node.members() and field_type not in _FIELD_KEYS[key]:
+    for key in FIELD_KEYS:
+        if key in node.members() and field_type not in FIELD_KEYS[key]:
             raise node.child(key).refusal(f"does not apply to the type {field_type}")
     own_missing = node.get("missingValues")
     plain: dict[str, Any] = {

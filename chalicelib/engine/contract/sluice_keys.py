@@ -15,7 +15,7 @@ MODES: Final = ("append", "replace")
 MAX_PRECISION: Final = 38
 """Digits of Arrow's and Parquet's 128-bit decimals."""
 
-_KEYS: Final = ("tolerance", "aggregates", "partitionBy", "mode", "decimals", "derive", "inferred")
+KEYS: Final = ("tolerance", "aggregates", "partitionBy", "mode", "decimals", "derive", "inferred")
 _ROWS_LIMIT: Final = 2**63 - 1
 
 
@@ -72,7 +72,7 @@ class SluiceKeys:
 
 def read(node: Node) -> SluiceKeys:
     """Errors: ``InvalidContract``. Columns are not looked up: a dataset's transform may make them."""
-    node.only(_KEYS)
+    node.only(KEYS)
     tolerance, aggregates = node.get("tolerance"), node.get("aggregates")
     partition_by, mode = node.get("partitionBy"), node.get("mode")
     decimals, inferred = node.get("decimals"), node.get("inferred")
