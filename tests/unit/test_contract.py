@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.engine import arrays, types
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.contract import Aggregate, Contract, Dialect, Field, ForeignKey, Measure, Tolerance, descriptor
 from chalicelib.engine.contract.expressions import Apply, Column
@@ -148,6 +149,15 @@ def test_a_number_in_json_keeps_its_digits() -> None:
         "12345", "0.1234567890123456789012345678"
     )
     assert contracts.parse(text).fields[2].constraints.minimum == "0.1234567890123456789012345678"
+
+
+def test_the_point_may_stand_between_an_integers_groups() -> None:
+    document = changed("schema.fields.0", {"name": "x", "type": "integer", "groupChar": "."})
+    document["schema"]["fields"][0]["constraints"] = {"maximum": "1.234.567"}
+    field = contracts.parse(document).fields[0]
+    assert (field.group_char, field.constraints.maximum) == (".", "1.234.567")
+    values, bad = types.read(field, arrays.strings(["1.234", "-12.345.678", "1.23", "1.234.5"]))
+    assert (values.to_pylist(), bad.tolist()) == ([1234, -12345678, None, None], [False, False, True, True])
 
 
 def test_categories_restrict_like_an_enum() -> None:

@@ -197,7 +197,7 @@ def _read_field(node: Node, missing_values: tuple[str, ...], decimals: dict[str,
         "type": field_type,
         "format": _format(node.get("format"), field_type),
         "missing_values": missing_values if own_missing is None else read_missing_values(own_missing),
-        **_number_marks(node),
+        **_number_marks(node, field_type),
         **_boolean_words(node),
         **_list_keys(node),
     }
@@ -229,7 +229,7 @@ def _format(node: Node | None, field_type: str) -> str:
     return Node(text, node.path).one_of(_FORMATS.get(field_type, ("default",)))
 
 
-def _number_marks(node: Node) -> dict[str, Any]:
+def _number_marks(node: Node, field_type: str) -> dict[str, Any]:
     marks: dict[str, Any] = {}
     for key, attribute in (("decimalChar", "decimal_char"), ("groupChar", "group_char")):
         child = node.get(key)
@@ -239,7 +239,8 @@ def _number_marks(node: Node) -> dict[str, Any]:
         if len(mark) != 1 or mark.isalnum() or mark in "+-":
             raise child.refusal(f"is {shown(mark)}, expected one character that is no letter, digit or sign")
         marks[attribute] = mark
-    if marks and marks.get("decimal_char", ".") == marks.get("group_char"):
+    # An integer has no decimal point that its groups' mark could be taken for: 1.234.567.
+    if field_type == "number" and marks and marks.get("decimal_char", ".") == marks.get("group_char"):
         raise node.child("groupChar").refusal(f"is the decimal point as well ({shown(marks['group_char'])})")
     bare = node.get("bareNumber")
     if bare is not None:
