@@ -41,6 +41,14 @@ FINDINGS: Final[dict[str, str]] = {
 }
 """Finding code → message template (``str.format`` keys)."""
 
+UNREADABLE: Final[dict[str, str]] = {
+    "too-large": " (too large for the type {type}, which has 64 bits)",
+    "does-not-fit": " (more than {before} digits before the decimal point, or {after} after it)",
+    "options": " ({options})",
+    "option": "{key} is {value}",
+}
+"""What is put after a ``type-error``'s message where it explains more than the type's name does: templates, too."""
+
 
 class SluiceError(Exception):
     """An error with a stable ``code`` (kebab-case) and a message for people; never holds cell values."""

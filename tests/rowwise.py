@@ -39,7 +39,10 @@ def notes_on_cell(text: str, field: JSON) -> Iterator[str]:
     """Every note that a check of the field can make on this cell."""
     cell = text if len(text) <= 100 else text[:100] + "…"
     form = field.get("format", "default")
-    yield errors.FINDINGS["type-error"].format(type=field["type"], format=form, cell=cell)
+    unreadable = errors.FINDINGS["type-error"].format(type=field["type"], format=form, cell=cell)
+    yield unreadable
+    if field["type"] in ("integer", "number"):
+        yield unreadable + errors.UNREADABLE["too-large"].format(type=field["type"])
     for name, value in field.get("constraints", {}).items():
         expected = json.dumps(value) if isinstance(value, bool) else str(value)
         yield errors.FINDINGS["constraint-error"].format(constraint=name, expected=expected, cell=cell)

@@ -14,6 +14,7 @@ from chalicelib.engine import arrays, coding, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.checks.findings import Found, notes_on, shown_column
 from chalicelib.engine.checks.matching import Expression
+from chalicelib.engine.checks.unreadable import Explainer
 from chalicelib.engine.contract import durations
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.records.split import Offsets
@@ -49,6 +50,7 @@ class CellChecker:
         self._field = checked
         self._is_nested = pa.types.is_nested(types.arrow_type(checked))
         self._missing = _Missing(checked.missing_values)
+        self._explainer = Explainer(checked)
         self._constraints = list(_constraints(checked))
 
     def check(self, columns: Sequence[ArrowArray]) -> list[Column]:
@@ -78,7 +80,7 @@ class CellChecker:
         if self._field.constraints.required and missing is not None:
             found.append(self._found("constraint-error", texts, missing, constraint="required", expected="true"))
         if bad.any():
-            found.append(self._found("type-error", texts, bad, type=self._field.type, format=self._field.format))
+            found += self._unreadable(texts, np.flatnonzero(bad))
         for constraint in self._constraints:
             broken = constraint.broken(given, values)
             if broken.any():
@@ -87,6 +89,14 @@ class CellChecker:
                     self._found("constraint-error", texts, broken, constraint=constraint.name, expected=expected)
                 )
         return values, found
+
+    def _unreadable(self, texts: pa.StringArray, rows: Offsets) -> Iterator[Found]:
+        given = texts_at(texts, rows)
+        shown = shown_column(given)
+        for mask, reason in self._explainer.explained(given):
+            cells = shown.filter(arrays.booleans(mask))
+            of_type = notes_on("type-error", cells, reason=reason, type=self._field.type, format=self._field.format)
+            yield Found("type-error", "", rows[mask], of_type)
 
     def _found(self, code: str, texts: pa.StringArray, mask: Mask, **values: str) -> Found:
         rows = np.flatnonzero(mask)

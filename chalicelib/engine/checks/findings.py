@@ -155,12 +155,12 @@ def digits(numbers: Offsets) -> pa.StringArray:
     return arrays.from_values(numbers, pa.int64()).cast(pa.string())
 
 
-def notes_on(code: str, cells: pa.StringArray, name: str = "cell", **values: str) -> Notes:
-    """The code's note on each cell, as ``shown_column`` gives them, or on what else its template has under this name;
-    ``values``: what it takes besides.
+def notes_on(code: str, cells: pa.StringArray, name: str = "cell", reason: str = "", **values: str) -> Notes:
+    """The code's note on each cell, as ``shown_column`` gives them, or on what else its template has under this name,
+    and the ``reason`` after it; ``values``: what the template takes besides.
     """
     before, after = (part.format(**values) for part in errors.FINDINGS[code].split(f"{{{name}}}"))
-    return Notes(before, arrays.retyped(cells, pa.binary()), after)
+    return Notes(before, arrays.retyped(cells, pa.binary()), after + reason)
 
 
 def same_note(note: str, count: int) -> Notes:

@@ -80,6 +80,18 @@ class Field:
     """One of ``ITEM_TYPES``: what the items of a list are."""
 
 
+OPTIONS: Final = {
+    "decimalChar": "decimal_char",
+    "groupChar": "group_char",
+    "bareNumber": "bare_number",
+    "trueValues": "true_values",
+    "falseValues": "false_values",
+    "delimiter": "delimiter",
+    "itemType": "item_type",
+}
+"""Key of a field that says how texts of its type are written → attribute of ``Field``."""
+
+
 @frozen
 class ForeignKey:
     """A reference to another dataset (https://datapackage.org/standard/table-schema/#foreignKeys)."""

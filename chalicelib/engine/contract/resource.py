@@ -14,7 +14,7 @@ from chalicelib.engine.contract import expressions, sluice_keys
 from chalicelib.engine.contract.descriptor import Node, load, shown
 from chalicelib.engine.contract.dialect import Dialect, read_dialect
 from chalicelib.engine.contract.expressions import Derived
-from chalicelib.engine.contract.fields import Field, ForeignKey
+from chalicelib.engine.contract.fields import OPTIONS, Field, ForeignKey
 from chalicelib.engine.contract.places import NOT_IN_RESOURCE
 from chalicelib.engine.contract.schema import SELF_REFERENCE, read_schema
 from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Tolerance
@@ -192,13 +192,7 @@ def _field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, 
     pairs = (
         ("format", field.format, default.format),
         ("missingValues", field.missing_values, missing_values),
-        ("decimalChar", field.decimal_char, default.decimal_char),
-        ("groupChar", field.group_char, default.group_char),
-        ("bareNumber", field.bare_number, default.bare_number),
-        ("trueValues", field.true_values, default.true_values),
-        ("falseValues", field.false_values, default.false_values),
-        ("delimiter", field.delimiter, default.delimiter),
-        ("itemType", field.item_type, default.item_type),
+        *((key, getattr(field, attribute), getattr(default, attribute)) for key, attribute in OPTIONS.items()),
     )
     document |= {key: _plain(value) for key, value, usual in pairs if value != usual}
     given = field.constraints

@@ -33,18 +33,29 @@ _NUMBER: Final = rf"\A[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+){_EXPONENT}\z"
 
 def integer_reader(field: Field) -> Slow:
     """Reads texts as int64."""
-    if _is_plain(field):
-        return read_integers
-    return _rewritten(field, rf"[+-]?{_grouped(field)}", read_integers)
+    return read_integers if _is_plain(field) else _rewritten(field, read_integers)
 
 
 def number_reader(field: Field) -> Slow:
     """Reads texts as float64, or as decimal128 where the field has a precision."""
     plain = read_floats if field.precision is None else _decimals(field.precision, field.scale or 0)
+    return plain if _is_plain(field) else _rewritten(field, plain)
+
+
+def lexical(field: Field) -> str:
+    """The RE2 pattern of all integers or numbers, however large, as the field has them written. Of what is not a plain
+    number, the number itself is the first group.
+    """
     if _is_plain(field):
-        return plain
-    point = re.escape(field.decimal_char)
-    return _rewritten(field, rf"[+-]?(?:{_grouped(field)}(?:{point}[0-9]*)?|{point}[0-9]+){_EXPONENT}", plain)
+        return _INTEGER if field.type == "integer" else _NUMBER
+    number = rf"[+-]?{_grouped(field)}"
+    if field.type == "number":
+        point = re.escape(field.decimal_char)
+        number = rf"[+-]?(?:{_grouped(field)}(?:{point}[0-9]*)?|{point}[0-9]+){_EXPONENT}"
+    # What surrounds a bare number holds no digit, sign or mark: "-$5" must not become 5.
+    marks = field.decimal_char + (field.group_char or "")
+    around = "" if field.bare_number else "[^0-9+\\-" + "".join(re.escape(mark) for mark in marks) + "]*"
+    return rf"\A(?s:{around})({number})(?s:{around})\z"
 
 
 def decimal_type(precision: int, scale: int) -> pa.Decimal128Type:
@@ -68,17 +79,14 @@ def _grouped(field: Field) -> str:
     return rf"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}|[0-9]+)"
 
 
-def _rewritten(field: Field, number: str, plain: Slow) -> Slow:
+def _rewritten(field: Field, plain: Slow) -> Slow:
     """A reader of numbers with marks of their own: those that match are rewritten plainly and read by ``plain``."""
-    marks = field.decimal_char + (field.group_char or "")
-    # What surrounds a bare number holds no digit, sign or mark: "-$5" must not become 5.
-    around = "" if field.bare_number else "[^0-9+\\-" + "".join(re.escape(mark) for mark in marks) + "]*"
-    pattern = rf"\A(?s:{around})({number})(?s:{around})\z"
+    pattern = lexical(field)
 
     def read(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
         good = arrays.matches(texts, pattern)
         rewritten = arrays.with_only(texts, good)
-        if around:
+        if not field.bare_number:
             rewritten = pc.replace_substring_regex(rewritten, pattern=pattern, replacement=r"\1")
         if field.group_char:
             rewritten = pc.replace_substring(rewritten, pattern=field.group_char, replacement="")
