@@ -251,7 +251,7 @@ def draw(
     if contract is not None:
         bind(contract, plan.labels, dialect)
     elif dialect.header:
-        binding.drafted_names(plan.labels)  # what no draft could name is refused before the file is read
+        binding.drafted_names(plan.labels, dialect)  # what no draft could name is refused before the file is read
     return plan
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import gc
+import json
 
 import pytest
 
@@ -108,6 +109,17 @@ def test_a_repeated_label_is_refused_before_the_file_is_read_and_told_what_to_do
         dialect={"header": False, "commentRows": [1]},
     )
     assert pipeline.run(b"a,a\n1,2\n", advised).table.to_pylist() == [{"a": 1, "a_2": 2}]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_the_advice_on_a_repeated_label_keeps_the_delimiter_that_was_detected(delimiter: str) -> None:
+    body = "a,a\n1,2\n3,4\n".replace(",", delimiter).encode()
+    refused = pipeline.run(body)
+    assert refused.job.error is not None
+    advised = json.loads("{" + refused.job.error.message.partition("over the header: ")[2] + "}")
+    assert advised == {"dialect": {"delimiter": delimiter, "header": False, "commentRows": [1]}}
+    described = contract({"name": "a", "type": "integer"}, {"name": "a_2", "type": "integer"}, **advised)
+    assert pipeline.run(body, described).table.to_pylist() == [{"a": 1, "a_2": 2}, {"a": 3, "a_2": 4}]
 
 
 @pytest.mark.parametrize("match", ["exact", "equal", "subset", "superset", "partial"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Final
 
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.errors import FINDINGS, Terminal
@@ -20,7 +22,7 @@ FINDINGS_LIMIT: Final = 100
 _LABEL_LIMIT = 80
 _ADVICE: Final = (
     "give every column a label of its own, or write a contract that names the columns in order and passes over the"
-    ' header: "dialect": {"header": false, "commentRows": [1]}'
+    ' header: "dialect": {dialect}'
 )
 
 _NO_HEADER: Final = (
@@ -71,9 +73,10 @@ def bind(contract: Contract, labels: Sequence[str]) -> Binding:
     return Binding(places, tuple(index for index in range(len(contract.fields)) if index not in bound))
 
 
-def drafted_names(labels: Sequence[str]) -> tuple[str, ...]:
+def drafted_names(labels: Sequence[str], dialect: Dialect | None = None) -> tuple[str, ...]:
     """The fields' names in a draft for a file with these labels, those of rejects.csv left out: the labels themselves,
-    and ``unlabelled`` for the blank ones. A file that has these labels binds to these fields.
+    and ``unlabelled`` for the blank ones. A file that has these labels binds to these fields. ``dialect``: what was
+    detected, where it was not the default.
 
     Errors: ``Terminal("header-mismatch")`` where two columns would have the same name, or none has one.
     """
@@ -92,8 +95,15 @@ def drafted_names(labels: Sequence[str]) -> tuple[str, ...]:
         if held != position:
             findings.append(_finding(position, "duplicate-label", label=_shown(name), first=held))
     if findings:
-        raise Terminal("header-mismatch", f"{_listed([text for _, text in findings])}; {_ADVICE}")
+        advice = _ADVICE.format(dialect=_without_header(dialect or Dialect()))
+        raise Terminal("header-mismatch", f"{_listed([text for _, text in findings])}; {advice}")
     return names
+
+
+def _without_header(dialect: Dialect) -> str:
+    """The contract's ``dialect`` that passes over the header. Once there is one nothing of the dialect is detected."""
+    delimiter = {} if dialect.delimiter == Dialect().delimiter else {"delimiter": dialect.delimiter}
+    return json.dumps({**delimiter, "header": False, "commentRows": [1]})
 
 
 def unlabelled(position: int) -> str:

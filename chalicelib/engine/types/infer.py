@@ -176,7 +176,7 @@ def draft(
     ``labels`` and ``surveys`` run in parallel, one per column of the file. The columns that rejects.csv puts before a
     file's own get no field. Errors: ``Terminal("header-mismatch")`` where two columns have the same label.
     """
-    names = drafted_names(labels)
+    names = drafted_names(labels, dialect)
     own = surveys[len(surveys) - len(names) :]
     fields = tuple(known.field(name) for name, known in zip(names, own, strict=True))
     return Contract(name, fields, dialect=dialect, encoding=encoding, inferred=True)
