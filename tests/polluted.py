@@ -106,6 +106,7 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
         Case("a header of two rows", CLEAN.replace("\n", "\n,,EUR\n", 1).encode()),
         Case("the header once more between rows", _with("id,name,price")),
         Case("a preamble of one line", ("Things for sale\n" + CLEAN).encode()),
+        Case("Excel's line on the delimiter", ("sep=;\n" + CLEAN.replace(",", ";")).encode()),
         Case("a preamble as wide as the rows", ("Things,for,sale\n" + CLEAN).encode()),
         Case("blank lines before the header", ("\n\n" + CLEAN).encode()),
         Case("two columns with one label", CLEAN.replace("name", "id", 1).encode()),
@@ -175,6 +176,20 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
     ),
 }  # fmt: skip
 
+_NOTES: Final[dict[str, str]] = {
+    "Headers": """\
+A line before the header, be it a title or Excel's `sep=;`, is passed over where the contract says so:
+`"dialect": {"delimiter": ";", "commentRows": [1], "headerRows": [2]}` ([dialect](contract.md#dialect)). Without a
+contract the message of `tolerance-exceeded` says what to write.
+""",
+    "Bytes and characters": """\
+The file in Windows-1252 is too small to tell of its encoding (in [larger ones](encodings.md) it is detected): the
+contract states it, `"encoding": "cp1252"`. The message of `tolerance-exceeded` says so where nearly every rejected row
+has an `encoding-error`.
+""",
+}
+"""Title → what there is to say of its cases."""
+
 _PREFACE: Final = """# Polluted input
 
 What Sluice does with a file that is not as it should be. The rows of a file are *delivered*, or *quarantined*: rejected
@@ -211,6 +226,8 @@ def _tables() -> Iterator[str]:
             cells = (case.pollution, _excerpt(case.body), _told(run(case, True)), _told(run(case, False)))
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         yield ""
+        if title in _NOTES:
+            yield _NOTES[title]
 
 
 @cache

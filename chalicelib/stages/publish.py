@@ -19,7 +19,6 @@ from chalicelib.engine import arrays, ledger
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Base, Reasons
-from chalicelib.engine.contract import Tolerance
 from chalicelib.engine.contract.binding import drift_of
 from chalicelib.engine.delivery import parquet
 from chalicelib.engine.delivery.parquet import decode_schema
@@ -31,6 +30,7 @@ from chalicelib.engine.report import render
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
+from chalicelib.stages import excess as excesses
 from chalicelib.stages import lanes, workspace
 from chalicelib.stages.settling import State
 
@@ -66,7 +66,7 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     facts = _facts(summary["findings"]["reasons"])
     outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
     outputs.put_json("summary", "summary.json", summary)
-    excess = beyond(state.contract.tolerance, rows)
+    excess = excesses.excess(state.contract, state.plan, rows, summary["findings"]["reasons"])
     if excess is None:
         _copy_data(outputs, state)
     timeline = _write_report(ports, outputs, job, state, merged, summary, excess)
@@ -90,20 +90,6 @@ def _facts(reasons: list[JSON]) -> JSON:
         "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
         "reasons_omitted": len(reasons) - len(told),
     }
-
-
-def beyond(tolerance: Tolerance, rows: Rows) -> str | None:
-    """What is said of a job with too many rejected rows; None where there are not too many."""
-    most = tolerance.max_rejected_rows
-    if most is not None and rows.rejected > most:
-        return f"{rows.rejected:,} of {rows.read:,} rows were rejected, at most {most:,} may be"
-    if rows.rejected > tolerance.max_rejected_ratio * rows.read:
-        share = rows.rejected / rows.read
-        return (
-            f"{rows.rejected:,} of {rows.read:,} rows ({share:.2%}) were rejected, at most"
-            f" {tolerance.max_rejected_ratio:.2%} may be"
-        )
-    return None
 
 
 class _Outputs:

@@ -483,6 +483,9 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("dialect.headerRows", [2], "dialect.headerRows", "expected rows 1 to 1"),
     ("dialect.headerRows", [], "dialect.headerRows", "say header: false instead"),
     ("dialect.commentRows", [3], "dialect.commentRows", "needs commentChar"),
+    ("dialect.commentRows", [1], "dialect.commentRows", 'write "headerRows": [2] besides'),
+    ("dialect.commentRows", [1, 2, 3], "dialect.commentRows", 'write "headerRows": [4] besides'),
+    ("dialect", {"commentRows": [1], "headerRows": [1]}, "dialect.commentRows", "expected rows 1 to 2, each once"),
     ("dialect.nullSequence", "NA", "dialect.nullSequence", "missingValues"),
     ("dialect.lineTerminator", ";", "dialect.lineTerminator", "not supported"),
     # sluice

@@ -51,6 +51,7 @@ RECORDS = {
     "booked amount settled contact": '06/05/2024,"1.234,5",ja,a@example.org',
     "code name born share": "DE0001,Ann,1999-12-31,0.5",
     "id label": "1;ink",
+    "id price": "1;2,5",
 }
 """The fields of each contract in the documentation → a record that keeps it, in its dialect."""
 
@@ -79,8 +80,10 @@ def test_a_documented_contract_delivers_a_file_that_keeps_it(document: JSON) -> 
     for key in document["schema"].get("foreignKeys", ()):
         to = key["reference"]
         pipeline.run(f"{to['fields'][0]}\nDE\n".encode(), key=f"incoming/{to['resource']}/a.csv", ports=ports)
-    header = f"{','.join(fields_of(document))}\n" if document.get("dialect", {}).get("header", True) else ""
-    body = header + RECORDS[" ".join(fields_of(document))] + "\n"
+    dialect = document.get("dialect", {})
+    header = [dialect.get("delimiter", ",").join(fields_of(document))] if dialect.get("header", True) else []
+    before = ["a title"] * len(dialect.get("commentRows", ()))
+    body = "".join(f"{line}\n" for line in (*before, *header)) + RECORDS[" ".join(fields_of(document))] + "\n"
     outcome = pipeline.run(body.encode(), document, key=f"incoming/{document['name']}/a.csv", ports=ports)
     assert outcome.job.error is None
     assert outcome.job.rows.valid == outcome.job.rows.read == 1

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.contract.dialect import Dialect, snippet
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.errors import FINDINGS, Terminal
@@ -95,15 +94,9 @@ def drafted_names(labels: Sequence[str], dialect: Dialect | None = None) -> tupl
         if held != position:
             findings.append(_finding(position, "duplicate-label", label=_shown(name), first=held))
     if findings:
-        advice = _ADVICE.format(dialect=_without_header(dialect or Dialect()))
+        advice = _ADVICE.format(dialect=snippet(dialect or Dialect(), header=False, commentRows=[1]))
         raise Terminal("header-mismatch", f"{_listed([text for _, text in findings])}; {advice}")
     return names
-
-
-def _without_header(dialect: Dialect) -> str:
-    """The contract's ``dialect`` that passes over the header. Once there is one nothing of the dialect is detected."""
-    delimiter = {} if dialect.delimiter == Dialect().delimiter else {"delimiter": dialect.delimiter}
-    return json.dumps({**delimiter, "header": False, "commentRows": [1]})
 
 
 def unlabelled(position: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from typing import Any, Final, Self
 
 from chalicelib.engine.contract.descriptor import Node, shown
@@ -48,6 +50,14 @@ class Dialect:
         """From ``dataclasses.asdict``, as JSON gave it back."""
         rows = {key: tuple(document[key]) for key in ("header_rows", "comment_rows")}
         return cls(**document | rows)
+
+
+def snippet(detected: Dialect, **keys: Any) -> str:
+    """A contract's ``dialect`` with these keys and the delimiter that was detected: where a contract has a dialect,
+    nothing of it is detected.
+    """
+    delimiter = {} if detected.delimiter == Dialect().delimiter else {"delimiter": detected.delimiter}
+    return json.dumps(delimiter | keys)
 
 
 def read_dialect(node: Node) -> Dialect:
@@ -97,6 +107,12 @@ def _refuse_clashes(node: Node, dialect: Dialect) -> None:
     preamble = sorted((*(dialect.header_rows if dialect.header else ()), *dialect.comment_rows))
     if dialect.header and not dialect.header_rows:
         raise node.child("headerRows").refusal("is empty; say header: false instead")
+    if dialect.header and "headerRows" not in node.members() and 1 in dialect.comment_rows:
+        # Sluice could take the next row for the header, but by the standard it is row 1 if nothing else is said.
+        header = next(row for row in itertools.count(1) if row not in dialect.comment_rows)
+        raise node.child("commentRows").refusal(
+            f'passes over row 1, which is the header if nothing else is said; write "headerRows": [{header}] besides'
+        )
     if preamble != list(range(1, len(preamble) + 1)):
         key = "commentRows" if dialect.comment_rows else "headerRows"
         raise node.child(key).refusal(

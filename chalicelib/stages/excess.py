@@ -1,0 +1,57 @@
+"""What is said of a job with more rejected rows than its contract tolerates: how many, and what to do about the causes
+that cost nearly every row."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.engine.contract import Contract, Tolerance
+from chalicelib.engine.contract.dialect import snippet
+from chalicelib.engine.plan import Plan
+from chalicelib.engine.text.encodings import UTF8
+from chalicelib.model import JSON, Rows
+
+NEARLY: Final = 0.9
+"""Of nearly every row."""
+
+_ENCODING: Final = (
+    "; nearly every one of them has bytes that are not UTF-8, which the file may not be: state its encoding in the"
+    ' contract: "encoding": "cp1252"'
+)
+_FIRST_LINE: Final = (
+    "; nearly every row has more or fewer cells than the first line: if that is no header, but a title or Excel's sep=,"
+    ' pass over it in the contract: "dialect": {dialect}'
+)
+
+
+def excess(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> str | None:
+    """None where there are not too many. ``reasons``: as in summary.json."""
+    said = _beyond(contract.tolerance, rows)
+    return None if said is None else said + _advice(contract, plan, rows, reasons)
+
+
+def _beyond(tolerance: Tolerance, rows: Rows) -> str | None:
+    most = tolerance.max_rejected_rows
+    if most is not None and rows.rejected > most:
+        return f"{rows.rejected:,} of {rows.read:,} rows were rejected, at most {most:,} may be"
+    if rows.rejected > tolerance.max_rejected_ratio * rows.read:
+        share = rows.rejected / rows.read
+        return (
+            f"{rows.rejected:,} of {rows.read:,} rows ({share:.2%}) were rejected, at most"
+            f" {tolerance.max_rejected_ratio:.2%} may be"
+        )
+    return None
+
+
+def _advice(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> str:
+    def most(*codes: str) -> int:
+        return max((each["count"] for each in reasons if each["code"] in codes), default=0)
+
+    # Where a row has characters of ASCII alone its encoding does not show: what counts are the rejected ones.
+    if plan.text.encoding == UTF8 and most("encoding-error") >= NEARLY * rows.rejected:
+        return _ENCODING
+    # A contract's fields say how many cells there are. Without one the first line does, which is a row if no header.
+    others = rows.read if plan.dialect.header else rows.read - 1
+    if contract.inferred and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * others:
+        return _FIRST_LINE.format(dialect=snippet(plan.dialect, commentRows=[1], headerRows=[2]))
+    return ""

@@ -1,0 +1,76 @@
+"""What is said of a file with too many rejected rows, and that what it advises helps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests import pipeline
+from tests.pipeline import contract
+
+FIELDS = ({"name": "id", "type": "integer"}, {"name": "name", "type": "string"}, {"name": "price", "type": "number"})
+STRICT: dict[str, Any] = {"tolerance": {"maxRejectedRatio": 0.05}}
+CLEAN = b"id,name,price\n1,ink,1.5\n2,pen,2.5\n3,nib,3.5\n"
+
+
+def message(body: bytes, described: Any = None) -> str:
+    error = pipeline.run(body, described).job.error
+    assert error is not None
+    assert error.code == "tolerance-exceeded"
+    return error.message
+
+
+def advice(body: bytes, described: Any = None) -> dict[str, Any]:
+    """The contract's keys that are advised, none where nothing is."""
+    _, _, keys = message(body, described).partition("the contract: ")
+    found: dict[str, Any] = json.loads("{" + keys + "}")
+    return found
+
+
+@pytest.mark.parametrize("described", [None, contract(*FIELDS, sluice=STRICT, encoding="utf-8")])
+def test_a_file_in_an_old_encoding_is_advised_to_state_it(described: Any) -> None:
+    # Most rows are plain ASCII, and good: those that are not tell of the encoding.
+    body = CLEAN + "4,Käse,4.5\n5,crème,5.5\n".encode("cp1252")
+    assert advice(body, described) == {"encoding": "cp1252"}
+    outcome = pipeline.run(body, contract(*FIELDS, **advice(body, described)))
+    assert outcome.table.column("name").to_pylist()[3:] == ["Käse", "crème"]
+
+
+@pytest.mark.parametrize("first", ["sep={0}", "Things for sale", "Things for sale{0}all of them"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_line_before_the_header_is_advised_to_be_passed_over(first: str, delimiter: str) -> None:
+    body = first.format(delimiter).encode() + b"\n" + CLEAN.replace(b",", delimiter.encode())
+    advised = advice(body)
+    given = {} if delimiter == "," else {"delimiter": delimiter}
+    assert advised == {"dialect": given | {"commentRows": [1], "headerRows": [2]}}
+    outcome = pipeline.run(body, contract(*FIELDS, **({"sluice": STRICT} | advised)))
+    assert outcome.table.column("name").to_pylist() == ["ink", "pen", "nib"]
+
+
+@pytest.mark.parametrize(
+    "body, described",
+    [
+        pytest.param(CLEAN + b"4,cap,4.5,blue\n", None, id="one row has a cell too many"),
+        pytest.param(CLEAN + b"4,cap,4.5" + b",blue" * 9 + b"\n", None, id="and a row has many of them"),
+        pytest.param(CLEAN.replace(b"1.5", b"x"), contract(*FIELDS, sluice=STRICT), id="another cause"),
+        pytest.param(
+            CLEAN.replace(b"1.5", b"x").replace(b"2.5", b"y") + b"4,K\xe4se,4.5\n",
+            contract(*FIELDS, sluice=STRICT),
+            id="one of three has another encoding",
+        ),
+        pytest.param(
+            b"K\xe4se,1,2\n" * 3,
+            contract(*FIELDS, sluice=STRICT, encoding="ascii", dialect={"header": False}),
+            id="an encoding that cp1252 cannot stand for by default",
+        ),
+        pytest.param(
+            CLEAN.partition(b"\n")[2].replace(b",", b";"),
+            contract(*FIELDS, sluice=STRICT, dialect={"header": False}),
+            id="a contract says that there is no header",
+        ),
+    ],
+)
+def test_nothing_is_advised_where_the_cause_is_another(body: bytes, described: Any) -> None:
+    assert message(body, described).endswith("% may be")
