@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from chalicelib import errors, publication
-from chalicelib.model import JSON, Failure, source_from_event, timestamp
+from chalicelib.model import JSON, Failure, source_from_event, time_of_event, timestamp
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
 
@@ -18,7 +18,7 @@ def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """
     source, execution = source_from_event(payload["event"]), payload["execution"]
     now = timestamp(ports.clock())
-    ports.jobs.claim(source, execution, now)
+    ports.jobs.claim(source, execution, now, time_of_event(payload["event"]))
     failure = failure_of(payload.get("failure") or {})
     publication.end(ports, settings.results_bucket, source.job_id, execution, failure, now)
     return {"job_id": source.job_id, "dataset": source.dataset}

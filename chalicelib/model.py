@@ -264,6 +264,14 @@ def source_from_event(event: JSON) -> Source:
     )
 
 
+def time_of_event(event: JSON) -> str | None:
+    """When S3 had the object, as EventBridge tells it, to the second; None of an input that the sweeper or a retry has
+    made (their jobs have a record, which has the time), or somebody by hand.
+    https://docs.aws.amazon.com/eventbridge/latest/ref/events-structure.html
+    """
+    return timestamp(datetime.fromisoformat(event["time"])) if "time" in event else None
+
+
 def event_from_source(source: Source) -> JSON:
     """The workflow's input for a source: the part of an "Object Created" event that the workflow reads."""
     described = {"key": source.key, "size": source.size_bytes, "etag": source.etag, "version-id": source.version_id}

@@ -88,10 +88,13 @@ class Jobs(Protocol):
     """
 
     def register(self, source: Source, received_at: str) -> Job:
-        """Create the record as RECEIVED; where it exists already, return it as it stands."""
+        """Create the record as RECEIVED; where it exists already and is not final, the earlier ``received_at`` stands:
+        events come in any order, and late.
+        """
 
-    def claim(self, source: Source, execution: str, at: str) -> Job | None:
+    def claim(self, source: Source, execution: str, at: str, received_at: str | None = None) -> Job | None:
         """Bind the job to one execution and set it VALIDATING (creating the record where the event came first).
+        ``received_at``: as in ``register``, where the execution knows it; else a new record takes ``at``.
 
         Claiming again by the same execution returns the job; None where another execution holds or has finished it.
         """

@@ -83,6 +83,8 @@ def _is_later(one: JSON, other: JSON) -> bool:
     """Whether one entry's upload came after the other's. Where both are of one key, S3 itself tells: when the events
     arrived does not. The shorter sequencer is padded on the right:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    Of different keys the times are compared that the events say; when they came, or were taken up, does not count
+    (``transitions.registered``, ``claimed``).
     """
     source, others = one.get("source", {}), other["source"]
     if source.get("key") == others["key"] and source["sequencer"] and others["sequencer"]:

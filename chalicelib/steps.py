@@ -26,6 +26,7 @@ from chalicelib.model import (
     Source,
     Status,
     source_from_event,
+    time_of_event,
     timestamp,
 )
 from chalicelib.ports import Objects, Ports
@@ -47,7 +48,7 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     told: JSON = {"job_id": source.job_id, "dataset": source.dataset}
     if source.key.endswith("/") and source.size_bytes == 0:
         return told | {"action": "skip"}  # a folder made in the console
-    job = ports.jobs.claim(source, execution, started)
+    job = ports.jobs.claim(source, execution, started, time_of_event(payload["event"]))
     if job is None:
         return told | {"action": "skip"}
     plan = _plan(ports, settings, source)

@@ -26,7 +26,7 @@ JOB_ID: Final = re.compile(r"[a-z0-9-]{1,80}")
 """What ``Source.job_id`` makes; whatever else is asked for does not exist."""
 
 _CUT: Final = " … (shortened)"
-
+_SECOND_CHARS: Final = len("2026-03-01T12:00:00")
 
 Step = Callable[[Job | None], Job | None]
 """From the record as it stands (None: there is none) to the record as it should be; None: it may not be written."""
@@ -42,8 +42,8 @@ class Writer(ABC):
     def register(self, source: Source, received_at: str) -> Job:
         return self._must(source.job_id, lambda current: registered(current, source, received_at))
 
-    def claim(self, source: Source, execution: str, at: str) -> Job | None:
-        return self._apply(source.job_id, lambda current: claimed(current, source, execution, at))
+    def claim(self, source: Source, execution: str, at: str, received_at: str | None = None) -> Job | None:
+        return self._apply(source.job_id, lambda current: claimed(current, source, execution, at, received_at))
 
     def retry(self, job_id: str, attempt: int, execution: str, at: str) -> Job | None:
         return self._apply(job_id, lambda current: retried(current, attempt, execution, at))
@@ -62,18 +62,22 @@ class Writer(ABC):
 
 
 def registered(current: Job | None, source: Source, received_at: str) -> Job:
-    """A new record as RECEIVED, or the one that exists."""
-    return current if current is not None else Job.received(source, received_at)
+    """A new record as RECEIVED, or the one that exists, with the earlier time; a final one stays as it is."""
+    if current is None:
+        return Job.received(source, received_at)
+    if current.status.is_final:
+        return current
+    return replace(current, received_at=_earlier(current.received_at, received_at))
 
 
-def claimed(current: Job | None, source: Source, execution: str, at: str) -> Job | None:
+def claimed(current: Job | None, source: Source, execution: str, at: str, received_at: str | None = None) -> Job | None:
     """The record bound to ``execution``; None where another execution has it, or where it is final unclaimed.
 
     The same execution gets its own record back as it stands, final or not; but one that a retry has only meant for it
-    becomes VALIDATING, as any other.
+    becomes VALIDATING, as any other. ``received_at``: the upload's time, where the execution was told it.
     """
     if current is None:
-        current = Job.received(source, at)
+        current = Job.received(source, received_at or at)
     if current.execution not in (None, execution):
         return None
     if current.status is not Status.RECEIVED:
@@ -81,7 +85,19 @@ def claimed(current: Job | None, source: Source, execution: str, at: str) -> Job
     # S3's notification and EventBridge's event race to register; the one that came first may lack the ETag or size.
     known = current.source if current.source.etag else source
     known = replace(known, sequencer=known.sequencer or source.sequencer)
-    return replace(current, status=Status.VALIDATING, execution=execution, started_at=at, source=known)
+    received_at = _earlier(current.received_at, received_at or current.received_at)
+    return replace(
+        current, status=Status.VALIDATING, execution=execution, started_at=at, source=known, received_at=received_at
+    )
+
+
+def _earlier(one: str, other: str) -> str:
+    """Of two times told of one upload the earlier: the later is of whoever came late. Within one second the later:
+    EventBridge tells whole seconds, cut off, and S3's notification milliseconds. In whatever order any number of times
+    is told, the same one is left.
+    """
+    same_second = one[:_SECOND_CHARS] == other[:_SECOND_CHARS]
+    return max(one, other) if same_second else min(one, other)
 
 
 def retried(current: Job | None, attempt: int, execution: str, at: str) -> Job | None:

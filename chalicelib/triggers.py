@@ -22,6 +22,7 @@ from chalicelib.model import (
     Source,
     is_dataset,
     source_from_event,
+    time_of_event,
     timestamp,
 )
 from chalicelib.ports import Ports
@@ -50,7 +51,8 @@ def execution_ended_badly(state_machine_arn: str) -> JSON:
 
 
 def upload_seen(ports: Ports, settings: Settings, document: JSON) -> JSON:
-    """Register the job of each uploaded object as RECEIVED at the event's time; one that exists stays as it is.
+    """Register the job of each uploaded object as RECEIVED at the event's time; one that exists stays as it is, but for
+    an earlier time.
 
     ``document``: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     Returns ``{"registered": [job id, ...]}``. A folder's marker (an empty object whose key ends in ``/``) is no upload.
@@ -131,7 +133,7 @@ def job_of_execution(ports: Ports, detail: JSON, at: str) -> Job | None:
     The event carries no input where it would be longer than 248 KB:
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
-    source = _source_of_input(detail.get("input"))
+    source, received_at = _upload_of_input(detail.get("input"))
     for job_id in [detail["name"]] if source is None else [source.job_id, detail["name"]]:
         job = ports.jobs.get(job_id)
         if job is not None:
@@ -139,7 +141,7 @@ def job_of_execution(ports: Ports, detail: JSON, at: str) -> Job | None:
     for job in ports.jobs.unfinished(at):
         if job.execution == detail["executionArn"]:
             return job
-    return None if source is None else ports.jobs.register(source, at)
+    return None if source is None else ports.jobs.register(source, received_at or at)
 
 
 def source_from_notification(record: JSON) -> Source:
@@ -195,12 +197,13 @@ def _instant(text: str) -> str:
     return timestamp(datetime.fromisoformat(text))
 
 
-def _source_of_input(text: Any) -> Source | None:
-    """None where the input is absent, or is not the event of an upload."""
+def _upload_of_input(text: Any) -> tuple[Source, str | None] | tuple[None, None]:
+    """The upload and, where it is told, its time; None where the input is absent, or is not the event of an upload."""
     if not isinstance(text, str):
-        return None
+        return None, None
     try:
-        return source_from_event(json.loads(text))
+        event = json.loads(text)
+        return source_from_event(event), time_of_event(event)
     except (ValueError, KeyError, TypeError, AttributeError):
         logger.warning("the execution's input is not an upload's event")
-        return None
+        return None, None

@@ -102,9 +102,13 @@ def execute(
     source: Source,
     execution: str,
     before_chunks: Callable[[MemoryPorts], None] = lambda ports: None,
+    *,
+    event_time: str | None = None,
 ) -> list[tuple[int, int]]:
-    """One execution of the workflow, as statemachine.json has it. Gives (round, chunk) of each call of ProcessChunk."""
-    event = event_from_source(source)
+    """One execution of the workflow, as statemachine.json has it. Gives (round, chunk) of each call of ProcessChunk.
+    ``event_time``: what EventBridge's event says; None where the sweeper or a retry has started the execution.
+    """
+    event = event_from_source(source) | ({"time": event_time} if event_time else {})
     called: list[tuple[int, int]] = []
     try:
         state = steps.validate_data(ports, configured, {"execution": execution, "event": event})

@@ -27,7 +27,9 @@ from tests.adapters.support import Faulty, empty_table, source
 pytestmark = pytest.mark.usefixtures("aws_throughout")
 
 SOURCE = source()
-AT = "2026-11-24T10:00:00Z"
+AT = "2026-11-24T10:00:00.000Z"
+TIMES = [f"2026-11-24T09:00:0{time}Z" for time in ("0.000", "0.123", "1.000", "1.456")]
+"""What S3 and EventBridge may tell of the upload's time; of 0.123 and 1.456 EventBridge tells the second alone."""
 MOVES: list[Status] = [status for status in Status if status is not Status.FAILED]
 FAULTS = ["before", "lost", "retried"]
 
@@ -43,17 +45,28 @@ class Model:
     error: str | None = None
     rows_read: int = 0
     attempt: int = 1
+    told: tuple[str, ...] = ()
+    """Every time that was told of the upload while the job was open."""
+
+    @property
+    def received_at(self) -> str:
+        """The most exact one of the earliest second."""
+        second = min(self.told)[: -len("000Z")]
+        return max(time for time in self.told if time.startswith(second))
 
     def apply(self, operation: Operation) -> str:
         """What the caller should see: ``job``, ``None`` or ``stale``."""
         return str(getattr(self, operation[0])(*operation[1:]))
 
-    def register(self) -> str:
+    def register(self, time: str) -> str:
         self.status = self.status or "RECEIVED"
+        if self.status not in ("SUCCEEDED", "FAILED"):
+            self.told += (time,)
         return "job"
 
-    def claim(self, execution: str) -> str:
+    def claim(self, execution: str, time: str | None) -> str:
         if self.status is None or (self.status == "RECEIVED" and self.owner in (None, execution)):
+            self.told += (time,) if time else () if self.told else (AT,)
             self.status, self.owner = "VALIDATING", execution
         return "job" if self.owner == execution else "None"
 
@@ -97,8 +110,8 @@ def call(jobs: Jobs, operation: Operation) -> str:
 def once(jobs: Jobs, operation: Operation) -> str:
     name, *arguments = operation
     steps: dict[str, Callable[..., Job | None]] = {
-        "register": lambda: jobs.register(SOURCE, AT),
-        "claim": lambda execution: jobs.claim(SOURCE, execution, AT),
+        "register": lambda time: jobs.register(SOURCE, time),
+        "claim": lambda execution, time: jobs.claim(SOURCE, execution, AT, time),
         "advance": lambda execution, status, read: jobs.advance(SOURCE.job_id, execution, status, rows=Rows(read)),
         "retry": lambda attempt: jobs.retry(SOURCE.job_id, attempt, f"e{attempt}", AT),
         "fail": lambda execution, error: jobs.fail(SOURCE.job_id, execution, Failure(error, ""), AT),
@@ -112,8 +125,8 @@ def once(jobs: Jobs, operation: Operation) -> str:
 executions = st.sampled_from(["e1", "another", "e2", "e3"])
 """The first attempt's, one that an event delivered twice has started, and those of two retries."""
 operations: st.SearchStrategy[Operation] = st.one_of(
-    st.just(("register",)),
-    st.tuples(st.just("claim"), executions),
+    st.tuples(st.just("register"), st.sampled_from(TIMES)),
+    st.tuples(st.just("claim"), executions, st.sampled_from(TIMES) | st.none()),
     st.tuples(st.just("advance"), executions, st.sampled_from(MOVES), st.integers(0, 2)),
     st.tuples(st.just("retry"), st.sampled_from([2, 3])),
     st.tuples(st.just("fail"), executions | st.none(), st.sampled_from(["timed-out", "not-csv"])),
@@ -148,6 +161,7 @@ class JobRecord(RuleBasedStateMachine):
             assert self.model.status is None
             return
         error = job.error.code if job.error else None
+        assert job.received_at == self.model.received_at
         assert (job.status, job.execution, error, job.rows.read, job.attempt) == (
             self.model.status,
             self.model.owner,

@@ -46,6 +46,44 @@ def test_one_execution_gets_the_job(jobs: Jobs, registered: bool) -> None:
     assert jobs.get(JOB) == claimed
 
 
+MS = "2026-11-24T10:00:01.{:03}Z"
+
+
+@pytest.mark.parametrize(
+    "notified, told, received",
+    [
+        (MS.format(123), MS.format(0), MS.format(123)),  # EventBridge tells the second alone: that is no earlier
+        (MS.format(123), T0, T0),
+        (MS.format(123), "2026-11-24T10:00:09.000Z", MS.format(123)),
+        (None, MS.format(0), MS.format(0)),
+        (MS.format(123), None, MS.format(123)),
+        (None, None, LATE),
+    ],
+)
+def test_an_upload_was_received_at_the_earliest_time_that_was_told(
+    jobs: Jobs, notified: str | None, told: str | None, received: str
+) -> None:
+    """By S3's notification and EventBridge's event, whichever came first, and however late it was claimed."""
+    other = source("incoming/orders/b.csv")
+    if notified is not None:
+        jobs.register(SOURCE, notified)
+    claimed = jobs.claim(SOURCE, "e1", LATE, told)
+    assert claimed is not None
+    assert (claimed.received_at, claimed.started_at) == (received, LATE)
+    assert jobs.claim(SOURCE, "e1", LATE, told) == claimed == jobs.get(JOB)
+    first = jobs.claim(other, "e1", LATE, told)
+    assert first is not None
+    after = jobs.register(other, notified or LATE)
+    assert after == replace(first, received_at=received) == jobs.register(other, notified or LATE)
+    assert [job.received_at for job in jobs.list(dataset="orders").jobs] == [received, received]
+
+
+def test_what_comes_after_the_jobs_end_changes_nothing(jobs: Jobs) -> None:
+    jobs.claim(SOURCE, "e1", T2)
+    done = jobs.advance(JOB, "e1", Status.SUCCEEDED)
+    assert jobs.register(SOURCE, T0) == done == jobs.get(JOB)
+
+
 def test_a_failed_job_is_given_to_the_next_attempt(jobs: Jobs) -> None:
     jobs.register(SOURCE, T0)
     jobs.claim(SOURCE, "e1", T1)

@@ -245,6 +245,7 @@ def messages() -> list[JSON]:
 def uploaded(source: Source) -> JSON:
     """EventBridge's event of the upload."""
     document = event("eventbridge-upload")
+    document["time"] = f"{NOON:%Y-%m-%dT%H:%M:%SZ}"
     document["detail"]["bucket"]["name"] = source.bucket
     described = {"key": source.key, "size": source.size_bytes, "etag": source.etag, "version-id": source.version_id}
     document["detail"]["object"] |= described

@@ -99,6 +99,28 @@ def test_another_execution_finishes_nothing(ports: MemoryPorts) -> None:
     assert job_of(ports) == job
 
 
+@pytest.mark.parametrize("told_first", ["a", "b"])
+@pytest.mark.parametrize("notified_first", [True, False])
+def test_of_two_keys_the_later_upload_stays_current_though_the_earlier_was_taken_up_after_it(
+    told_first: str, notified_first: bool
+) -> None:
+    """a.csv at 12:00:00, b.csv at 12:00:05. Of a.csv EventBridge's event comes alone, or before S3's notification, and
+    ValidateData takes it up at 12:00:09; of b.csv the notification comes first, or EventBridge's event alone.
+    """
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    replacing = CONTRACT | {"sluice": {"mode": "replace"}}
+    ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(replacing).encode())
+    uploads = {name: pipeline.upload(ports, b"id\n1\n", f"incoming/things/{name}.csv") for name in "ab"}
+    if notified_first:
+        ports.jobs.register(uploads["b"], "2026-03-01T12:00:05.123Z")
+    ports.now = NOON.replace(second=9)
+    times = {"a": "2026-03-01T12:00:00Z", "b": "2026-03-01T12:00:05Z"}
+    for name in sorted(times, reverse=told_first == "b"):
+        pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time=times[name])
+    current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    assert [entry["source"]["key"] for entry in current["jobs"]] == ["incoming/things/b.csv"]
+
+
 def test_an_undecided_job_fails_and_a_worker_that_runs_on_publishes_nothing() -> None:
     """Stopped from outside, an execution's worker may go on for a while: the record is what it meets first."""
     ports = MemoryPorts()

@@ -83,7 +83,7 @@ def test_an_upload_told_late_does_not_set_its_job_back(ports: MemoryPorts):
     claimed = ports.jobs.claim(upload(), execution_arn("e1"), "2026-03-01T12:00:06.000Z")
     assert claimed is not None
     triggers.upload_seen(ports, SETTINGS, event("s3-upload"))
-    assert ports.jobs.records == {claimed.job_id: claimed}
+    assert ports.jobs.records == {claimed.job_id: claimed.with_(received_at="2026-03-01T12:00:05.123Z")}
 
 
 def test_two_versions_of_one_key_are_two_jobs(ports: MemoryPorts):
@@ -211,6 +211,7 @@ def test_the_job_of_a_run_that_ended_badly_is_failed_and_told(ports: MemoryPorts
     assert answer == {"job_id": upload().job_id, "failed": True}
     job = ports.jobs.records[upload().job_id]
     assert (job.status, job.error, job.finished_at) == (Status.FAILED, ENDED[name], "2026-03-01T13:00:00.000Z")
+    assert job.received_at[:19] == ("2026-03-01T12:00:06" if before == "claimed" else "2026-03-01T12:00:05")
     (notice,) = ports.notices.sent
     assert notice.attributes == {"status": "FAILED", "dataset": "orders"}
 
