@@ -24,8 +24,13 @@ def record_failure(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     return {"job_id": source.job_id, "dataset": source.dataset}
 
 
+_TIMED_OUT: Final = Failure("timed-out", "a step took longer than it may")
+_OUT_OF_MEMORY: Final = Failure("out-of-memory", "a function needed more memory than it has, and was killed")
+
 _BY_NAME: Final[dict[str, Failure]] = {
-    "States.Timeout": Failure("timed-out", "a step took longer than it may"),
+    "States.Timeout": _TIMED_OUT,
+    "Sandbox.Timedout": _TIMED_OUT,
+    "Runtime.OutOfMemory": _OUT_OF_MEMORY,
     "Lambda.TooManyRequestsException": Failure(
         "throttled", "Lambda would not run a function, for many attempts: the account's concurrency was used up"
     ),
@@ -34,7 +39,13 @@ _BY_NAME: Final[dict[str, Failure]] = {
         "the function process-chunk failed on a chunk, or could not be run, in every attempt: its log says why",
     ),
 }
-"""Errors of Step Functions and Lambda, whose own words would help nobody."""
+"""Errors of Step Functions and Lambda, whose own words would help nobody. What ends a chunk reaches the job as the
+Map's threshold alone."""
+
+_BY_CAUSE: Final[dict[str, Failure]] = {"Task timed out after": _TIMED_OUT, "signal: killed": _OUT_OF_MEMORY}
+_ENDED_BY_LAMBDA: Final = ("Lambda.Unknown", "Runtime.ExitError")
+"""Names of errors for a function that Lambda ended, for whatever reason: only the cause tells which.
+https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 
 
 def failure_of(caught: JSON) -> Failure:
@@ -44,6 +55,10 @@ def failure_of(caught: JSON) -> Failure:
     error, cause = str(caught.get("Error", "")), str(caught.get("Cause") or "")
     if error in _BY_NAME:
         return _BY_NAME[error]
+    if error in _ENDED_BY_LAMBDA:
+        for words, known in _BY_CAUSE.items():
+            if words in cause:
+                return known
     try:
         message = str(json.loads(cause)["errorMessage"])
     except (ValueError, KeyError, TypeError):

@@ -68,7 +68,14 @@ _ADVICE: Final[dict[str, str]] = {
     "transform-failed": _TRANSFORM,
     "transform-schema": _TRANSFORM,
     # the execution
-    "timed-out": "Look at the execution's history for the slow state; a larger file may need a longer timeout. {retry}",
+    "timed-out": (
+        "Look at the execution's history for the slow state. Its function is the faster the more memory it has"
+        " (.chalice/config.json, then `deploy.py up`); a smaller file takes less time. {retry}"
+    ),
+    "out-of-memory": (
+        "Look at the execution's history for the state that failed, and give its function more memory"
+        " (.chalice/config.json, then `deploy.py up`). {retry}"
+    ),
     "aborted": "Someone stopped the execution, and the job stays stopped. Look why it was stopped. {retry}",
     "execution-failed": "Look at the execution's history and the logs of the function that failed. {retry}",
     "execution-lost": "The execution ended without a trace in the job. Look at the logs. {retry}",
