@@ -26,9 +26,10 @@ class MemoryObjects:
         self.heads: list[str] = []
         """The keys that were looked up one by one."""
 
-    def add(self, bucket: str, key: str, body: bytes, last_modified: datetime = NOON) -> Stored:
+    def add(self, bucket: str, key: str, body: bytes, last_modified: datetime = NOON, parts: int = 0) -> Stored:
+        """``parts``: of a multipart upload, as S3 appends their number to the ETag."""
         versions = self._versions.setdefault((bucket, key), [])
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest() + (f"-{parts}" if parts else "")
         checksum = hashlib.sha256(body).hexdigest()
         stored = Stored(bucket, key, len(body), etag, f"v{len(versions) + 1}", last_modified, checksum)
         versions.append((stored, body))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from chalice.app import S3EventConfig
 
 from app import SETTINGS, app
+from chalicelib import sweeper
 from ops import functions, regions
 from ops.stacks import TEMPLATE_LIMIT_BYTES
 from tests.infrastructure import documents
@@ -66,6 +68,19 @@ def test_a_bucket_is_versioned_encrypted_and_closed(name: str) -> None:
     assert (statement["Effect"], statement["Action"], statement["Principal"]) == ("Deny", "s3:*", "*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert documents.template(documents.FOUNDATION)["Parameters"]["RequireTls"]["Default"] == "true"
+
+
+def test_the_sweeper_looks_as_far_back_as_the_inbox_lets_an_upload_take() -> None:
+    """A lifecycle rule acts at the midnight (UTC) after its days are over:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
+    """
+    rules = documents.resources(documents.FOUNDATION)["InboxBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (days,) = [
+        rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
+        for rule in rules
+        if "AbortIncompleteMultipartUpload" in rule
+    ]
+    assert timedelta(days=days + 1) == sweeper.LONGEST_UPLOAD
 
 
 def test_the_inbox_tells_eventbridge_and_no_data_expires_but_work_and_what_was_replaced() -> None:

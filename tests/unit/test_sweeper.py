@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from chalicelib import sweeper
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Job, Source, Status, timestamp
-from chalicelib.ports import Stored
+from chalicelib.ports import Page, Stored
 from chalicelib.settings import from_environment
 from tests.events import event
 from tests.fakes import MemoryPorts, execution_arn, source
@@ -213,3 +214,78 @@ class TestLostEvents:
         ports.objects.delete(INBOX, "incoming/orders/a.csv")
         monkeypatch.setattr(ports.objects, "list", lambda bucket, prefix: iter(listed if prefix == "incoming/" else []))
         assert sweep(ports) == NOTHING
+
+
+class TestUploadsInParts:
+    """Whose objects say when their upload began, not when it was complete."""
+
+    HOURLY = NOW.replace(minute=2)
+    """A sweep that looks for them far back; ``BETWEEN`` is one of the others."""
+    BETWEEN = NOW.replace(minute=32)
+
+    def put(self, ports: MemoryPorts, began: datetime) -> Source:
+        stored = ports.objects.add(INBOX, "incoming/orders/big.csv", b"a\n", began, parts=14)
+        return Source(INBOX, stored.key, stored.version_id, stored.size_bytes, stored.etag)
+
+    @pytest.mark.parametrize(
+        "began, now",
+        [
+            (timedelta(minutes=40), BETWEEN),
+            (timedelta(hours=23), BETWEEN),
+            (timedelta(days=3), HOURLY),
+            (sweeper.LONGEST_UPLOAD + timedelta(hours=23), HOURLY),
+        ],
+        ids=["minutes", "hours", "days", "the longest"],
+    )
+    def test_one_that_took_long_is_found_and_was_received_when_it_was_found(
+        self, ports: MemoryPorts, began: timedelta, now: datetime
+    ):
+        ports.now = now + timedelta(seconds=20)
+        lost = self.put(ports, now - began)
+        assert sweep(ports, now) == NOTHING | {"found": 1}
+        assert ports.jobs.records == {lost.job_id: Job.received(lost, timestamp(ports.now))}
+        assert ports.executions.started == [lost]
+        ports.objects.heads.clear()
+        assert sweep(ports, now + timedelta(hours=1))["found"] == 0
+        assert ports.objects.heads == []
+
+    def test_one_whose_event_comes_after_all_was_received_when_that_says(self, ports: MemoryPorts):
+        """A sweep that runs as the upload is complete cannot tell it from a lost one."""
+        ports.now = self.BETWEEN + timedelta(seconds=20)
+        seen = self.put(ports, self.BETWEEN - timedelta(hours=2))
+        sweep(ports, self.BETWEEN)
+        completed = timestamp(self.BETWEEN + timedelta(seconds=18))
+        assert ports.jobs.register(seen, completed).received_at == completed
+
+    @pytest.mark.parametrize(
+        "began, now",
+        [
+            (timedelta(minutes=29), HOURLY),
+            (timedelta(days=3), BETWEEN),
+            (sweeper.LONGEST_UPLOAD + timedelta(hours=25), HOURLY),
+        ],
+        ids=["young", "between the hours", "older than any"],
+    )
+    def test_what_is_not_looked_for(self, ports: MemoryPorts, began: timedelta, now: datetime):
+        self.put(ports, now - began)
+        assert sweep(ports, now) == NOTHING
+
+    def test_jobs_are_read_back_to_the_oldest_upload_alone(self, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch):
+        """Of 600 jobs, one every hour, the oldest upload is as old as 72: one page of a hundred tells its job."""
+        for hours in range(600):
+            old = source(f"incoming/orders/{hours}.csv")
+            done = Job.received(old, timestamp(self.HOURLY - timedelta(hours=hours)))
+            ports.jobs.add(done.with_(status=Status.SUCCEEDED))
+        known = self.put(ports, self.HOURLY - timedelta(hours=72))
+        ports.jobs.add(Job.received(known, timestamp(self.HOURLY - timedelta(hours=30))).with_(status=Status.SUCCEEDED))
+        pages: list[int] = []
+        listed = ports.jobs.list
+
+        def counted(**asked: Any) -> Page:
+            page = listed(**asked)
+            pages.append(len(page.jobs))
+            return page
+
+        monkeypatch.setattr(ports.jobs, "list", counted)
+        assert sweep(ports, self.HOURLY) == NOTHING
+        assert pages == [100]
