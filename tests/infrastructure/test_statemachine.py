@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
+import statistics
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -115,24 +119,64 @@ def test_two_attempts_of_a_chunk_fit_into_an_express_child() -> None:
     assert attempts * chunk["TimeoutSeconds"] + delays <= EXPRESS_LIMIT_SECONDS
 
 
-def delays(retry: dict[str, Any]) -> float:
-    """The longest that all attempts of a retrier wait together."""
-    interval, rate, most = retry["IntervalSeconds"], retry["BackoffRate"], retry["MaxDelaySeconds"]
-    return float(sum(min(interval * rate**attempt, most) for attempt in range(retry["MaxAttempts"])))
+@dataclass(frozen=True)
+class Wait:
+    """What all attempts of a retrier wait together, in seconds. ``JitterStrategy`` FULL draws each delay evenly between
+    0 and the computed one: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+
+    mean: float
+    deviation: float
+    most: float
+
+    @classmethod
+    def of(cls, retry: dict[str, Any]) -> Wait:
+        interval, rate, longest = retry["IntervalSeconds"], retry["BackoffRate"], retry["MaxDelaySeconds"]
+        delays = [min(interval * rate**attempt, longest) for attempt in range(retry["MaxAttempts"])]
+        assert retry["JitterStrategy"] == "FULL"
+        return cls(sum(delays) / 2, math.sqrt(sum(delay**2 for delay in delays) / 12), sum(delays))
+
+    @property
+    def likely(self) -> tuple[float, float]:
+        """All but 3 of 1,000 waits lie between: a sum of so many draws is all but normal."""
+        return self.mean - 3 * self.deviation, self.mean + 3 * self.deviation
+
+
+def throttled(name: str) -> Wait:
+    (retry,) = [retry for retry in TASKS[name]["Retry"] if THROTTLED in retry["ErrorEquals"]]
+    assert retry["IntervalSeconds"] >= 3
+    return Wait.of(retry)
+
+
+def test_a_wait_is_half_of_the_delays_on_the_mean() -> None:
+    retry = {"IntervalSeconds": 1, "BackoffRate": 2, "MaxDelaySeconds": 3, "MaxAttempts": 4, "JitterStrategy": "FULL"}
+    wait = Wait.of(retry)
+    assert (wait.most, wait.mean) == (1 + 2 + 3 + 3, 4.5)
+    drawn = random.Random(0)
+    waits = [sum(drawn.uniform(0, delay) for delay in (1, 2, 3, 3)) for _ in range(20_000)]
+    assert statistics.mean(waits) == pytest.approx(wait.mean, rel=0.01)
+    assert statistics.stdev(waits) == pytest.approx(wait.deviation, rel=0.02)
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_function_that_is_refused_for_concurrency_is_waited_for_long(name: str) -> None:
+def test_a_function_that_is_refused_for_concurrency_is_waited_for_as_long_as_the_runbook_says(name: str) -> None:
     """A new account has ten concurrent executions: every chunk but the first ten is refused at first."""
-    (throttled,) = [retry for retry in TASKS[name]["Retry"] if THROTTLED in retry["ErrorEquals"]]
-    assert throttled["IntervalSeconds"] >= 3
-    assert delays(throttled) >= (120 if name == "ProcessChunk" else 900)
+    said = 120 if name == "ProcessChunk" else 900
+    wait = throttled(name)
+    assert said <= wait.mean < 1.05 * said
+    low, high = (85, 165) if name == "ProcessChunk" else (600, 1_210)
+    assert low <= wait.likely[0] < wait.likely[1] <= high
+    runbook = (documents.ROOT / "docs" / "runbook.md").read_text()
+    assert "two minutes for a chunk and a quarter of an hour for all else on the mean" in " ".join(runbook.split())
 
 
 def test_a_long_wait_for_a_function_and_one_attempt_fit_into_an_express_child() -> None:
-    chunk = TASKS["ProcessChunk"]
-    (throttled,) = [retry for retry in chunk["Retry"] if THROTTLED in retry["ErrorEquals"]]
-    assert delays(throttled) + chunk["TimeoutSeconds"] <= EXPRESS_LIMIT_SECONDS
+    """After a longer wait, one in 700, an attempt that takes all of its time ends with the child: the chunk fails."""
+    assert throttled("ProcessChunk").likely[1] + TASKS["ProcessChunk"]["TimeoutSeconds"] <= EXPRESS_LIMIT_SECONDS
+
+
+def test_the_longest_waits_of_all_states_fit_into_the_workflow() -> None:
+    assert sum(throttled(name).most for name in TASKS if name != "ProcessChunk") < MACHINE["TimeoutSeconds"]
 
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Fail"])
