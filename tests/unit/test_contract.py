@@ -151,8 +151,10 @@ def test_a_number_in_json_keeps_its_digits() -> None:
     assert contracts.parse(text).fields[2].constraints.minimum == "0.1234567890123456789012345678"
 
 
-def test_the_point_may_stand_between_an_integers_groups() -> None:
-    document = changed("schema.fields.0", {"name": "x", "type": "integer", "groupChar": "."})
+@pytest.mark.parametrize("decimal", [{}, {"decimalChar": ","}], ids=["no decimalChar", "a decimalChar"])
+def test_the_point_may_stand_between_an_integers_groups(decimal: dict[str, str]) -> None:
+    """And a ``decimalChar``, which an integer has no use for, makes no difference."""
+    document = changed("schema.fields.0", {"name": "x", "type": "integer", "groupChar": "."} | decimal)
     document["schema"]["fields"][0]["constraints"] = {"maximum": "1.234.567"}
     field = contracts.parse(document).fields[0]
     assert (field.group_char, field.constraints.maximum) == (".", "1.234.567")
@@ -423,7 +425,6 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("schema.fields.3.format", "%Y %I", "schema.fields[3].format", "need each other"),
     ("schema.fields.3.format", "%H:%M", "schema.fields[3].format", "has no %Y or %y"),
     (f"{F0}.trueValues", ["y"], "schema.fields[0].trueValues", "does not apply to the type integer"),
-    (f"{F0}.decimalChar", ",", "schema.fields[0].decimalChar", "does not apply to the type integer"),
     ("schema.fields.1.groupChar", ".", "schema.fields[1].groupChar", "does not apply to the type string"),
     ("schema.fields.4.bareNumber", False, "schema.fields[4].bareNumber", "does not apply to the type boolean"),
     ("schema.fields.4.format", "%Y", "schema.fields[4].format", "expected one of default"),

@@ -18,7 +18,8 @@ FIELD_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("name", "type", "format", "constraints", "missingValues"), TYPES),
     "categories": ("string", "integer"),
     "categoriesOrdered": ("string", "integer"),
-    "decimalChar": ("number",),
+    # Only a number has a decimal point; of an integer the key claims nothing that is not so.
+    "decimalChar": ("number", "integer"),
     "groupChar": ("number", "integer"),
     "bareNumber": ("number", "integer"),
     "trueValues": ("boolean",),
