@@ -23,7 +23,7 @@ from rich.console import Console
 from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.errors import SluiceError, Terminal
 from chalicelib.frozen import frozen
-from chalicelib.model import JSON, source_from_event, timestamp
+from chalicelib.model import JSON, source_from_event, time_of_event, timestamp
 from ops.replay import jobs_of
 from ops.target import OperatorError, Target
 
@@ -128,9 +128,12 @@ def _deliver(target: Target, held: _Held) -> str:
 def _start(target: Target, event: JSON) -> str:
     """An upload that has a job by now is left to it: that may have been stopped on purpose."""
     source = source_from_event(event)
-    job = jobs_of(target).get(source.job_id)
+    jobs, uploaded = jobs_of(target), time_of_event(event)
+    job = jobs.get(source.job_id)
     if job is not None and (job.execution is not None or job.status.is_final):
         return f"nothing to do: its job is {job.status}"
+    if uploaded is not None:  # the execution is not told: to it the upload would be received when it takes it up
+        jobs.register(source, uploaded)
     executions = StepFunctionsExecutions(target.names.state_machine_arn, target.client("stepfunctions"))
     executions.start(source)
     return f"started {source.job_id}"

@@ -8,6 +8,7 @@ import pytest
 
 from ops import dead_letters
 from ops.target import Names
+from tests.fakes import MemoryExecutions, MemoryJobs
 
 NAMES = Names("test", "111122223333", "eu-central-1")
 INBOX = NAMES.bucket("inbox")
@@ -38,6 +39,9 @@ class Stage:
     def __init__(self, refusals: int = 0) -> None:
         self.lambda_ = Lambda(refusals)
         self.names = NAMES
+
+    def client(self, service: str) -> str:
+        return service
 
 
 def target(refusals: int = 0) -> Any:
@@ -93,3 +97,16 @@ def test_what_a_message_is_about(document: dict[str, Any], kind: str, about: str
 @pytest.mark.parametrize("body", ["", "{", "[]", "1", "null"])
 def test_a_message_that_is_no_document_is_an_empty_one(body: str) -> None:
     assert dead_letters._parsed(body) == {}
+
+
+def test_an_upload_that_is_sent_back_was_received_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours ago, perhaps: one that came after it is the later one."""
+    jobs, executions = MemoryJobs(), MemoryExecutions()
+    monkeypatch.setattr(dead_letters, "jobs_of", lambda _: jobs)
+    monkeypatch.setattr(dead_letters, "StepFunctionsExecutions", lambda *_: executions)
+    event = upload() | {"time": "2026-03-01T12:00:00Z"}
+    for _ in range(2):
+        dead_letters._start(target(), event)
+    (job,) = jobs.records.values()
+    assert job.received_at == "2026-03-01T12:00:00.000Z"
+    assert [source.job_id for source in executions.started] == [job.job_id]
