@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from chalicelib.model import Rows
@@ -112,6 +113,37 @@ def test_header_rows_are_joined_and_comment_rows_passed_over() -> None:
 def test_a_file_without_a_header_may_begin_with_comment_rows() -> None:
     outcome = pipeline.run(b"exported today\n1,2\n", described(header=False, commentRows=[1]))
     assert rows_of(outcome) == [("1", "2")]
+
+
+NOTES = st.lists(st.text("ab ,;'\"#1é", min_size=1, max_size=6), min_size=1, max_size=3)
+_CLOSES = re.compile(r'(?:[^"]|"")*"(?:[,\r\n]|\Z)')
+"""What would end, as it should be ended, a quoted cell that were open before it."""
+
+
+@given(NOTES, HOSTILE.filter(bool), st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]), st.integers(1, 40))
+@example(['"note'], "1,2\n", False, "\n", 40)
+@example(["a", 'x,"y'], '"1","2"\n', True, "\n", 40)
+def test_comment_rows_cost_a_line_each_and_no_record(
+    notes: list[str], text: str, header: bool, ends: str, chunk: int
+) -> None:
+    text = f'"x",y{ends}{text}' if header else text
+    rests = [ends.join(notes[at:]) + ends + text for at in range(1, len(notes))] + [text]
+    # A quoted cell that goes on over a line break is one row, whoever may have meant it.
+    assume(not any(_CLOSES.match(rest) for rest in rests))
+    # Nor can a line break that the text begins with be told from one that the last row has.
+    assume(not (ends == "\r" and text.startswith("\n")))
+    rows = list(range(1, len(notes) + 1))
+    header_rows = {"headerRows": [len(notes) + 1]} if header else {"header": False}
+    found, bare = (
+        pipeline.run(body.encode(), described(**dialect), chunk_size=chunk)
+        for body, dialect in (
+            (ends.join([*notes, text]), {"commentRows": rows} | header_rows),
+            (text, {"header": header}),
+        )
+    )
+    assert (found.job.error, found.job.rows) == (bare.job.error, bare.job.rows)
+    assert found.findings == bare.findings
+    assert found.table.equals(bare.table)
 
 
 def test_an_escape_at_the_end_escapes_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.model import Rows
-from chalicelib.settings import RECORD_LIMIT_BYTES
+from chalicelib.settings import HEAD_SIZE_BYTES, RECORD_LIMIT_BYTES
 from tests import pipeline
 from tests.pipeline import contract
 
@@ -67,3 +67,65 @@ def test_columns_of_no_regular_row_are_of_text_where_spaces_are_skipped(rest: by
     outcome = pipeline.run(b"a, b\n" + rest, described)
     assert outcome.job.error is None
     assert outcome.job.rows.valid == 0
+
+
+NOTES = (
+    b'id,"name,price\n',  # never closed
+    b'"note\r\n',
+    b'"note" by me\n',  # closed, with text behind
+    b'"of\n"two" lines\n',  # closed in the next line, with text behind: that line is a record
+)
+
+
+@pytest.mark.parametrize("rest", [b"1,2\n3,4\n", b'"1","2"\n"3","4"\n'], ids=["plain", "quoted"])
+@pytest.mark.parametrize("note", NOTES[:3])
+@pytest.mark.parametrize("chunk_size", [1, 7, 1 << 20])
+def test_a_comment_row_whose_quotes_are_not_sound_costs_its_line(note: bytes, rest: bytes, chunk_size: int) -> None:
+    for rows, before in (([1], note), ([1, 2], note + b"sold\n"), ([1, 2], b"sold\n" + note), ([1, 2], note + note)):
+        headerless = contract(*FIELDS, dialect={"header": False, "commentRows": rows})
+        with_header = contract(*FIELDS, dialect={"commentRows": rows, "headerRows": [len(rows) + 1]})
+        for described, body in ((headerless, before + rest), (with_header, before + b"a,b\n" + rest)):
+            outcome = pipeline.run(body, described, chunk_size=chunk_size)
+            assert outcome.job.error is None
+            assert outcome.job.rows == Rows(read=2, valid=2)
+            assert outcome.table.to_pylist() == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+
+
+@pytest.mark.parametrize("chunk_size", [1 << 18, 1 << 21])
+def test_an_unclosed_comment_row_of_a_file_longer_than_its_head_costs_its_line(chunk_size: int) -> None:
+    count = HEAD_SIZE_BYTES // 4 + 10
+    for dialect, label in (({"header": False}, b""), ({"headerRows": [2]}, b"a,b\n")):
+        described = contract(*FIELDS, dialect={"commentRows": [1]} | dialect)
+        outcome = pipeline.run(b'"note\n' + label + b"1,2\n" * count, described, chunk_size=chunk_size)
+        assert outcome.job.error is None
+        assert outcome.job.rows == Rows(read=count, valid=count)
+
+
+def test_an_unclosed_comment_row_without_a_line_break_is_all_that_there_is() -> None:
+    described = contract(*FIELDS, dialect={"header": False, "commentRows": [1]})
+    outcome = pipeline.run(b'"note', described)
+    assert outcome.job.error is None
+    assert outcome.job.rows == Rows()
+    refused = pipeline.run(b'"' + b"x" * HEAD_SIZE_BYTES + b"\n1,2\n", described)
+    assert refused.job.error is not None
+    assert refused.job.error.code == "header-too-long"
+
+
+def test_a_comment_row_of_sound_quotes_may_have_several_lines() -> None:
+    described = contract(*FIELDS, dialect={"commentRows": [1, 2], "headerRows": [3]})
+    outcome = pipeline.run(b'"of\ntwo lines","\n"\n"and ""\r\n"" more"\na,b\n1,2\n', described)
+    assert outcome.job.rows == Rows(read=1, valid=1)
+
+
+def test_a_line_after_a_comment_row_of_broken_quotes_is_told() -> None:
+    described = contract(*FIELDS, dialect={"header": False, "commentRows": [1]})
+    outcome = pipeline.run(NOTES[3] + b"1,2\n", described)
+    assert outcome.job.rows == Rows(read=2, valid=1, rejected=1)
+
+
+def test_a_header_row_that_is_not_closed_is_refused_after_an_unclosed_comment_row() -> None:
+    described = contract(*FIELDS, dialect={"commentRows": [1], "headerRows": [2]})
+    outcome = pipeline.run(b'"note\na,"b\n1,2\n', described)
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "header-mismatch"
+    assert "not closed" in outcome.job.error.message

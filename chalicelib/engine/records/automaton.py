@@ -107,11 +107,12 @@ def scan_record(data: bytes, start: int, grammar: Grammar, at_end: bool) -> tupl
     For ``UNCLOSED_QUOTE`` the end is that of the whole stretch to recover. Errors: ``NeedMore``.
     """
     if grammar.comment >= 0 and start < len(data) and data[start] == grammar.comment:
-        return _line_end(data, start, at_end), Shape.COMMENT
+        return line_end(data, start, at_end), Shape.COMMENT
     return scan_rest(data, start, start, State.CELL, grammar, at_end)
 
 
-def _line_end(data: bytes, start: int, at_end: bool) -> int:
+def line_end(data: bytes, start: int, at_end: bool) -> int:
+    """End of the physical line at ``start``, after its line break. Errors: ``NeedMore``."""
     found = TERMINATOR.search(data, start)
     # A CR as the last byte at hand may be half of a CR LF.
     if not at_end and (found is None or (found.end() == len(data) and data[-1] == CR)):

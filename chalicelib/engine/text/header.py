@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, count_line_breaks, lines, scan_record
+from chalicelib.engine.records.automaton import (
+    Grammar,
+    NeedMore,
+    Shape,
+    count_line_breaks,
+    line_end,
+    lines,
+    scan_record,
+)
 from chalicelib.engine.records.lenient import cells, record_bytes
 from chalicelib.engine.text.encodings import Original
 from chalicelib.errors import Terminal
@@ -30,7 +38,8 @@ def read_header(
     """Read the header from the object's first bytes, beginning at ``start`` (after a byte order mark).
 
     Blank lines and comments are not rows. Rows are numbered from 1; those that the dialect calls ``headerRows`` are the
-    header, cell by cell joined by ``headerJoin``, those in ``commentRows`` are passed over.
+    header, cell by cell joined by ``headerJoin``, those in ``commentRows`` are passed over: a record each, or a line
+    where the quotes are not sound.
 
     Errors: ``Terminal("header-too-long")``, ``Terminal("header-mismatch")``.
     """
@@ -39,7 +48,11 @@ def read_header(
     rows: list[list[str]] = []
     position, data_start, number = start, start, 0
     while number < last and position < len(head):
-        end, shape = _scan(head, position, grammar, whole)
+        scan = scan_record if number + 1 in wanted else _scan_passed_over
+        try:
+            end, shape = scan(head, position, grammar, whole)
+        except NeedMore:
+            raise Terminal("header-too-long", f"the header does not end within {len(head)} bytes") from None
         if _is_row(head, position, shape):
             number += 1
             if number in wanted:
@@ -90,11 +103,15 @@ def _joined(rows: list[list[str]], join: str) -> list[str]:
     return [join.join(row[at] for row in rows if at < len(row) and row[at]) for at in range(width)]
 
 
-def _scan(head: bytes, start: int, grammar: Grammar, whole: bool) -> tuple[int, Shape]:
+def _scan_passed_over(head: bytes, start: int, grammar: Grammar, whole: bool) -> tuple[int, Shape]:
+    """As ``scan_record``, for a row that is passed over, of which nothing is told: where its quotes are not sound, or
+    not closed within the head, it ends with its first line, so that no record behind it is passed over with it.
+    """
     try:
-        return scan_record(head, start, grammar, whole)
+        end, shape = scan_record(head, start, grammar, whole)
     except NeedMore:
-        raise Terminal("header-too-long", f"the header does not end within {len(head)} bytes") from None
+        end, shape = start, Shape.UNCLOSED_QUOTE
+    return (end if shape in (Shape.REGULAR, Shape.COMMENT) else line_end(head, start, whole)), shape
 
 
 def _cells(head: bytes, start: int, end: int, shape: Shape, dialect: Dialect, original: Original) -> list[str]:
