@@ -270,7 +270,9 @@ PATTERNED = {
     "%d.%m.%Y": MOMENTS.map(lambda moment: f"{moment:%d.%m.%Y}") | st.sampled_from(["1.1.2024", "01.1.2024"]),
     "%Y%j": MOMENTS.map(lambda moment: f"{moment.year:04}{moment:%j}"),
     "%B %d %y": MOMENTS.map(lambda moment: f"{moment:%B %d %y}")
-    | st.sampled_from(["May 5 24", "MAY 05 24", "May  05 24"]),
+    | st.sampled_from(["May 5 24", "MAY 05 24", "May  05 24", "Augu\u017ft 05 24"]),
+    "%d %b %Y": MOMENTS.map(lambda moment: f"{moment:%d %b} {moment.year:04}")
+    | st.sampled_from(["01 SEP 2024", "01 \u017fep 2024", "01 \u017fEP 2024"]),
     "%Y-%m-%dT%H:%M%z": st.builds(
         lambda moment, offset: f"{moment.year:04}-{moment:%m-%dT%H:%M}{offset}", MOMENTS, OFFSETS
     ),
@@ -286,6 +288,7 @@ FIELDS = [
     Field("f", "date", "%d.%m.%Y"),
     Field("f", "date", "%Y%j"),
     Field("f", "date", "%B %d %y"),
+    Field("f", "date", "%d %b %Y"),
     Field("f", "datetime", "%Y-%m-%dT%H:%M%z"),
     Field("f", "datetime", "%z %Y"),
     Field("f", "time", "%H.%f"),

@@ -85,9 +85,10 @@ EXAMPLES = [
     }),
     (Field("x", "date", "%B %d, %y"), {
         "march 05, 68": dt.date(2068, 3, 5), "May 05, 69": dt.date(1969, 5, 5), "Mar 05, 68": BAD,
+        "AUGUST 05, 24": dt.date(2024, 8, 5), "Augu\u017ft 05, 24": BAD, "\u017feptember 05, 24": BAD,
     }),
     (Field("x", "date", "%b %Y"), {
-        "Feb 2024": dt.date(2024, 2, 1), "Foo 2024": BAD,
+        "Feb 2024": dt.date(2024, 2, 1), "Foo 2024": BAD, "sEP 2024": dt.date(2024, 9, 1), "\u017fep 2024": BAD,
     }),
     (Field("x", "date", "%Y-%j"), {
         "2024-366": dt.date(2024, 12, 31), "2023-366": BAD, "2023-000": BAD,
@@ -101,6 +102,7 @@ EXAMPLES = [
     }),
     (Field("x", "time", "%I:%M %p"), {
         "12:30 AM": dt.time(0, 30), "12:30 pm": dt.time(12, 30), "00:30 AM": BAD,
+        "12:30 \uff21M": BAD,
     }),
     (Field("x", "datetime"), {
         "2024-01-02T03:04:05Z": utc(2024, 1, 2, 3, 4, 5), "2024-01-02 03:04:05": utc(2024, 1, 2, 3, 4, 5),
@@ -252,6 +254,21 @@ def test_unknown_types_and_formats_are_refused(field):
 def test_patterns_that_name_no_value_are_refused(kind, pattern, problem):
     with pytest.raises(ValueError, match=problem):
         patterns.compiled(kind, pattern)
+
+
+@pytest.mark.parametrize(
+    ("letter", "arrow_type", "rest", "words"),
+    [("b", pa.date32(), "Y", ["sep", "\u017fep"]), ("p", pa.time64("us"), "I", ["pm", "\uff50m"])],
+)
+def test_a_word_that_is_none_of_the_directives_is_bad_whatever_the_expression_lets_pass(
+    letter, arrow_type, rest, words
+):
+    kind = "date" if letter == "b" else "time"
+    expression = rf"\A(?P<{letter}>.+) (?P<{rest}>[0-9]+)\z"
+    loose = patterns.Pattern(kind, expression, frozenset((letter, rest)), None, arrow_type)
+    values, bad = loose.read(arrays.strings([f"{word} 10" for word in words]))
+    assert bad.tolist() == [False, True]
+    assert values.null_count == 1
 
 
 def test_the_hot_path_does_not_import_pandas():

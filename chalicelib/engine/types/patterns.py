@@ -7,7 +7,7 @@ numpy. Patterns of digits at fixed places (most of them) are read by ``layouts``
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
@@ -26,19 +26,26 @@ _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-_SHORT_MONTHS: Final = tuple(name[:3] for name in _MONTHS)
+_WORDS: Final = {"b": tuple(name[:3] for name in _MONTHS), "B": _MONTHS, "p": ("am", "pm")}
+"""Directive → its words, in lower case."""
+
+
+def _any_case(words: Sequence[str]) -> str:
+    """An expression of the words in ASCII letters alone: without regard to case, RE2 takes ſ for s and K for k."""
+    return "|".join("".join(f"[{letter.upper()}{letter}]" for letter in word) for word in words)
+
 
 _EXPRESSIONS: Final = {
     "Y": "(?P<Y>[0-9]{4})",
     "y": "(?P<y>[0-9]{2})",
     "m": "(?P<m>0[1-9]|1[0-2])",
-    "b": f"(?P<b>(?i:{'|'.join(_SHORT_MONTHS)}))",
-    "B": f"(?P<B>(?i:{'|'.join(_MONTHS)}))",
+    "b": f"(?P<b>{_any_case(_WORDS['b'])})",
+    "B": f"(?P<B>{_any_case(_WORDS['B'])})",
     "d": "(?P<d>0[1-9]|[12][0-9]|3[01])",
     "j": "(?P<j>[0-9]{3})",
     "H": "(?P<H>[01][0-9]|2[0-3])",
     "I": "(?P<I>0[1-9]|1[0-2])",
-    "p": "(?P<p>(?i:am|pm))",
+    "p": f"(?P<p>{_any_case(_WORDS['p'])})",
     "M": "(?P<M>[0-5][0-9])",
     "S": "(?P<S>[0-5][0-9])",
     "f": "(?P<f>[0-9]{1,6})",
@@ -50,6 +57,9 @@ _DATE_DIRECTIVES: Final = frozenset("YymbBdj")
 _TIME_DIRECTIVES: Final = frozenset("HIpMSf")
 _ALTERNATIVES: Final = ("Yy", "mbBj", "dj", "HI")
 """At most one directive of each of these may stand in a pattern: they say the same thing."""
+
+Places = Mapping[str, NDArray[np.int64]]
+"""Directive → which of its words each text has."""
 
 _CENTURY_PIVOT: Final = 69
 """POSIX: %y from 69 is 19xx, below it 20xx."""
@@ -82,8 +92,13 @@ class Pattern:
         present = arrays.valid(texts)
         groups = pc.extract_regex(texts, self.expression)
         good = arrays.valid(groups)
-        days, real = self._days(groups)
-        moments = days * temporal.DAY_US + self._clock(groups) - _offset(groups, self.directives)
+        places = {
+            letter: _places(groups, letter, words) for letter, words in _WORDS.items() if letter in self.directives
+        }
+        for place in places.values():
+            good &= place >= 0
+        days, real = self._days(groups, places)
+        moments = days * temporal.DAY_US + self._clock(groups, places) - _offset(groups, self.directives)
         good &= real & (moments >= temporal.FIRST_DAY * temporal.DAY_US)
         good &= moments < (temporal.LAST_DAY + 1) * temporal.DAY_US
         return arrays.from_values(self._typed(moments), self.arrow_type, good), present & ~good
@@ -91,7 +106,7 @@ class Pattern:
     def _typed(self, moments: NDArray[np.int64]) -> NDArray[np.int64] | NDArray[np.int32]:
         return (moments // temporal.DAY_US).astype(np.int32) if self.type == "date" else moments
 
-    def _days(self, groups: pa.StructArray) -> tuple[NDArray[np.int64], Mask]:
+    def _days(self, groups: pa.StructArray, places: Places) -> tuple[NDArray[np.int64], Mask]:
         """Days since 1970-01-01, and which dates exist. A month or day that the pattern lacks is the first."""
         if self.type == "time":
             return np.zeros(len(groups), np.int64), np.ones(len(groups), np.bool_)
@@ -100,7 +115,7 @@ class Pattern:
             year = short + np.where(short >= _CENTURY_PIVOT, 1900, 2000)
         else:
             year = _integers(groups, "Y")
-        month = _month(groups, self.directives)
+        month = self._month(groups, places)
         first = _first_of_month(year, month)
         if "j" in self.directives:
             day, length = _integers(groups, "j"), _first_of_month(year + 1, month) - first
@@ -109,12 +124,18 @@ class Pattern:
             length = _first_of_month(year, month + 1) - first
         return first + day - 1, (day >= 1) & (day <= length) & (year >= 1)
 
-    def _clock(self, groups: pa.StructArray) -> NDArray[np.int64]:
+    def _month(self, groups: pa.StructArray, places: Places) -> NDArray[np.int64]:
+        for letter in ("b", "B"):
+            if letter in places:
+                return places[letter] + 1
+        return _integers(groups, "m") if "m" in self.directives else np.ones(len(groups), np.int64)
+
+    def _clock(self, groups: pa.StructArray, places: Places) -> NDArray[np.int64]:
         """Microseconds since midnight."""
         present = self.directives
         hour = _integers(groups, "H") if "H" in present else np.zeros(len(groups), np.int64)
         if "I" in present:
-            hour = _integers(groups, "I") % 12 + 12 * _places(groups, "p", ("am", "pm"))
+            hour = _integers(groups, "I") % 12 + 12 * places["p"]
         minute = _integers(groups, "M") if "M" in present else 0
         second = _integers(groups, "S") if "S" in present else 0
         fraction = np.zeros(len(groups), np.int64)
@@ -200,17 +221,9 @@ def _integers(groups: pa.StructArray, name: str) -> NDArray[np.int64]:
 
 
 def _places(groups: pa.StructArray, name: str, words: Sequence[str]) -> NDArray[np.int64]:
-    """Which of the words a group holds, from 0, without regard to case; 0 where the text did not match."""
+    """Which of the words a group holds, from 0, without regard to the case of ASCII letters; -1 for none of them."""
     found = pc.index_in(pc.ascii_lower(_group(groups, name)), value_set=arrays.strings(words))
-    return np.where(arrays.valid(found), arrays.values_of(found, np.int32), 0).astype(np.int64)
-
-
-def _month(groups: pa.StructArray, directives: frozenset[str]) -> NDArray[np.int64]:
-    if "b" in directives:
-        return _places(groups, "b", _SHORT_MONTHS) + 1
-    if "B" in directives:
-        return _places(groups, "B", _MONTHS) + 1
-    return _integers(groups, "m") if "m" in directives else np.ones(len(groups), np.int64)
+    return np.where(arrays.valid(found), arrays.values_of(found, np.int32), -1).astype(np.int64)
 
 
 def _first_of_month(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np.int64]:
