@@ -12,11 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.engine import arrays, types
 from chalicelib.engine import contract as contracts
-from chalicelib.engine import types
 from chalicelib.engine.contract import (
     Aggregate,
     Constraints,
@@ -253,7 +254,8 @@ CELLS = {
     "date": st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9]|[0-9-]{10}", fullmatch=True) | st.dates().map(str),
     "datetime": st.datetimes().map(lambda moment: moment.isoformat())
     | st.from_regex(
-        r"(0001-01-01|9999-12-31|2024-02-29)[T ][0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{0,7})?(Z|[+-]1[0-9]:[0-5]0)?",
+        r"(0000-12-31|0001-01-01|9999-12-31|2024-02-29)[T ][0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
+        r"(\.[0-9]{0,7})?(Z|[+-]1[0-9]:[0-5]0)?",
         fullmatch=True,
     ),
     "time": st.times().map(str) | st.from_regex(r"[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,7})?", fullmatch=True),
@@ -310,6 +312,29 @@ def test_a_contracts_values_are_what_the_readers_read(field: Field, data: st.Dat
         if left < right:
             # Two exact numbers may be one 64-bit float.
             assert pc.less_equal(left_scalar, right_scalar).as_py()
+
+
+@pytest.mark.parametrize("form", ["default", "%Y-%m-%dT%H:%M:%S.%f%z"])
+def test_at_the_ends_of_the_calendar_cells_are_read_as_a_contracts_values_are(form: str) -> None:
+    field = Field("f", "datetime", form)
+    days = ("0000-01-01", "0000-02-29", "0000-12-31", "0001-01-01", "0001-01-02", "9999-12-30", "9999-12-31")
+    clocks = [f"{hour:02}:{minute}" for hour in (0, 2, 10, 13, 23) for minute in ("00:00.0", "59:59.5")]
+    offsets = [f"{sign}{hours}:00" for sign in "+-" for hours in ("00", "01", "02", "10", "13", "14")]
+    texts = [f"{day}T{clock}{offset}" for day in days for clock in clocks for offset in (*offsets, "Z")]
+    expected = [_literal(field, text) for text in texts]
+    together, bad = types.read(field, arrays.strings(texts))
+    assert together.to_pylist() == expected
+    assert bad.tolist() == [value is None for value in expected]
+    for text, value in zip(texts, expected, strict=True):
+        alone, [is_bad] = types.read(field, arrays.strings([text]))
+        assert (alone.to_pylist(), is_bad) == ([value], value is None), text
+
+
+def _literal(field: Field, text: str) -> Any:
+    try:
+        return literals.value_of(field, text)
+    except ValueError:
+        return None
 
 
 def _is_refused(reading: Any) -> bool:

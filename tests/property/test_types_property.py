@@ -134,6 +134,7 @@ CLOCK = st.builds("{:02}:{:02}:{:02}{}".format, st.integers(0, 24), st.integers(
                   st.one_of(st.just(""), st.text("0123456789", max_size=7).map(".".__add__)))  # fmt: skip
 DAY = st.one_of(
     st.dates().map(str),
+    st.sampled_from(["0000-12-31", "0001-01-01", "9999-12-31"]),
     st.builds("{:04}-{:02}-{:02}".format, st.sampled_from([0, 1, 1900, 2000, 2023, 2024, 9999]), st.integers(0, 13),
               st.integers(27, 32)),
 )  # fmt: skip

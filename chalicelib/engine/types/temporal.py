@@ -35,9 +35,11 @@ LAST_DAY: Final = 2_932_896
 """9999-12-31."""
 
 _EPOCH: Final = "1970-01-01 "
-_LEAP: Final = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_YEAR: Final = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_FOURTH: Final = "(?:0[48]|[2468][048]|[13579][26])"
+_LEAP: Final = f"(?:[0-9]{{2}}{_FOURTH}|{_FOURTH}00)"
 _MONTH_DAY: Final = "(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-_DATE: Final = f"(?:[0-9]{{4}}-{_MONTH_DAY}|{_LEAP}-02-29)"
+_DATE: Final = f"(?:{_YEAR}-{_MONTH_DAY}|{_LEAP}-02-29)"
 _TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _ZONE: Final = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 _NAIVE_TEXT: Final = rf"\A{_DATE}[T ]{_TIME}\z"
@@ -116,11 +118,20 @@ def _fast_datetimes(texts: pa.StringArray) -> ArrowArray | None:
         return None
     arrow_type = _zone(arrays.data(texts), edges[1:][present], widths)
     values = None if arrow_type is None else cast_or_none(texts, arrow_type)
-    if values is None or not _all_within(
-        arrays.values_of(values, np.int64), present, FIRST_DAY * DAY_US, (LAST_DAY + 1) * DAY_US - 1
-    ):
+    if values is None:
+        return None
+    moments = arrays.values_of(values, np.int64)
+    if not _all_within(moments, present, FIRST_DAY * DAY_US, (LAST_DAY + 1) * DAY_US - 1):
+        return None
+    # An offset can also carry a text of the year 0000, which is no date, into the calendar.
+    first = present & (moments < (FIRST_DAY + 1) * DAY_US)
+    if first.any() and _of_the_year_zero(texts, first):
         return None
     return arrays.retyped(values, UTC)
+
+
+def _of_the_year_zero(texts: pa.StringArray, rows: Mask) -> bool:
+    return bool(arrays.matches(cast("pa.StringArray", texts.filter(arrays.booleans(rows))), r"\A0000").any())
 
 
 def _zone(text_bytes: NDArray[np.uint8], ends: NDArray[np.int32], widths: NDArray[np.int32]) -> pa.TimestampType | None:
