@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
 
 from chalicelib.engine import arrays, types
 from chalicelib.engine.contract import durations, jsontexts, literals
@@ -15,6 +16,7 @@ from chalicelib.engine.delivery import transform
 from chalicelib.engine.types import nested
 from chalicelib.model import JSON
 from tests import pipeline
+from tests.property import nested_rules as rules
 
 BAD = "bad"
 
@@ -40,9 +42,11 @@ def bad(*texts: str) -> dict[str, Any]:
 EXAMPLES: list[tuple[Field, dict[str, Any]]] = [
     (Field("x", "duration"), {
         "P1Y2M": "P1Y2M", "P14M": "P1Y2M", "PT36H": "P1DT12H", "PT0.50S": "PT0.5S", "-P0D": "PT0S", "-P1D": "-P1D",
-        "P999999999Y": "P999999999Y",
+        "P999999999Y": "P999999999Y", "P999999998Y12M": "P999999999Y", "P999999998DT24H": "P999999999D",
+        "-P999999999Y11M999999999DT23H59M59.999999S": "-P999999999Y11M999999999DT23H59M59.999999S",
     } | bad("P", "PT", "P1DT", "P1W", "1D", "P1H", "PT1D", "P1M1Y", "P1.5D", "PT.5S", "PT1.S", "PT1.1234567S", "+P1D",
-            "p1d", "P-1D", " P1D", "P1000000000Y", "P٣D")),
+            "p1d", "P-1D", " P1D", "P1000000000Y", "P٣D", "P999999999Y12M", "-P999999999DT24H",
+            "P999999999DT23H59M60S")),
     (Field("x", "object"), itself('{"a": 1}', "{}", ' {"a":[{}]}\n', '{"a":1e400}', '{"a":"\\ud800"}')
      | bad("[]", "null", '{"a":1,"a":1}', '{"a":NaN}', "{'a':1}", '{"a":1,}', "", "{", '{"a":1e1234567890123456789}')),
     (Field("x", "array"), itself("[]", '[1,"x",null]', "[" * 100 + "]" * 100)
@@ -130,6 +134,25 @@ def test_durations_without_an_order(one: str, two: str) -> None:
     left, right = durations.read(one), durations.read(two)
     assert left != right
     assert not any((left < right, left > right, left <= right, left >= right))
+
+
+@given(rules.DURATIONS | rules.ORDERED_DURATIONS)
+@example("P999999999DT24H")
+def test_a_durations_canonical_text_is_read_as_the_same(text: str) -> None:
+    values, [is_bad] = types.read(Field("x", "duration"), arrays.strings([text]))
+    if not is_bad:
+        canonical = values.to_pylist()[0]
+        assert durations.read(canonical) == durations.read(text)
+        assert read(Field("x", "duration"), canonical) == [canonical]
+        assert nested.is_duration_within(values, lambda each: each == durations.read(text)).tolist() == [True]
+
+
+@pytest.mark.parametrize("constraints", [{}, {"minimum": "P1D"}])
+def test_a_duration_is_rejected_for_its_digits_whatever_its_limits(constraints: JSON) -> None:
+    described = pipeline.contract(field("d", "duration", constraints=constraints))
+    outcome = pipeline.run(b"d\nP999999999D\nP999999999DT24H\nP999999999Y12M\n", described)
+    assert outcome.findings == {(2, "d", "type-error"), (3, "d", "type-error")}
+    assert outcome.table.to_pylist() == [{"d": "P999999999D"}]
 
 
 @pytest.mark.parametrize(

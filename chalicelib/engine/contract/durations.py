@@ -13,6 +13,7 @@ from typing import Final
 
 from chalicelib.frozen import frozen
 
+_MOST: Final = 999_999_999
 _DIGITS = "([0-9]{1,9})"
 _SHAPE: Final = re.compile(
     rf"(-?)P(?=[0-9T])(?:{_DIGITS}Y)?(?:{_DIGITS}M)?(?:{_DIGITS}D)?"
@@ -68,7 +69,8 @@ class Duration:
 
 def read(text: str) -> Duration:
     """The duration that a text states: ``P1Y2M``, ``-P3DT4H5M6.5S``; each number of at most 9 digits, a fraction of at
-    most 6. Raises ValueError for any other text.
+    most 6, and no more digits in the canonical text, so that this can be read again. Raises ValueError for any other
+    text.
     """
     found = _SHAPE.fullmatch(text)
     if found is None:
@@ -76,8 +78,11 @@ def read(text: str) -> Duration:
     years, months, days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:7])
     sign = -1 if found[1] else 1
     fraction = int((found[8] or "").ljust(6, "0"))
-    whole = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    return Duration(sign * (years * 12 + months), sign * (whole * _SECOND + fraction))
+    total = years * 12 + months
+    exact = (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * _SECOND + fraction
+    if total // 12 > _MOST or exact // _DAY > _MOST:
+        raise ValueError(text)
+    return Duration(sign * total, sign * exact)
 
 
 def _length(duration: Duration, start: date) -> int:

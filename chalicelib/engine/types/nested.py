@@ -175,23 +175,29 @@ def lengths(field: Field, values: ArrowArray, limit: int) -> NDArray[np.integer[
 
 def is_duration_within(values: ArrowArray, within: Callable[[durations.Duration], bool]) -> Mask:
     """Which durations keep a limit; False for null."""
-    codes, found = _each(cast("pa.StringArray", values), lambda text: within(durations.read(text)))
-    return np.array([bool(kept) for kept in found] + [False], np.bool_)[codes]
+    codes, texts = _distinct(cast("pa.StringArray", values))
+    return np.array([within(durations.read(text)) for text in texts] + [False], np.bool_)[codes]
 
 
 def _each(texts: pa.StringArray, function: Callable[[str], T]) -> tuple[NDArray[np.int64], list[T | None]]:
     """``function`` of every distinct text, None where it raises ValueError, and per row which of them is its own: -1,
     the last, for null.
     """
-    encoded = texts.dictionary_encode()
+    codes, distinct = _distinct(texts)
     found: list[T | None] = []
-    for text in encoded.dictionary.to_pylist():
+    for text in distinct:
         try:
             found.append(function(text))
         except ValueError:
             found.append(None)
+    return codes, found
+
+
+def _distinct(texts: pa.StringArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Per row which of the distinct texts it is: -1, the last, for null; and these."""
+    encoded = texts.dictionary_encode()
     codes = np.where(arrays.valid(encoded.indices), arrays.values_of(encoded.indices, np.int32), np.int32(-1))
-    return codes.astype(np.int64), found
+    return codes.astype(np.int64), cast("list[str]", encoded.dictionary.to_pylist())
 
 
 def _spread(distinct: ArrowArray, codes: NDArray[np.int64]) -> ArrowArray:
