@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from chalicelib.engine.delivery import partition
 from chalicelib.engine.delivery.partition import NULL_PARTITION
 from chalicelib.errors import Terminal
+from chalicelib.model import JSON
 from tests import pipeline
 from tests.pipeline import contract
 
@@ -79,6 +81,39 @@ def test_what_cannot_be_partitioned_is_refused_without_a_value(
     assert (outcome.job.error.code, says in outcome.job.error.message) == (code, True)
     assert "xxx" not in outcome.job.error.message
     assert outcome.published == []
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()], ids=str)
+def test_there_is_one_zero(kind: pa.DataType) -> None:
+    values = np.array([-0.0, 0.0, -0.5, -1e-7, np.nan, 0.0, -0.0], kind.to_pandas_dtype())
+    table = pa.table({"a": pa.array(values, kind), "row": range(7)})
+    found = [part.column("row").to_pylist() for _, part in partition.partitions(table, ("a",))]
+    assert sorted(found) == [[0, 1, 5, 6], [2], [3], [4]]
+    assert "a=0/" in dict(partition.partitions(table, ("a",)))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"partitionBy": ["a"]},
+        {"partitionBy": ["a"], "decimals": {"a": {"precision": 5, "scale": 2}}},
+        {"partitionBy": ["c"], "derive": {"c": "a * 1"}},
+    ],
+    ids=["numbers", "decimals", "derived"],
+)
+@pytest.mark.parametrize("chunk_size", [1 << 20, 8])
+def test_partitions_are_an_aggregates_groups(keys: JSON, chunk_size: int) -> None:
+    by = keys["partitionBy"]
+    aggregates = [{"name": "each", "groupBy": by, "measures": {"n": {"count": "*"}}}]
+    described = contract(
+        {"name": "a", "type": "number"}, {"name": "b", "type": "integer"}, sluice={"aggregates": aggregates} | keys
+    )
+    outcome = pipeline.run(b"a,b\n0,1\n-0,2\n1,3\n-0.0,4\n0e5,5\n", described, chunk_size=chunk_size)
+    assert outcome.job.error is None
+    counts = {float(row[by[0]]): row["n"] for row in outcome.document("summary.json")["aggregates"]["each"]}
+    assert counts == {0: 4, 1: 1}
+    folders = {name.split("/")[1] for name in outcome.published if name.startswith("data/")}
+    assert len(folders) == len(counts)
 
 
 def test_an_empty_text_names_no_partition() -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
 from chalicelib.engine.measure.canonical import is_plain
@@ -63,7 +64,11 @@ def partitions(table: pa.Table, partition_by: tuple[str, ...]) -> Iterator[tuple
 def _texts(column: pa.ChunkedArray, name: str) -> pa.StringArray:
     if not is_plain(column.type):
         raise Terminal("bad-partition", f"sluice.partitionBy: the values of {name} have parts, which name no folder")
-    return column.cast(pa.string()).combine_chunks()
+    texts = column.cast(pa.string())
+    if pa.types.is_floating(column.type):
+        # One zero, as in groups. ``canonical`` would also give floats of 32 bits more digits than they have.
+        texts = pc.replace_substring_regex(texts, pattern=r"\A-0\z", replacement="0")
+    return texts.combine_chunks()
 
 
 def _groups(columns: Sequence[pa.StringArray]) -> list[Offsets]:
