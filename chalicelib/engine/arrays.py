@@ -244,6 +244,14 @@ def scalar(value: float) -> pa.Scalar[Any]:
     return from_values(np.array([value], np.float64), pa.float64())[0]
 
 
+def shown(kind: pa.DataType) -> str:
+    """A type as messages show it: a structure without its fields, whose names may be cells (a dictionary's keys)."""
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return f"list<{shown(kind.value_type)}>"
+    return str(kind).partition("<")[0] if types.is_nested(kind) else str(kind)
+
+
 def empty_table(schema: pa.Schema) -> pa.Table:
     """A table of this schema without rows."""
     return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib import steps
 from chalicelib.engine.delivery import transform as transforms
 from chalicelib.model import Rows, Status
 from tests import pipeline
@@ -119,7 +120,7 @@ def test_chunks_whose_rows_came_out_with_other_types_are_done_again_alike(packag
     assert str(outcome.table.schema.field("extra").type) == "double"
 
 
-@pytest.mark.parametrize("repaired, type_name", [("1.5", "double"), ("'a'", None)])
+@pytest.mark.parametrize("repaired, type_name", [("1.5", "double"), ("2.0", "double"), ("'a'", None)])
 def test_a_repaired_chunk_may_have_other_types_than_those_agreed_on_without_it(
     package: Path, repaired: str, type_name: str | None
 ) -> None:
@@ -139,6 +140,59 @@ def test_a_repaired_chunk_may_have_other_types_than_those_agreed_on_without_it(
     else:
         assert str(outcome.table.schema.field("extra").type) == type_name
         assert max(chunk["round"] for chunk in outcome.document("manifest.json")["ledger"]["chunks"]) == 3
+
+
+def test_a_repaired_chunk_may_have_another_column_than_those_agreed_on_without_it(package: Path) -> None:
+    (package / "things.py").write_text(
+        "def transform(df):\n"
+        "    ids = df.id.tolist()\n"
+        "    return df.assign(**{'more' if 2 in ids else 'extra' if 1 in ids else 'other': 1})\n"
+    )
+    described = contract({"name": "id", "type": "integer"}, {"name": "size", "type": "string"})
+    body = b'id,size\n1,"aaaaa\n9,fake\n9,fake\n9,fake\n9,fake\n"\n2,b\n4,d\n5,e\n6,f\n7,g\n8,hhhhhhhh\n'
+    table = pipeline.run(body, described, chunk_size=26).table
+    assert set(table.column_names) == {"id", "size", "extra", "other", "more"}
+    assert [row["more"] for row in table.to_pylist() if row["id"] == 2] == [1]
+
+
+LARGE = [1234567890123456789 + row for row in range(601)]
+CHANGING = {
+    "integers": ("df['large'].to_numpy(na_value=float('nan'))", ["int64", "double"]),
+    "decimals": ("df['exact'].astype('float64[pyarrow]') if odd else df['exact']", ["decimal128(30, 2)", "double"]),
+    "lists": ("[[1.5 if odd else each] for each in df['large']]", ["list<int64>", "list<double>"]),
+    "structures": ("[{'x': 1.5 if odd else each} for each in df['large']]", ["struct"]),
+    "moments": (
+        "pd.Series(['2026-01-01' if odd else '9999-12-31'] * len(df))"
+        ".astype('datetime64[ns]' if odd else 'datetime64[us]')",
+        ["timestamp[us]", "timestamp[ns]"],
+    ),
+    "texts": ("'a' if odd else df['large']", ["string", "int64"]),
+}
+"""A column → its expression, where ``odd`` tells that a row of the block has an empty cell; the types that are told."""
+
+
+@pytest.mark.parametrize(("block_size", "chunk_size"), [(1 << 20, 4000), (4000, 1 << 20), (1000, 9000)])
+@pytest.mark.parametrize("column", CHANGING)
+def test_a_type_that_cannot_hold_all_values_fails_the_job_however_it_is_cut(
+    package: Path, monkeypatch: pytest.MonkeyPatch, column: str, block_size: int, chunk_size: int
+) -> None:
+    expression, types = CHANGING[column]
+    monkeypatch.setattr(steps, "BLOCK_SIZE_BYTES", block_size)
+    (package / "things.py").write_text(
+        f"import pandas as pd\n\ndef transform(df):\n"
+        f"    odd = df['large'].hasnans\n    return df.assign(ref={expression})\n"
+    )
+    fields = [{"name": "large", "type": "integer"}, {"name": "exact", "type": "number"}]
+    described = contract(*fields, sluice={"decimals": {"exact": {"precision": 30, "scale": 2}}})
+    rows = [f"{'' if row == 300 else value},{value * 1000}.01\n" for row, value in enumerate(LARGE)]
+    body = "large,exact\n" + "".join(rows)
+    error = pipeline.run(body.encode(), described, chunk_size=chunk_size).job.error
+    assert error is not None
+    assert error.code == "transform-schema"
+    assert '"ref"' in error.message
+    assert "cast it to one type in the transform" in error.message
+    assert [each for each in types if each not in error.message] == []
+    assert "12345678901" not in error.message
 
 
 def test_types_that_do_not_go_together_fail_the_job(package: Path) -> None:

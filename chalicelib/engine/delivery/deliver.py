@@ -8,7 +8,15 @@ from chalicelib.engine import arrays, coding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.delivery import partition
 from chalicelib.engine.delivery import transform as transforms
-from chalicelib.engine.delivery.parquet import Part, Writer, conform, decode_schema, encode_schema
+from chalicelib.engine.delivery.parquet import (
+    Part,
+    Writer,
+    conform,
+    decode_schema,
+    encode_schema,
+    plain_schema,
+    unify,
+)
 from chalicelib.engine.delivery.transform import Transform
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
@@ -38,7 +46,10 @@ class Delivery:
         self._profile = Profile()
 
     def add(self, table: pa.Table, records: tuple[int, int]) -> None:
-        """Take valid rows, at least one; ``records``: numbers in the chunk of the first and the last."""
+        """Take valid rows, at least one; ``records``: numbers in the chunk of the first and the last.
+
+        Errors: ``Terminal``, those of the transform, of ``parquet.Writer.add`` and of the measures.
+        """
         if self._transform is not None:
             dataset = self._plan.source.dataset
             where = f"dataset {dataset}, chunk {self._chunk}, records {records[0]} to {records[1]} of the chunk"
@@ -46,23 +57,22 @@ class Delivery:
                 where += " (the dataset has a transform but no contract, so it was given inferred types)"
             plain = coding.decoded_table(table)
             table = coding.recoded_table(transforms.apply(self._transform, plain, where), plain, table)
-        if self._schema is not None:
-            table = self._agreed(table, self._schema)
         if table.num_rows:
+            if self._schema is not None:
+                table = self._agreed(table, self._schema)
+            self._writer.add(table)  # first, for it is the one to say that types do not go together
             block = Block(table)
             self._aggregates.add(block)
             self._profile.add(block)
-            self._writer.add(table)
 
     @staticmethod
     def _agreed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-        """The table with the chunks' schema; as it is where the schema, agreed on before this chunk was repaired,
-        cannot hold it: then all agree once more, or the job ends with ``transform-schema``.
+        """The table with the chunks' schema; as it is where that was agreed on before this chunk was repaired, and
+        lacks a column or a type that its rows have: then all agree once more.
+
+        Errors: ``Terminal("transform-schema")`` where they cannot.
         """
-        try:
-            return conform(table, schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            return table
+        return conform(table, schema) if unify([schema, plain_schema(table)]).equals(schema) else table
 
     def finish(self) -> Delivered:
         """Errors: those of ``parquet.Writer.finish``."""

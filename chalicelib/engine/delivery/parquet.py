@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from chalicelib import errors
 from chalicelib.engine import coding
-from chalicelib.engine.arrays import from_values
+from chalicelib.engine.arrays import from_values, shown
 from chalicelib.engine.delivery import partition
 from chalicelib.frozen import frozen
 
@@ -37,6 +37,8 @@ _BATCH_ROWS: Final = (1024, 20_000)
 """The writer takes so many rows of a column at a time, the more the better: with Arrow's default, the lower, two
 million orders take 15 % longer. But only between two batches does it look whether a page is full, of bytes or of the
 20,000 rows that it has at most."""
+
+_REMEDY: Final = "cast it to one type in the transform"
 
 _ARROW_SCHEMA: Final = "ARROW:schema"
 """The key under which Arrow's own readers look for the schema, in base64. Written here and not by Arrow, whose schema
@@ -67,32 +69,67 @@ def plain_schema(table: pa.Table) -> pa.Schema:
 
 
 def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """The one schema that all can be cast to without loss. Errors: ``Terminal("transform-schema")``."""
+    """The one schema that all can be cast to; whether without loss depends on the values, see ``conform``.
+
+    Errors: ``Terminal("transform-schema")`` where there is none.
+    """
     first = schemas[0]
     if all(schema.equals(first) for schema in schemas):
         return first
+    kinds: dict[str, list[pa.DataType]] = {}
+    for field in (field for schema in schemas for field in schema):
+        kinds.setdefault(field.name, []).append(field.type)
+    return pa.schema([(name, _unified(name, each)) for name, each in kinds.items()])
+
+
+def _unified(name: str, kinds: Sequence[pa.DataType]) -> pa.DataType:
     try:
-        return pa.unify_schemas(list(schemas), promote_options="permissive")
+        one = pa.unify_schemas([pa.schema([(name, kind)]) for kind in kinds], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise errors.Terminal("transform-schema", f"the transform gives rows of different types: {error}") from error
+        found = ", ".join(dict.fromkeys(map(shown, kinds)))
+        raise errors.Terminal(
+            "transform-schema",
+            f'the transform gives the column "{name}" with types that do not go together ({found}): {_REMEDY}',
+        ) from error
+    return one.field(0).type
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with this schema: columns in its order, an absent one null, types cast without loss. A coded column
     whose values are of the type stays as it is.
+
+    Errors: ``Terminal("transform-schema")`` where a value would be lost.
     """
     if plain_schema(table).equals(schema):
         return table
     names = set(table.column_names)
     columns = [
-        _cast(table.column(field.name), field.type) if field.name in names else pa.nulls(table.num_rows, field.type)
+        _cast(table.column(field.name), field) if field.name in names else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, names=schema.names)
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    return column if coding.value_type(column.type) == kind else coding.decoded(column).cast(kind)
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    given = coding.value_type(column.type)
+    if given == field.type:
+        return column
+    try:
+        return _cast_without_loss(coding.decoded(column), field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # whose text may quote the value
+        raise errors.Terminal(
+            "transform-schema",
+            f'the transform gives the column "{field.name}" as {shown(given)} in some rows; together with the'
+            f" others they would be {shown(field.type)}, which cannot hold them without loss: {_REMEDY}",
+        ) from error
+
+
+def _cast_without_loss(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    made = column.cast(kind)
+    # The one cast that Arrow does not check: a double takes any decimal, and keeps some 16 of its digits.
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind) and not made.cast(column.type).equals(column):
+        raise pa.ArrowInvalid("a decimal has more digits than the float")
+    return made
 
 
 def write(table: pa.Table) -> Sequence[bytes]:
