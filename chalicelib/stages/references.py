@@ -170,7 +170,7 @@ def _part_keys(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], p
         else:
             column = rows.column(name).combine_chunks()
         if not engine.agrees(field, column.type):
-            raise _mismatch(key, field, name, str(column.type))
+            raise _mismatch(key, field, name, arrays.shown(column.type))
         columns.append(column)
     return engine.normalised(fields, columns)
 

@@ -19,13 +19,18 @@ import pytest
 
 import local
 from chalicelib import api, notify
+from chalicelib.engine.contract import Aggregate, Measure
 from chalicelib.engine.delivery import transform as transforms
+from chalicelib.engine.measure.aggregate import Aggregates
+from chalicelib.engine.measure.profile import Profile
+from chalicelib.errors import Terminal
 from chalicelib.model import Status
 from ops import inprocess
 from tests import pipeline
 from tests.pipeline import INBOX, RESULTS, Outcome, contract
 
 CELL = "S3cr3t-Zelle"
+LARGE = 1234567890123456789
 ID: Any = {"name": "id", "type": "integer", "constraints": {"required": True}}
 NAME: Any = {"name": "name", "type": "string", "constraints": {"maxLength": 3}}
 STRICT = {"tolerance": {"maxRejectedRows": 0}}
@@ -75,12 +80,77 @@ def _types_differ(frame: Any) -> Any:
     return frame.assign(name=[{"x": CELL} if number % 2 else 1.5 for number in range(len(frame))])
 
 
-@pytest.mark.parametrize("transform", [_raises, _types_differ])
-def test_no_cell_is_told_by_a_transform(transform: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def _types_change(frame: Any) -> Any:
+    return frame.assign(by=frame["id"] if CELL in frame["name"].tolist() else 1.5)
+
+
+def _is_keyed(frame: Any) -> Any:
+    """The cells become names of a structure's fields, which its type tells."""
+    return frame.assign(by=[{name: 1} for name in frame["name"]])
+
+
+def _is_keyed_at_times(frame: Any) -> Any:
+    return _is_keyed(frame) if CELL in frame["name"].tolist() else frame.assign(by=[[1]])
+
+
+def _is_keyed_emptily(frame: Any) -> Any:
+    return frame.assign(by=[[{name: {}}] for name in frame["name"]])
+
+
+@pytest.mark.parametrize(
+    ("transform", "group_by", "chunk_size", "code"),
+    [
+        (_raises, [], 1000, "transform-failed"),
+        (_types_differ, [], 1000, "transform-failed"),
+        (_types_change, ["by"], 20, "transform-schema"),
+        (_is_keyed, ["by"], 1000, "bad-measure"),
+        (_is_keyed_at_times, [], 20, "transform-schema"),
+        (_is_keyed_emptily, [], 1000, "transform-schema"),
+    ],
+)
+def test_no_cell_is_told_by_a_transform(
+    transform: Callable[[Any], Any],
+    group_by: list[str],
+    chunk_size: int,
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     monkeypatch.setattr(transforms, "find", lambda _: transform)
-    outcome = pipeline.run(HEADER + f"1,{CELL}\n2,b\n".encode(), contract(ID, {"name": "name", "type": "string"}))
+    described = contract(
+        {"name": "id", "type": "integer"},
+        {"name": "name", "type": "string"},
+        sluice={"aggregates": [{"name": "all", "groupBy": group_by, "measures": {"rows": {"count": "*"}}}]},
+    )
+    outcome = pipeline.run(HEADER + f"{LARGE},{CELL}\n2,b\n".encode(), described, chunk_size=chunk_size)
     assert outcome.job.error is not None
-    assert outcome.job.error.code.startswith("transform-")
+    assert outcome.job.error.code == code
+    for cell in (CELL, str(LARGE)):
+        assert cell not in said(outcome)
+        assert cell not in caplog.text
+
+
+def test_no_cell_is_told_by_a_measure() -> None:
+    """Arrow's own message quotes the value that the other rows' type cannot hold."""
+    aggregates = Aggregates((Aggregate("by", ("x",), (Measure("n", "count", "*"),)),))
+    profile = Profile()
+    for column in (pa.array([LARGE]), pa.array([1.5])):
+        aggregates.add(pa.table({"x": column}))
+        profile.add(pa.table({"x": column}))
+    for result in (aggregates.result, profile.result):
+        with pytest.raises(Terminal, match=r"bad-measure: .* changes its type") as refused:
+            result()
+        assert str(LARGE) not in refused.value.message
+
+
+def test_no_cell_is_told_by_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms, "find", lambda dataset: _is_keyed if dataset == "keyed" else None)
+    name = {"name": "name", "type": "string"}
+    ports = pipeline.run(f"name\n{CELL}\n".encode(), contract(name), key="incoming/keyed/a.csv").ports
+    schema = {"foreignKeys": [{"fields": ["name"], "reference": {"resource": "keyed", "fields": ["by"]}}]}
+    outcome = pipeline.run(b"name\na\n", contract(name, schema=schema), ports=ports)
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "reference-type"
     assert CELL not in said(outcome)
 
 

@@ -265,7 +265,7 @@ class _File:
             )
         except pa.ArrowNotImplementedError as error:
             raise errors.Terminal(
-                "transform-schema", f"the transform gives what Parquet cannot hold: {error}"
+                "transform-schema", f"the transform gives what Parquet cannot hold: {_unwritable(schema)}"
             ) from error
         self._writer.add_key_value_metadata({_ARROW_SCHEMA: encode_schema(schema)})
 
@@ -280,6 +280,17 @@ class _File:
         assert self._writer is not None, "a file has rows, or at least columns"
         self._writer.close()
         return self._sink.taken()
+
+
+def _unwritable(schema: pa.Schema) -> str:
+    """The columns that Parquet has no type for. Arrow's own message tells a structure's fields, which may be cells."""
+    found = []
+    for field in schema:
+        try:
+            pq.ParquetWriter(io.BytesIO(), pa.schema([field])).close()
+        except pa.ArrowNotImplementedError:
+            found.append(f'the column "{field.name}" of type {shown(field.type)}')
+    return ", ".join(found)
 
 
 def _are_repeated(parts: Sequence[pa.ChunkedArray]) -> bool:

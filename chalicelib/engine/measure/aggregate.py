@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from chalicelib.engine import contract
+from chalicelib.engine.arrays import shown
 from chalicelib.engine.measure import grouping, packing, plain
 from chalicelib.engine.measure.canonical import concat, is_plain
 from chalicelib.engine.measure.columns import Block, Column
@@ -134,7 +135,8 @@ class _Table:
             self._find(block, column)
             kind = block.column(column).type
             if not is_plain(kind):
-                raise Terminal("bad-measure", f'aggregate "{name}" cannot group by column "{column}" of type {kind}')
+                found = f'column "{column}" of type {shown(kind)}'
+                raise Terminal("bad-measure", f'aggregate "{name}" cannot group by {found}')
         for measure in self.aggregate.measures:
             if measure.column == "*" and measure.function == "count":
                 continue
@@ -143,7 +145,7 @@ class _Table:
             unfit = measure.function in _ARITHMETIC and not is_number(kind)
             if unfit or (measure.function != "count" and not is_plain(kind)):
                 where = f'measure "{measure.name}" of aggregate "{name}"'
-                found = f'column "{measure.column}" is of type {kind}'
+                found = f'column "{measure.column}" is of type {shown(kind)}'
                 raise Terminal("bad-measure", f"{where} cannot be computed: {found}")
 
     def _find(self, block: Block, column: str) -> None:
@@ -171,8 +173,8 @@ class _Table:
         try:
             merged = _merged(self._parts, len(self.aggregate.group_by), self.aggregate.measures)
         except (pa.ArrowException, ValueError) as error:
-            name = self.aggregate.name
-            raise Terminal("bad-measure", f'a column of aggregate "{name}" changes its type: {error}') from error
+            name = self.aggregate.name  # Arrow's own message may quote a value
+            raise Terminal("bad-measure", f'a column of aggregate "{name}" changes its type between blocks') from error
         self._parts = [merged]
         self._weight = self._merged_weight = merged.weight
         return merged

@@ -116,7 +116,8 @@ class ColumnProfile:
         try:
             return step()
         except (pa.ArrowException, ValueError) as error:
-            raise Terminal("bad-measure", f'column "{self._name}" changes its type: {error}') from error
+            # Arrow's own message may quote a value.
+            raise Terminal("bad-measure", f'column "{self._name}" changes its type between blocks') from error
 
     def _promote(self, kind: Any) -> None:
         if pa.types.is_null(self._type) or (pa.types.is_int64(self._type) and not pa.types.is_null(kind)):
