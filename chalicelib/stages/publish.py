@@ -21,7 +21,7 @@ from chalicelib.engine.checks.check import Checker
 from chalicelib.engine.checks.findings import Base, Reasons
 from chalicelib.engine.contract.binding import drift_of
 from chalicelib.engine.delivery import parquet
-from chalicelib.engine.delivery.parquet import decode_schema
+from chalicelib.engine.delivery.schemas import decode_schema
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.rejects import drafts

@@ -16,7 +16,7 @@ from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.delivery import transform as transforms
-from chalicelib.engine.delivery.parquet import decode_schema, encode_schema, unify
+from chalicelib.engine.delivery.schemas import decode_schema, encode_schema, unify
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.profile import Profile

@@ -8,15 +8,8 @@ from chalicelib.engine import arrays, coding
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.delivery import partition
 from chalicelib.engine.delivery import transform as transforms
-from chalicelib.engine.delivery.parquet import (
-    Part,
-    Writer,
-    conform,
-    decode_schema,
-    encode_schema,
-    plain_schema,
-    unify,
-)
+from chalicelib.engine.delivery.parquet import Part, Writer
+from chalicelib.engine.delivery.schemas import conform, decode_schema, encode_schema, plain_schema, unify
 from chalicelib.engine.delivery.transform import Transform
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
