@@ -156,13 +156,15 @@ def _part_keys(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], p
     """The distinct keys of one Parquet file; columns that Hive's style leaves out of it stand in its folder's name."""
     folders = _partition(part)
     file = pq.ParquetFile(pa.BufferReader(workspace.objects.get(workspace.bucket, part)))
+    if not file.metadata.num_rows:  # nothing to refer to; and of a partitioned dataset no folder would tell the columns
+        return engine.merged(fields, [])
     schema = file.schema_arrow
     for name in key.reference_fields:
         if name not in folders and schema.get_field_index(name) < 0:
             raise errors.Terminal("reference-missing", f"the current rows of the dataset {key.resource} have no {name}")
     stored = [name for name in key.reference_fields if name not in folders]
     rows = file.read(columns=stored, use_threads=False) if stored else None
-    count = min(file.metadata.num_rows, 1) if rows is None else rows.num_rows
+    count = 1 if rows is None else rows.num_rows
     columns = []
     for field, name in zip(fields, key.reference_fields, strict=True):
         if rows is None or name in folders:

@@ -113,6 +113,27 @@ def test_columns_that_became_folders_are_referred_to() -> None:
     assert outcome.findings == {(3, "", "foreign-key"), (4, "", "foreign-key"), (4, "day", "foreign-key")}
 
 
+PARTITIONED = COUNTRIES | {"sluice": {"partitionBy": ["code"]}}
+
+
+@pytest.mark.parametrize("described", [COUNTRIES, PARTITIONED], ids=["whole", "partitioned"])
+def test_a_file_without_a_row_is_passed_over(described: JSON) -> None:
+    """It has no folder that would tell the partition's columns."""
+    ports = with_countries(described=described)
+    pipeline.run(b"code,number,at\n", described, ports=ports, key="incoming/countries/b.csv")
+    schema = foreign("country", "code")
+    schema["foreignKeys"] += foreign(["id", "country"], ["number", "code"])["foreignKeys"]
+    outcome = pipeline.run(b"id,country,day\n1,US,\n2,US,\n3,FR,\n", referring(schema), ports=ports)
+    assert outcome.findings == {(2, "", "foreign-key"), (3, "country", "foreign-key"), (3, "", "foreign-key")}
+
+
+@pytest.mark.parametrize("described", [COUNTRIES, PARTITIONED], ids=["whole", "partitioned"])
+def test_a_dataset_whose_files_have_no_row_has_no_key(described: JSON) -> None:
+    ports = with_countries(b"code,number,at\n", described)
+    outcome = pipeline.run(b"id,country,day\n1,US,\n2,,\n", referring(foreign("country", "code")), ports=ports)
+    assert outcome.findings == {(1, "country", "foreign-key")}
+
+
 @pytest.mark.parametrize(
     ("schema", "code", "parts"),
     [
@@ -129,13 +150,6 @@ def test_what_cannot_be_referred_to_fails_the_job(schema: JSON, code: str, parts
     found, message = refused(outcome)
     assert found == code
     assert [part for part in parts if part not in message] == []
-
-
-def test_folders_of_another_type_fail_the_job() -> None:
-    ports = with_countries(described=COUNTRIES | {"sluice": {"partitionBy": ["code"]}})
-    code, message = refused(pipeline.run(b"id,country,day\n1,US,\n", referring(foreign("id", "code")), ports=ports))
-    assert code == "reference-type"
-    assert "id is of type int64, but code" in message
 
 
 @pytest.mark.parametrize("limit", [{"REFERENCE_KEYS_LIMIT": 1}, {"REFERENCE_SIZE_BYTES": 5}])
