@@ -29,6 +29,7 @@ from chalicelib.engine.contract import Contract, Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE
 from chalicelib.engine.delivery.partition import NULL_PARTITION
 from chalicelib.engine.plan import Plan
+from chalicelib.engine.types import temporal
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 from chalicelib.ports import Objects
@@ -185,11 +186,16 @@ def _partition(part: str) -> dict[str, str | None]:
 
 
 def _folder_column(key: ForeignKey, field: Field, name: str, text: str | None, count: int) -> Any:
-    one = arrays.strings([text]).take(arrays.from_values(np.zeros(count, np.int64), pa.int64()))
+    """So many rows of the value that a folder's name tells (``delivery.partition``)."""
+    one, kind = arrays.strings([text]), types.arrow_type(field)
     try:
-        return pc.cast(one, types.arrow_type(field))
+        # Arrow casts no text to a time.
+        value, bad = temporal.read_times(one) if kind == temporal.TIME else (pc.cast(one, kind), np.zeros(1, np.bool_))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise _mismatch(key, field, name, "partition") from None
+    if bad.any():
+        raise _mismatch(key, field, name, "partition")
+    return value.take(arrays.from_values(np.zeros(count, np.int64), pa.int64()))
 
 
 def _mismatch(key: ForeignKey, field: Field, name: str, found: str) -> errors.Terminal:

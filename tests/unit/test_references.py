@@ -18,6 +18,7 @@ from chalicelib import steps
 from chalicelib.engine import arrays, hashing, types
 from chalicelib.engine.checks import references as engine
 from chalicelib.engine.checks.references import KeySet
+from chalicelib.engine.contract.fields import TYPES as FIELD_TYPES
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.hashing import hash_array
 from chalicelib.model import JSON, event_from_source
@@ -150,6 +151,60 @@ def test_what_cannot_be_referred_to_fails_the_job(schema: JSON, code: str, parts
     found, message = refused(outcome)
     assert found == code
     assert [part for part in parts if part not in message] == []
+
+
+POINT = '{{""type"": ""Point"", ""coordinates"": [1, {}]}}'
+FOLDERS: list[tuple[JSON, list[str], str]] = [
+    ({"type": "string"}, ["a/b", "é=%"], "c"),
+    ({"type": "integer"}, ["-5", "9007199254740993"], "9007199254740992"),
+    ({"type": "number"}, ["0.1", "-0", "1e300"], "0.2"),
+    ({"type": "number", "decimal": True}, ["0.10", "-12345678901234567890.12"], "-12345678901234567890.13"),
+    ({"type": "boolean"}, ["true"], "false"),
+    ({"type": "year"}, ["-0044", "12345"], "2024"),
+    ({"type": "yearmonth"}, ["2024-01", "2024-02"], "2024-03"),
+    ({"type": "duration"}, ["P12M", "P1D"], "PT1S"),
+    ({"type": "date"}, ["0001-01-01", "9999-12-31"], "2024-02-29"),
+    ({"type": "time"}, ["10:00:00", "23:59:59.999999"], "10:00:00.000001"),
+    ({"type": "time", "format": "%H.%M"}, ["10.00", "23.59"], "00.00"),
+    ({"type": "datetime"}, ["0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"], "2024-01-01T00:00:00+02:00"),
+    ({"type": "datetime", "format": "%Y-%m-%d %H:%M"}, ["2024-01-01 10:00", "2024-01-01 11:00"], "2024-01-01 12:00"),
+    ({"type": "object"}, ['{""a"": 1}', "{}"], '{""a"": 2}'),
+    ({"type": "array"}, ["[1]", "[]"], "[2]"),
+    ({"type": "geojson"}, [POINT.format(2)], POINT.format(3)),
+    ({"type": "any"}, ["a", "b"], "c"),
+]
+"""A field; texts of it that name folders; and one that does not."""
+
+
+def test_every_type_that_names_folders_is_here() -> None:
+    assert {described["type"] for described, _, _ in FOLDERS} == set(FIELD_TYPES) - {"list", "geopoint"}
+
+
+@pytest.mark.parametrize(("described", "known", "unknown"), FOLDERS, ids=lambda each: str(each)[:40])
+def test_folders_of_every_type_are_referred_to(described: JSON, known: list[str], unknown: str) -> None:
+    field = {"name": "code"} | {key: value for key, value in described.items() if key != "decimal"}
+    fields = [field, {"name": "n", "type": "integer"}]
+    sluice = {"decimals": {"code": {"precision": 22, "scale": 2}}} if "decimal" in described else {}
+
+    def upload(texts: list[str], dataset: str, contract: JSON, ports: MemoryPorts) -> Outcome:
+        body = "code,n\n" + "".join(f'"{text}",1\n' for text in texts)
+        return pipeline.run(body.encode(), contract, ports=ports, key=f"incoming/{dataset}/a.csv")
+
+    ports = MemoryPorts()
+    kept = upload([*known, ""], "refs", contract(*fields, sluice=sluice | {"partitionBy": ["code"]}), ports)
+    assert sum(name.startswith("data/code=") for name in kept.published) == len(known) + 1
+    referring = contract(*fields, sluice=sluice, schema=foreign("code", "code", "refs"))
+    outcome = upload([*known, unknown, ""], "things", referring, ports)
+    assert outcome.job.error is None
+    assert outcome.findings == {(len(known) + 1, "code", "foreign-key")}
+
+
+def test_folders_of_no_time_fail_the_job() -> None:
+    ports = with_countries(b"code,number,at\n10:00:00,1,\n24:00:00,2,\n", PARTITIONED)
+    times = contract({"name": "at", "type": "time"}, schema=foreign("at", "code"))
+    code, message = refused(pipeline.run(b"at\n10:00:00\n", times, ports=ports))
+    assert code == "reference-type"
+    assert "at is of type time64[us], but code" in message
 
 
 @pytest.mark.parametrize("limit", [{"REFERENCE_KEYS_LIMIT": 1}, {"REFERENCE_SIZE_BYTES": 5}])
