@@ -351,7 +351,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     # known keys in a place that is not theirs
     *((key, None, key, 'belongs under "schema"') for key in ("missingValues", "uniqueKeys", "foreignKeys")),
     *((key, None, key, 'belongs under "dialect"') for key in ("delimiter", "header", "commentRows", "nullSequence")),
-    *((key, None, key, 'belongs under "sluice"') for key in ("tolerance", "derive", "mode", "decimals", "inferred")),
+    *((key, None, key, 'belongs under "sluice"') for key in ("tolerance", "derive", "mode", "decimals")),
     ("constraints", {"required": True}, "constraints", "belongs in a field"),
     ("schema.constraints", {"required": True}, "schema.constraints", "belongs in a field"),
     ("schema.required", ["id"], "schema.required", 'belongs under "constraints" in a field'),
@@ -363,7 +363,6 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         for key in ("required", "unique", "enum", "pattern", "minLength", "minimum", "exclusiveMaximum", "jsonSchema")
     ),
     ("schema.fields.0.primaryKey", True, "schema.fields[0].primaryKey", 'belongs under "schema"'),
-    ("schema.fields.2.decimals", 2, "schema.fields[2].decimals", 'belongs under "sluice"'),
     ("sluce", {}, "sluce", 'did you mean "sluice"?'),
     ("profile", "data-package", "profile", "tabular-data-resource"),
     ("type", "file", "type", "expected one of table"),
@@ -592,6 +591,21 @@ def test_what_is_refused_is_named(key: str, value: Any, path: str, problem: str)
     assert caught.value.path == path
     assert problem in caught.value.message
     assert caught.value.code == "invalid-contract"
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("schema.fields.0.mode", "REQUIRED"),  # BigQuery has one in every field
+        ("schema.fields.0.fields", []),
+        ("schema.fields.0.derive", "upstream"),
+        ("schema.fields.0.header", "Order"),
+        ("schema.categories", ["finance"]),
+        ("inferred", True),
+    ],
+)
+def test_what_cannot_be_taken_for_a_check_may_be_anybodys_own_key(key: str, value: Any) -> None:
+    assert contracts.parse(changed(key, value)) == contracts.parse(changed("title", "Orders"))
 
 
 @pytest.mark.parametrize(

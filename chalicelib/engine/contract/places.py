@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chalicelib.engine.contract import constraints, dialect, sluice_keys
-from chalicelib.engine.contract.fields import TYPES
+from chalicelib.engine.contract.fields import OPTIONS, TYPES
 
 SCHEMA_KEYS: Final = ("fields", "fieldsMatch", "missingValues", "primaryKey", "uniqueKeys", "foreignKeys")
 
@@ -29,27 +29,27 @@ FIELD_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Key of a field → the types that may have it (https://datapackage.org/standard/table-schema/#field-types)."""
 
+_KEYS_OF_THE_WHOLE: Final = ("primaryKey", "uniqueKeys", "foreignKeys")
+
 _UNDER_DIALECT: Final = dict.fromkeys(dialect.KEYS, 'under "dialect"')
-_UNDER_SLUICE: Final = dict.fromkeys(sluice_keys.KEYS, 'under "sluice"')
-_UNDER_SCHEMA: Final = dict.fromkeys(SCHEMA_KEYS, 'under "schema"')
-_OPTIONS: Final = (key for key, types in FIELD_KEYS.items() if key == "constraints" or types != TYPES)
+_UNDER_SLUICE: Final = dict.fromkeys((key for key in sluice_keys.KEYS if key != "inferred"), 'under "sluice"')
 
 NOT_IN_RESOURCE: Final[Mapping[str, str]] = {
-    **_UNDER_SCHEMA, **_UNDER_DIALECT, **_UNDER_SLUICE, "constraints": "in a field"
+    **dict.fromkeys(SCHEMA_KEYS, 'under "schema"'), **_UNDER_DIALECT, **_UNDER_SLUICE, "constraints": "in a field"
 }  # fmt: skip
 """Key that a resource must not have → where it belongs."""
 
 NOT_IN_SCHEMA: Final[Mapping[str, str]] = {
     **dict.fromkeys(("encoding", "dialect", "sluice"), 'beside "schema"'),
-    **dict.fromkeys(_OPTIONS, "in a field"),
+    **dict.fromkeys(("constraints", *OPTIONS), "in a field"),
     **dict.fromkeys(constraints.TYPES_OF, 'under "constraints" in a field'),
     **_UNDER_DIALECT,
     **_UNDER_SLUICE,
 }
 
 NOT_IN_FIELD: Final[Mapping[str, str]] = {
-    **{key: place for key, place in _UNDER_SCHEMA.items() if key not in FIELD_KEYS},
-    **_UNDER_SLUICE,
+    **dict.fromkeys(_KEYS_OF_THE_WHOLE, 'under "schema"'),
     **dict.fromkeys(constraints.TYPES_OF, 'under "constraints"'),
 }
-"""What only the dialect has (``header``) says nothing of a field, and may be anybody's own key there."""
+"""What only the dialect or Sluice has says nothing of a field, and may be anybody's own key there: in BigQuery's schemas
+each field has a ``mode``, and one of a structure ``fields``."""
