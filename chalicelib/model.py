@@ -34,6 +34,15 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def second(time: str) -> str:
+    """The second of a ``timestamp``, cut off: all that is known of some.
+
+    >>> second("2026-03-01T11:00:00.250Z")
+    '2026-03-01T11:00:00'
+    """
+    return time.partition(".")[0]
+
+
 class Status(StrEnum):
     """Where a job is. The order of the members is the only order in which a job moves."""
 

@@ -14,7 +14,7 @@ import json
 from typing import Final
 
 from chalicelib.errors import Transient
-from chalicelib.model import JSON, Failure, Job, Status
+from chalicelib.model import JSON, Failure, Job, Status, second
 from chalicelib.ports import Objects, Ports
 
 _SWITCH_ATTEMPTS: Final = 5
@@ -84,10 +84,11 @@ def _is_later(one: JSON, other: JSON) -> bool:
     arrived does not. The shorter sequencer is padded on the right:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     Of different keys the times are compared that the events say; when they came, or were taken up, does not count
-    (``transitions.registered``, ``claimed``).
+    (``transitions.registered``, ``claimed``). Within a second none is later: of an upload of which only EventBridge has
+    told there is no more than that.
     """
     source, others = one.get("source", {}), other["source"]
     if source.get("key") == others["key"] and source["sequencer"] and others["sequencer"]:
         width = max(len(source["sequencer"]), len(others["sequencer"]))
         return bool(source["sequencer"].ljust(width, "0") > others["sequencer"].ljust(width, "0"))
-    return bool(one["received_at"] > other["received_at"])
+    return second(one["received_at"]) > second(other["received_at"])

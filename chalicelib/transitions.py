@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Final, Unpack
 
 from chalicelib.errors import Terminal
-from chalicelib.model import Facts, Failure, Job, Source, Status
+from chalicelib.model import Facts, Failure, Job, Source, Status, second
 
 MESSAGE_LIMIT_CHARS: Final = 32_768
 """Longest error message that a record keeps. A DynamoDB item holds 400 KB, and a page of jobs should hold many:
@@ -26,7 +26,6 @@ JOB_ID: Final = re.compile(r"[a-z0-9-]{1,80}")
 """What ``Source.job_id`` makes; whatever else is asked for does not exist."""
 
 _CUT: Final = " … (shortened)"
-_SECOND_CHARS: Final = len("2026-03-01T12:00:00")
 
 Step = Callable[[Job | None], Job | None]
 """From the record as it stands (None: there is none) to the record as it should be; None: it may not be written."""
@@ -94,10 +93,9 @@ def claimed(current: Job | None, source: Source, execution: str, at: str, receiv
 def _earlier(one: str, other: str) -> str:
     """Of two times told of one upload the earlier: the later is of whoever came late. Within one second the later:
     EventBridge tells whole seconds, cut off, and S3's notification milliseconds. In whatever order any number of times
-    is told, the same one is left.
+    is told of an open job, the same one is left.
     """
-    same_second = one[:_SECOND_CHARS] == other[:_SECOND_CHARS]
-    return max(one, other) if same_second else min(one, other)
+    return max(one, other) if second(one) == second(other) else min(one, other)
 
 
 def retried(current: Job | None, attempt: int, execution: str, at: str) -> Job | None:

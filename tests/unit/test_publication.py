@@ -121,6 +121,19 @@ def test_of_two_keys_the_later_upload_stays_current_though_the_earlier_was_taken
     assert [entry["source"]["key"] for entry in current["jobs"]] == ["incoming/things/b.csv"]
 
 
+def test_of_two_keys_of_one_second_the_one_that_ends_last_stays_current() -> None:
+    """a.csv is notified at 12:00:00.200; of b.csv, which came after it, only EventBridge has told, to the second."""
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    replacing = CONTRACT | {"sluice": {"mode": "replace"}}
+    ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(replacing).encode())
+    uploads = {name: pipeline.upload(ports, b"id\n1\n", f"incoming/things/{name}.csv") for name in "ab"}
+    ports.jobs.register(uploads["a"], "2026-03-01T12:00:00.200Z")
+    for name in "ab":
+        pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time="2026-03-01T12:00:00Z")
+    current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    assert [entry["source"]["key"] for entry in current["jobs"]] == ["incoming/things/b.csv"]
+
+
 def test_an_undecided_job_fails_and_a_worker_that_runs_on_publishes_nothing() -> None:
     """Stopped from outside, an execution's worker may go on for a while: the record is what it meets first."""
     ports = MemoryPorts()

@@ -51,5 +51,5 @@ NOT_IN_FIELD: Final[Mapping[str, str]] = {
     **dict.fromkeys(_KEYS_OF_THE_WHOLE, 'under "schema"'),
     **dict.fromkeys(constraints.TYPES_OF, 'under "constraints"'),
 }
-"""What only the dialect or Sluice has says nothing of a field, and may be anybody's own key there: in BigQuery's schemas
-each field has a ``mode``, and one of a structure ``fields``."""
+"""What only the dialect or Sluice has says nothing of a field, and may be anybody's own key there: in BigQuery's
+schemas each field has a ``mode``, and one of a structure ``fields``."""
