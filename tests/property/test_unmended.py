@@ -107,6 +107,13 @@ def test_a_character_that_the_file_had_itself_goes_through() -> None:
     assert pipeline.run("n,name,town\n1,M\ufffdller,\n".encode(), contract(*FIELDS)).job.rows.rejected == 0
 
 
+def test_where_the_errors_were_deleted_any_may_stand_for_a_byte() -> None:
+    body = "_record,_line,n,name,town\n1,2,1,M\ufffdller,\n3,4,2,Miller,\n"
+    outcome = pipeline.run(body.encode(), contract(*FIELDS))
+    assert outcome.findings == {(1, "name", "replacement-character")}
+    assert outcome.table.to_pylist() == [{"n": 2, "name": "Miller", "town": None}]
+
+
 def test_a_draft_is_made_without_the_damaged_cells() -> None:
     body = "_record,_line,_errors,n\n1,2,byte 9 is not valid utf-8,\ufffd1\n" + "".join(
         f"{at},{at},,5\n" for at in range(30)

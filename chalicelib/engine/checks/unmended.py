@@ -1,7 +1,7 @@
 """Cells of a corrected rejects.csv that nobody has corrected: U+FFFD stands in them for a byte that was no character.
 
 There it is a character like any other, and would be delivered as if the file had had it. Only ``_errors`` tells whose
-it is: in a row that was rejected for something else it is the file's own.
+it is: in a row that was rejected for something else it is the file's own. Without that column any may be such a byte.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ _TOLD: Final = rf"{_BEFORE}[0-9]+[^;]*{_AFTER}|{re.escape(FINDINGS['replacement-
 
 def clear_unmended(parsed: Parsed, labels: Sequence[str]) -> None:
     """Make these cells null, and note their rows in the structure; ``labels``: those of a rejects.csv."""
-    first = len(labels) - len(own_labels(labels))
-    if "_errors" not in labels[:first]:
-        return
-    told = coding.decoded(parsed.columns[labels.index("_errors")])
-    rows = np.flatnonzero(arrays.matches(told, _TOLD))
+    first, rows = len(labels) - len(own_labels(labels)), np.arange(len(parsed.records))
+    if "_errors" in labels[:first]:
+        told = coding.decoded(parsed.columns[labels.index("_errors")])
+        rows = np.flatnonzero(arrays.matches(told, _TOLD))
     own = parsed.columns[first:]
     cleared = clear(own, rows, lambda texts: arrays.matches(texts, "\ufffd"))
     parsed.columns[first:] = own
