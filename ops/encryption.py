@@ -15,7 +15,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-param
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -47,6 +47,9 @@ _WRITING: Final = {
     "sqs:SendMessage": "sqs",
 }
 """Actions that need a new data key as well; S3 decrypts while it puts the parts of an upload together."""
+
+_KEY_LATER: Final = "Run up without --kms-key, and then once more with it: what is written from then on takes the key"
+_KEY_BY_HAND: Final = "Set it as that bucket's default encryption, and run up again"
 
 
 def key_policy_statements(names: Names) -> list[dict[str, Any]]:
@@ -99,8 +102,8 @@ def chosen(target: Target, wanted: str | None) -> str | None:
     """
     stack = target.names.foundation_stack
     stands = stacks.describe(target, stack) is not None
-    held = [stacks.parameter(target, stack, "KmsKey") or None] if stands else list(_keys_of_kept_data(target))
-    standing = next((key for key in held if key is not None), None)
+    held = {stack: stacks.parameter(target, stack, "KmsKey") or None} if stands else _keys_of_kept_data(target)
+    standing = next((key for key in held.values() if key is not None), None)
     if wanted is None:
         return standing
     key = check(target, wanted)
@@ -109,30 +112,33 @@ def chosen(target: Target, wanted: str | None) -> str | None:
             f"what the stage holds is encrypted with {standing}, and the functions could no longer read it: "
             "have that key rotated in KMS, or deploy another stage"
         )
-    if not stands and set(held) - {key}:
+    bare = [] if stands else [bucket for bucket, found in held.items() if found is None]
+    if bare:
         # CloudFormation adopts what is there as it is, and compares it with no template later.
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources.html
         raise OperatorError(
-            f"the data that down has kept would be adopted as it is, and its buckets do not encrypt with {key}. Run up "
-            "without --kms-key, and then once more with it: what is written from then on takes the key"
+            f"the data that down has kept would be adopted as it is, and {' and '.join(bare)} would stay without"
+            f" {key}. {_KEY_LATER if standing is None else _KEY_BY_HAND}"
         )
     return key
 
 
-def _keys_of_kept_data(target: Target) -> Iterator[str | None]:
-    """The ARN of the key of each bucket of data that is there; None where it is none of the customer's."""
-    for purpose in ("results", "inbox"):
+def _keys_of_kept_data(target: Target) -> dict[str, str | None]:
+    """Each bucket of data that is there → the ARN of its key; None where it is none of the customer's."""
+    keys: dict[str, str | None] = {}
+    for bucket in map(target.names.bucket, ("results", "inbox")):
         try:
-            found = target.s3.get_bucket_encryption(Bucket=target.names.bucket(purpose))
+            found = target.s3.get_bucket_encryption(Bucket=bucket)
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchBucket":
                 continue
             if error.response["Error"]["Code"] != "ServerSideEncryptionConfigurationNotFoundError":
                 raise
-            yield None
+            keys[bucket] = None
         else:
             (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
-            yield rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+            keys[bucket] = rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+    return keys
 
 
 def function_statements(policy: Mapping[str, Any], names: Names, key: str) -> list[dict[str, Any]]:
