@@ -85,8 +85,11 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 def _cast_without_loss(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    made = column.cast(kind)
-    # The one cast that Arrow does not check: a double takes any decimal, and keeps some 16 of its digits.
-    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind) and not made.cast(column.type).equals(column):
+    if not (pa.types.is_decimal(column.type) and pa.types.is_floating(kind)):
+        return column.cast(kind)
+    # The one cast that Arrow neither checks nor rounds right (19.99 becomes 19.990000000000002), so by way of texts.
+    # All digits are kept where the float's shortest text is the decimal's: 0.1 is 0.1, though no float is a tenth.
+    made = column.cast(pa.string()).cast(kind)
+    if not made.cast(pa.string()).cast(column.type).equals(column):
         raise pa.ArrowInvalid("a decimal has more digits than the float")
     return made
