@@ -112,7 +112,8 @@ def _infer(options: argparse.Namespace) -> int:
     draft = inprocess.infer(planned)
     print(json.dumps(draft.contract, indent=2, ensure_ascii=False))
     if draft.reasons:
-        print(*misfits.told(str(planned.path), draft.rows, draft.reasons), sep="\n", file=sys.stderr)
+        lines = misfits.told(str(planned.path), draft.rows, draft.reasons, marked=draft.marked)
+        print(*lines, sep="\n", file=sys.stderr)
     return SUCCEEDED
 
 

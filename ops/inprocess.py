@@ -48,6 +48,8 @@ class Draft:
     """Those that the contract rejects among them."""
     reasons: Mapping[str, int]
     """Why: code of a fault → rows that have it."""
+    marked: bool
+    """As ``Plan`` has it."""
 
 
 @frozen
@@ -140,7 +142,7 @@ class Run:
             state = self._round(state)
         rows = settling.State.load(workspace, number - 1).rows  # as the last round of the survey has them
         reasons = misfits.count(objects, plan, tasks) if rows.rejected else {}
-        return Draft(contracts.to_document(plan.contract), rows, reasons)
+        return Draft(contracts.to_document(plan.contract), rows, reasons, plan.marked)
 
     def _validate(self, event: JSON) -> JSON:
         return steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})

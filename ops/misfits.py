@@ -18,8 +18,9 @@ from chalicelib.ports import Objects
 from chalicelib.stages.tape import ObjectTape
 
 _ADVICE: Final = {
-    "encoding-error": "where the file is of another encoding than was detected,"
-    ' set "encoding" in the draft, such as "cp1252"',
+    "encoding-error": "where every row with ü, é and the like is among them, the file is of another encoding than"
+    ' was detected: set "encoding" in the draft, such as "cp1252"; where other rows have such letters, too, the rows'
+    " that do not fit are damaged",
     "extra-cell": "where lines stand above the header, infer from a copy without them,"
     ' and tell of them in the draft: "dialect": {"commentRows": [1], "headerRows": [2], …}',
 }
@@ -39,9 +40,10 @@ def count(objects: Objects, plan: Plan, tasks: Iterable[Task]) -> Counter[str]:
     return +counts
 
 
-def told(name: str, rows: Rows, reasons: Mapping[str, int]) -> list[str]:
-    """Lines for a person: which rows of a file do not fit, and what to do about it."""
+def told(name: str, rows: Rows, reasons: Mapping[str, int], *, marked: bool) -> list[str]:
+    """Lines for a person: which rows of a file do not fit, and what to do about it. ``marked``: see ``Plan``."""
     most_first = sorted(reasons.items(), key=lambda reason: -reason[1])
     why = ", ".join(f"{code} {count:,}" for code, count in most_first)
-    advice = [f"  {code}: {_ADVICE[code]}" for code, _ in most_first if code in _ADVICE]
+    advised = _ADVICE.keys() - ({"encoding-error"} if marked else set())
+    advice = [f"  {code}: {_ADVICE[code]}" for code, _ in most_first if code in advised]
     return [f"{name}: {rows.rejected:,} of {rows.read:,} rows do not fit the draft: {why}", *advice]

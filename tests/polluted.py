@@ -185,7 +185,8 @@ contract the message of `tolerance-exceeded` says what to write.
     "Bytes and characters": """\
 The file in Windows-1252 is too small to tell of its encoding (in [larger ones](encodings.md) it is detected): the
 contract states it, `"encoding": "cp1252"`. The message of `tolerance-exceeded` says so where nearly every rejected row
-has an `encoding-error`.
+has an `encoding-error`, and how to tell such a file from one in UTF-8 with damaged rows, which that encoding would
+read wrongly wherever it is good. After a byte order mark it says nothing of the kind.
 """,
 }
 """Title → what there is to say of its cases."""

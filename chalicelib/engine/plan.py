@@ -83,6 +83,8 @@ class Plan:
     dialect: Dialect
     dialect_confidence: float
     dialect_chosen: tuple[str, ...]
+    marked: bool
+    """Whether the file begins with a byte order mark, which decides its encoding: no contract may say another."""
     data_start: int
     """Offset of the first record after the byte order mark and the header."""
     header_lines: int
@@ -242,6 +244,7 @@ def draw(
         dialect=dialect,
         dialect_confidence=sniffed.confidence,
         dialect_chosen=sniffed.chosen,
+        marked=sniffed.bom_bytes > 0,
         data_start=header.data_start,
         header_lines=header.lines,
         chunk_size_bytes=chunk_size_bytes,

@@ -15,9 +15,13 @@ NEARLY: Final = 0.9
 """Of nearly every row."""
 
 _ENCODING: Final = (
-    "; nearly every one of them has bytes that are not UTF-8, which the file may not be: state its encoding in the"
-    ' contract: "encoding": "cp1252"'
+    "; nearly every one of them has bytes that are not UTF-8: if every row with ü, é and the like is among them, the"
+    ' file is not UTF-8: state its encoding in the contract: "encoding": "cp1252"; if other rows have such letters,'
+    " too, it is UTF-8, and the rejected rows are damaged"
 )
+"""Damaged rows of a good file look the same from here. An encoding stated by mistake reads every row, and most of them
+wrongly: so how to tell comes first.
+"""
 _FIRST_LINE: Final = (
     "; nearly every row has more or fewer cells than the first line: if that is no header, but a title or Excel's sep=,"
     ' pass over it in the contract: "dialect": {dialect}'
@@ -48,7 +52,7 @@ def _advice(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> 
         return max((each["count"] for each in reasons if each["code"] in codes), default=0)
 
     # Where a row has characters of ASCII alone its encoding does not show: what counts are the rejected ones.
-    if plan.text.encoding == UTF8 and most("encoding-error") >= NEARLY * rows.rejected:
+    if plan.text.encoding == UTF8 and not plan.marked and most("encoding-error") >= NEARLY * rows.rejected:
         return _ENCODING
     # A contract's fields say how many cells there are. Without one the first line does, which is a row if no header.
     others = rows.read if plan.dialect.header else rows.read - 1

@@ -13,6 +13,8 @@ from tests.pipeline import contract
 FIELDS = ({"name": "id", "type": "integer"}, {"name": "name", "type": "string"}, {"name": "price", "type": "number"})
 STRICT: dict[str, Any] = {"tolerance": {"maxRejectedRatio": 0.05}}
 CLEAN = b"id,name,price\n1,ink,1.5\n2,pen,2.5\n3,nib,3.5\n"
+UMLAUTS = b"id,name\n" + b"".join(b"%d,M\xc3\xbcller\n" % number for number in range(38)) + b"38,Caf\xe9\n" * 3
+"""UTF-8 with three damaged rows."""
 
 
 def message(body: bytes, described: Any = None) -> str:
@@ -25,7 +27,7 @@ def message(body: bytes, described: Any = None) -> str:
 def advice(body: bytes, described: Any = None) -> dict[str, Any]:
     """The contract's keys that are advised, none where nothing is."""
     _, _, keys = message(body, described).partition("the contract: ")
-    found: dict[str, Any] = json.loads("{" + keys + "}")
+    found: dict[str, Any] = json.loads("{" + keys.partition("; ")[0] + "}")
     return found
 
 
@@ -36,6 +38,20 @@ def test_a_file_in_an_old_encoding_is_advised_to_state_it(described: Any) -> Non
     assert advice(body, described) == {"encoding": "cp1252"}
     outcome = pipeline.run(body, contract(*FIELDS, **advice(body, described)))
     assert outcome.table.column("name").to_pylist()[3:] == ["Käse", "crème"]
+
+
+def test_how_to_tell_an_old_encoding_from_damaged_rows_is_said_before_it_is_advised() -> None:
+    # Stated as cp1252, this file would be delivered whole, with "MÃ¼ller" in every row that was good.
+    said = message(UMLAUTS)
+    condition, _, _ = said.partition('state its encoding in the contract: "encoding": "cp1252"')
+    assert condition != said
+    assert "if every row with ü, é and the like is among them, the file is not UTF-8" in condition
+    assert said.endswith("if other rows have such letters, too, it is UTF-8, and the rejected rows are damaged")
+
+
+@pytest.mark.parametrize("described", [None, contract(*FIELDS[:2], sluice=STRICT, encoding="utf-8")])
+def test_a_file_that_a_byte_order_mark_says_to_be_utf_8_is_advised_no_other_encoding(described: Any) -> None:
+    assert message(b"\xef\xbb\xbf" + UMLAUTS, described).endswith("% may be")
 
 
 @pytest.mark.parametrize("first", ["sep={0}", "Things for sale", "Things for sale{0}all of them"])
