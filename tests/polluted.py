@@ -180,7 +180,8 @@ _NOTES: Final[dict[str, str]] = {
     "Headers": """\
 A line before the header, be it a title or Excel's `sep=;`, is passed over where the contract says so:
 `"dialect": {"delimiter": ";", "commentRows": [1], "headerRows": [2]}` ([dialect](contract.md#dialect)). Without a
-contract the message of `tolerance-exceeded` says what to write.
+contract the message of `tolerance-exceeded` says what to write where one cell of the first line has text; with more it
+may be the header, and the rows end in a delimiter or lack a cell.
 """,
     "Bytes and characters": """\
 The file in Windows-1252 is too small to tell of its encoding (in [larger ones](encodings.md) it is detected): the

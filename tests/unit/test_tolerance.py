@@ -54,7 +54,7 @@ def test_a_file_that_a_byte_order_mark_says_to_be_utf_8_is_advised_no_other_enco
     assert message(b"\xef\xbb\xbf" + UMLAUTS, described).endswith("% may be")
 
 
-@pytest.mark.parametrize("first", ["sep={0}", "Things for sale", "Things for sale{0}all of them"])
+@pytest.mark.parametrize("first", ["sep={0}", "Things for sale", "Things for sale{0} "])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_line_before_the_header_is_advised_to_be_passed_over(first: str, delimiter: str) -> None:
     body = first.format(delimiter).encode() + b"\n" + CLEAN.replace(b",", delimiter.encode())
@@ -81,6 +81,9 @@ def test_a_line_before_the_header_is_advised_to_be_passed_over(first: str, delim
             contract(*FIELDS, sluice=STRICT, encoding="ascii", dialect={"header": False}),
             id="an encoding that cp1252 cannot stand for by default",
         ),
+        pytest.param(b"id,name\n" + b"1,ink,\n" * 9, None, id="every row ends in a delimiter"),
+        pytest.param(b"id,name,price\n" + b"1,ink\n" * 9, None, id="every row lacks its last cell"),
+        pytest.param(b"1,2\n" + b"1,2,\n" * 9, None, id="there is no header"),
         pytest.param(
             CLEAN.partition(b"\n")[2].replace(b",", b";"),
             contract(*FIELDS, sluice=STRICT, dialect={"header": False}),
