@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
+import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +20,9 @@ from chalicelib.settings import MIB
 _PIECE_BYTES = 8 * MIB
 _TICK_NS = 2_000_000_000
 """No file system that is in use keeps a file's time more coarsely: FAT has two seconds."""
+_MANIFEST = "manifest.json"
+_NOBODYS = (".", "~", "Thumbs.db")
+"""How the names of files begin that a system's file manager, or an editor, leaves where somebody has looked."""
 
 
 def fetch(
@@ -24,8 +30,8 @@ def fetch(
 ) -> Job:
     """Put all of ``jobs/<job_id>/`` under ``out/<job_id>/`` and return the job with these paths as its ``outputs``.
 
-    An older folder there makes way. Where a person has changed something in it, it is kept as ``out/<job_id>.1``, and
-    standard error says so.
+    An older folder there makes way. Where a person has changed something in it, which its files' times or its manifest
+    tell, it is kept as ``out/<job_id>.1``, and standard error says so.
 
     ``export`` puts an object to a path, where a port has a better way than to stream it. The folder appears whole, or
     what was there before stays. No call that all systems have puts a folder in another's place: a process that is
@@ -87,8 +93,37 @@ def _stamp(folder: Path) -> None:
 
 
 def _is_as_written(folder: Path) -> bool:
-    times = {path.lstat().st_mtime_ns for path in _files(folder)}
-    return not times or (len(times) == 1 and times.pop() % _TICK_NS == 0)
+    files = [path for path in _files(folder) if not path.name.startswith(_NOBODYS)]
+    times = {path.lstat().st_mtime_ns for path in files}
+    if not times or (len(times) == 1 and times.pop() % _TICK_NS == 0):
+        return True
+    # A copy may have lost the times, and earlier versions gave none. A failed job has no manifest: there they decide.
+    return _is_as_listed(folder, [path for path in files if path != folder / _MANIFEST])
+
+
+def _is_as_listed(folder: Path, files: Iterable[Path]) -> bool:
+    """Whether each of these is an output as the folder's own manifest has it."""
+    try:
+        document = json.loads((folder / _MANIFEST).read_bytes())
+        listed = {each["key"]: (each["size_bytes"], each["sha256"]) for each in document["outputs"]}
+        keys = {path: f"jobs/{document['job_id']}/{path.relative_to(folder).as_posix()}" for path in files}
+        # All sizes come before the first checksum: large outputs are read only where no size has told.
+        return all(_size(path) == listed[key][0] for path, key in keys.items()) and all(
+            _sha256(path) == listed[key][1] for path, key in keys.items()
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # what is not listed, cannot be read, or is no manifest of Sluice's: the folder is kept
+
+
+def _size(path: Path) -> int | None:
+    """In bytes; None of what is no file itself, but a link or the like."""
+    found = path.lstat()
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -174,6 +174,8 @@ def test_a_check_again_leaves_no_more_and_loses_no_corrected_rejects(
     for _ in range(2):
         assert local.main(arguments) == 0
     (folder,) = out.iterdir()
+    (folder / "report.html").touch()  # its time alone changes: the manifest says that it is as it was
+    assert local.main(arguments) == 0
     (folder / "rejects.csv").write_text("corrected")
     assert "kept" not in capsys.readouterr().err
     assert local.main(arguments) == 0

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -158,6 +162,99 @@ def test_a_folder_that_a_person_has_changed_is_kept(
         assert {path.read_text() for path in _files(folder)} == {"written"}
         assert fetch(f"{run} again") == ""
     assert len(list(out.iterdir())) == 3
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Callable[[], str]:
+    """Fetches the outputs of a job that has a manifest, and gives what was said."""
+
+    def fetch() -> str:
+        objects, prefix = disk.DiskObjects(tmp_path / "store"), f"jobs/{DONE.job_id}"
+        stored = [
+            objects.put("results", f"{prefix}/{name}", body, "text/csv")
+            for name, body in (("rejects.csv", b"written"), ("data/a=1/part-00000.parquet", b"PAR1"))
+        ]
+        entries = [{"key": each.key, "size_bytes": 7, "sha256": each.checksum_sha256} for each in stored[:1]]
+        entries += [{"key": each.key, "size_bytes": 4, "sha256": each.checksum_sha256} for each in stored[1:]]
+        document = json.dumps({"job_id": DONE.job_id, "outputs": entries}).encode()
+        objects.put("results", f"{prefix}/manifest.json", document, "application/json")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            outputs.fetch(objects, "results", DONE, tmp_path / "out")
+        return said.getvalue()
+
+    return fetch
+
+
+def _copied(folder: Path) -> None:
+    """As a copy does that keeps no times."""
+    for number, path in enumerate(_files(folder)):
+        os.utime(path, ns=(0, number))
+
+
+def test_a_folder_whose_times_are_lost_is_held_to_its_manifest(tmp_path: Path, listed: Callable[[], str]) -> None:
+    listed()
+    _copied(tmp_path / "out")
+    assert listed() == ""
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [DONE.job_id]
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "data/.DS_Store", "~$rejects.csv", ".~lock.rejects.csv#", "Thumbs.db"])
+@pytest.mark.parametrize("has_times", [True, False])
+def test_what_a_system_or_an_editor_leaves_in_a_folder_is_no_change(
+    tmp_path: Path, listed: Callable[[], str], name: str, has_times: bool
+) -> None:
+    listed()
+    (tmp_path / "out" / DONE.job_id / name).write_text("left")
+    if not has_times:
+        _copied(tmp_path / "out")
+    assert listed() == ""
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [DONE.job_id]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("rejects.csv", "changed"),
+        ("rejects.csv", "longer than before"),
+        ("data/a=1/part-00000.parquet", "PAR2"),
+        ("data/manifest.json", "{}"),
+        ("notes.txt", ""),
+        ("manifest.json", "no JSON"),
+        ("manifest.json", "[]"),
+        ("manifest.json", '{"job_id": "", "outputs": [{"key": 1}]}'),
+    ],
+)
+def test_what_its_manifest_does_not_list_as_it_is_is_a_change(
+    tmp_path: Path, listed: Callable[[], str], name: str, body: str
+) -> None:
+    listed()
+    (tmp_path / "out" / DONE.job_id / name).write_text(body)
+    _copied(tmp_path / "out")
+    assert listed().endswith(f"it is kept as {tmp_path / 'out' / DONE.job_id}.1\n")
+    assert (tmp_path / "out" / f"{DONE.job_id}.1" / name).read_text() == body
+
+
+def test_a_link_in_the_place_of_an_output_is_a_change(tmp_path: Path, listed: Callable[[], str]) -> None:
+    listed()
+    output = tmp_path / "out" / DONE.job_id / "rejects.csv"
+    output.rename(tmp_path / "elsewhere.csv")
+    output.symlink_to(tmp_path / "elsewhere.csv")
+    _copied(tmp_path / "out")
+    assert listed() != ""
+
+
+def test_a_folder_of_which_a_file_cannot_be_read_is_kept(
+    tmp_path: Path, listed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed()
+    _copied(tmp_path / "out")
+    monkeypatch.setattr(outputs, "_sha256", mock.Mock(side_effect=PermissionError))
+    assert listed() != ""
+
+
+def test_a_folder_without_a_manifest_whose_times_are_lost_is_kept(tmp_path: Path, earlier: Path) -> None:
+    outputs.fetch(disk.DiskObjects(tmp_path / "store"), "results", DONE, tmp_path / "out")
+    assert _files(tmp_path / "out") == [tmp_path / "out" / f"{DONE.job_id}.1" / "report.html"]
 
 
 def test_what_a_person_put_where_a_job_had_no_outputs_is_kept(tmp_path: Path) -> None:
