@@ -13,8 +13,8 @@ from __future__ import annotations
 from ops import allocator, requirement
 
 if __name__ == "__main__":
+    requirement.explain()  # first: an old Python lacks what the allocator needs
     allocator.tune()
-    requirement.explain()
 
 import argparse
 import contextlib

@@ -1,6 +1,6 @@
 """What a person is told who starts a command with a Python that has not what it needs.
 
-Nothing is imported here that Python has not imported as it began: see ``ops.allocator``.
+Nothing is imported here that Python has not imported as it began: see ``ops.allocator``. Python 3.8 can read it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ MODULES = frozenset(
 )
 """The third-party modules that the commands import, by the names that stand in an ``import``."""
 
+_OLDEST = (3, 11)
 _USAGE = 2
 
 
 def explain() -> None:
-    """From now on one of ``MODULES`` that is not installed ends the program with a line and status 2. Any other module
-    that is missing is a fault of the program, and keeps its traceback.
+    """A Python that is too old ends the program with a line and status 2; from now on so does one of ``MODULES`` that
+    is not installed. Any other module that is missing is a fault of the program, and keeps its traceback.
     """
+    version = sys.version_info[:2]
+    if version < _OLDEST:
+        _end("Python 3.11, 3.12 or 3.13 is needed, this is {}.{}".format(*version))
     sys.excepthook = _explained
 
 
@@ -38,9 +42,10 @@ def _explained(kind: type[BaseException], error: BaseException, _: object) -> No
     if not isinstance(error, ModuleNotFoundError) or error.name not in MODULES:
         sys.__excepthook__(kind, error, error.__traceback__)
         return
+    _end(f"{sys.executable} has no module {error.name}")
+
+
+def _end(why: str) -> None:
     program = sys.argv[0].rpartition("/")[2]
-    print(
-        f"{program}: {sys.executable} has no module {error.name}: `make install`, then `.venv/bin/python {program} …`",
-        file=sys.stderr,
-    )
-    raise SystemExit(_USAGE)  # which Python heeds in this place, too
+    print(f"{program}: {why}: `make install`, then `.venv/bin/python {program} …`", file=sys.stderr)
+    raise SystemExit(_USAGE)  # which Python heeds in an excepthook, too

@@ -1,9 +1,10 @@
-"""A Python that has not what a command needs ends it with a line; whatever else is missing, with a traceback."""
+"""A Python that is too old, or has not what a command needs, ends it with a line; other faults have a traceback."""
 
 from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,28 @@ def test_a_python_without_the_packages_is_told_in_a_line(command: str) -> None:
     assert told[1] in requirement.MODULES
     assert told[2] == f".venv/bin/python {program}"
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("version", [(3, 8, 18), (3, 9, 18), (3, 10, 13)])
+@pytest.mark.parametrize("program", ["local.py", "deploy.py"])
+def test_a_python_that_is_too_old_is_told_in_a_line_before_it_lacks_anything(
+    program: str, version: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.delattr(sys, "orig_argv")  # which 3.9 has not
+    monkeypatch.setattr(sys, "argv", [f"some/where/{program}", "status"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / program), run_name="__main__")
+    told = f"Python 3.11, 3.12 or 3.13 is needed, this is 3.{version[1]}"
+    advised = f"`make install`, then `.venv/bin/python {program} …`"
+    assert capsys.readouterr().err == f"{program}: {told}: {advised}\n"
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["local.py", "deploy.py", "ops/__init__.py", "ops/requirement.py", "ops/allocator.py"])
+def test_what_an_old_python_reads_before_it_is_told_it_can_read(name: str) -> None:
+    ast.parse((ROOT / name).read_text(), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize("fault", ["import ops.no_such_module", "import no_such_package", "import pandas.no_such_part"])
