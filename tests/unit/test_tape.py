@@ -109,7 +109,8 @@ def test_each_byte_is_asked_for_once_and_no_more_than_is_wanted() -> None:
     with tape_of(objects, 10, 50, first_record=10) as tape:
         tape.reach(10, 500)
         assert not tape.reach(10, 500)
-        assert objects.asked == [(10, 14), (14, 22), (22, 30), (30, 38), (38, 46), (46, 54)]
+        # Of two that are asked for side by side either may come first.
+        assert sorted(objects.asked) == [(10, 14), (14, 22), (22, 30), (30, 38), (38, 46), (46, 54)]
         tape.extend()
         assert tape.reach(40, 500)
         assert objects.asked[6:] == [(54, 62)]
