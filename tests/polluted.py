@@ -178,7 +178,8 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
 
 _NOTES: Final[dict[str, str]] = {
     "Headers": """\
-A line before the header, be it a title or Excel's `sep=;`, is passed over where the contract says so:
+Excel's first line, `sep=;`, tells the delimiter. Another line before the header, a title, is passed over where the
+contract says so:
 `"dialect": {"delimiter": ";", "commentRows": [1], "headerRows": [2]}` ([dialect](contract.md#dialect)). Without a
 contract the message of `tolerance-exceeded` says what to write where one cell of the first line has text; with more it
 may be the header, and the rows end in a delimiter or lack a cell.

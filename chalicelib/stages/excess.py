@@ -23,7 +23,7 @@ _ENCODING: Final = (
 wrongly: so how to tell comes first.
 """
 _FIRST_LINE: Final = (
-    "; nearly every row has more or fewer cells than the first line: if that is no header, but a title or Excel's sep=,"
+    "; nearly every row has more or fewer cells than the first line: if that is no header, but a title,"
     ' pass over it in the contract: "dialect": {dialect}'
 )
 
@@ -54,9 +54,10 @@ def _advice(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> 
     # Where a row has characters of ASCII alone its encoding does not show: what counts are the rejected ones.
     if plan.text.encoding == UTF8 and not plan.marked and most("encoding-error") >= NEARLY * rows.rejected:
         return _ENCODING
-    # A contract's fields say how many cells there are; without one the first line does. Of a title, or `sep=;`, one
-    # has text. With more of them it may be the header, and each row end in a delimiter, or lack a cell.
-    has_one = contract.inferred and plan.dialect.header and sum(bool(label.strip()) for label in plan.labels) == 1
-    if has_one and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * rows.read:
+    # A contract's fields say how many cells there are; without one the first line does. Of a title one has text. With
+    # more of them it may be the header, and each row end in a delimiter, or lack a cell.
+    is_first = contract.inferred and plan.dialect.header and not plan.dialect.comment_rows
+    is_title = is_first and sum(bool(label.strip()) for label in plan.labels) == 1
+    if is_title and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * rows.read:
         return _FIRST_LINE.format(dialect=snippet(plan.dialect, commentRows=[1], headerRows=[2]))
     return ""

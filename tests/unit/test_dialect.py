@@ -16,6 +16,7 @@ from chalicelib.engine.contract import Contract, Field
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.text.dialect import sniff
 from chalicelib.errors import Terminal
+from tests import pipeline
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,3 +209,50 @@ def test_a_file_of_json_cells_is_a_csv_where_the_contract_says_so() -> None:
     assert not sniff(b"[0]\n", contract, whole=True).dialect.header
     with pytest.raises(Terminal, match="the file is JSON"):
         sniff(b"[0]\n", None, whole=True)
+
+
+NAMED = {
+    "name": "things",
+    "schema": {"fields": [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}]},
+}
+
+
+@pytest.mark.parametrize("first", ["sep={0}", '"sep={0}"', "\ufeffsep={0}", "sep={0} "])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|", "^"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("chunk_size", [5, 1 << 20])
+def test_excels_first_line_tells_the_delimiter(first: str, delimiter: str, ends: str, chunk_size: int) -> None:
+    lines = [first.format(delimiter), delimiter.join(("id", "name")), f"1{delimiter}a,b" if delimiter != "," else "1,a"]
+    body = "".join(line + ends for line in [*lines, f"2{delimiter}b"]).encode()
+    for described in (NAMED, None):
+        outcome = pipeline.run(body, described, chunk_size=chunk_size)
+        assert outcome.job.error is None
+        assert outcome.table.to_pylist() == [{"id": 1, "name": lines[2][2:]}, {"id": 2, "name": "b"}]
+
+
+def test_the_draft_of_a_file_with_excels_first_line_reads_it_again() -> None:
+    for header in ("id;name\n", ""):
+        body = f"sep=;\n{header}1;a\n2;b\n".encode()
+        outcome = pipeline.run(body)
+        again = pipeline.run(body, outcome.document("contract.json"))
+        assert (again.job.rows.read, again.job.error) == (2, None)
+        assert again.table.equals(outcome.table)
+
+
+def test_excels_first_line_does_not_hide_texts_that_look_like_data() -> None:
+    """A header of texts above texts is one, as without that line."""
+    assert pipeline.run(b"sep=;\nid;name\na;b\nc;d\n").table.to_pylist() == [
+        {"id": "a", "name": "b"},
+        {"id": "c", "name": "d"},
+    ]
+
+
+@pytest.mark.parametrize("body", [b"sep=;;\n1;2;3\n", b"sep=\n1\n", b"separator;x\n1;2\n", b"a;b\nsep=;\n"])
+def test_only_such_a_line_is_one(body: bytes) -> None:
+    assert sniff(body, None, whole=True).dialect.comment_rows == ()
+
+
+def test_the_advice_on_a_repeated_label_passes_over_that_line_too() -> None:
+    outcome = pipeline.run(b"sep=;\nid;id\n1;2\n")
+    assert outcome.job.error is not None
+    assert '"dialect": {"delimiter": ";", "header": false, "commentRows": [1, 2]}' in outcome.job.error.message

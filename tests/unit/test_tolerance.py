@@ -54,7 +54,7 @@ def test_a_file_that_a_byte_order_mark_says_to_be_utf_8_is_advised_no_other_enco
     assert message(b"\xef\xbb\xbf" + UMLAUTS, described).endswith("% may be")
 
 
-@pytest.mark.parametrize("first", ["sep={0}", "Things for sale", "Things for sale{0} "])
+@pytest.mark.parametrize("first", ["Things for sale", "Things for sale{0} "])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_line_before_the_header_is_advised_to_be_passed_over(first: str, delimiter: str) -> None:
     body = first.format(delimiter).encode() + b"\n" + CLEAN.replace(b",", delimiter.encode())

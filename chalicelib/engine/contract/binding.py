@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.engine.contract.dialect import Dialect, snippet
+from chalicelib.engine.contract.dialect import Dialect, without_header
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.errors import FINDINGS, Terminal
@@ -94,7 +94,7 @@ def drafted_names(labels: Sequence[str], dialect: Dialect | None = None) -> tupl
         if held != position:
             findings.append(_finding(position, "duplicate-label", label=_shown(name), first=held))
     if findings:
-        advice = _ADVICE.format(dialect=snippet(dialect or Dialect(), header=False, commentRows=[1]))
+        advice = _ADVICE.format(dialect=without_header(dialect or Dialect()))
         raise Terminal("header-mismatch", f"{_listed([text for _, text in findings])}; {advice}")
     return names
 

@@ -52,6 +52,12 @@ class Dialect:
         return cls(**document | rows)
 
 
+def without_header(detected: Dialect) -> str:
+    """A contract's ``dialect`` that passes over the header, and what stands above it."""
+    rows = [*detected.comment_rows, *detected.header_rows]
+    return snippet(detected, header=False, commentRows=rows)
+
+
 def snippet(detected: Dialect, **keys: Any) -> str:
     """A contract's ``dialect`` with these keys and the delimiter that was detected: where a contract has a dialect,
     nothing of it is detected.

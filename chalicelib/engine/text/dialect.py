@@ -1,7 +1,8 @@
 """What the file is: its encoding and its CSV dialect, given by the contract or found in the object's head.
 
 What the contract gives is taken as it is. A ``dialect`` in the contract gives all of it: by Table Dialect, a property
-that it leaves out has the standard's default. Without one, the delimiter and the header are detected.
+that it leaves out has the standard's default. Without one, the delimiter and the header are detected, or told by a line
+for Excel.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _REJECTS = re.compile(rb'"?_record"?([,;\t|])"?_line"?\1"?_errors"?(?:\1|[\r\n])
 """The start of a rejects.csv, which is written in one dialect whatever that of the file was; a spreadsheet may have put
 the delimiter of its own locale into it. No field can have these labels.
 """
+
+_SEPARATOR = re.compile(rb'("?)sep=([\t !#-~])\1[ \t]*(?:\r\n|\n|\r)')
+"""A first line by which Excel is told the delimiter. It is no record, and no other program's label."""
 
 
 @frozen
@@ -81,10 +85,13 @@ def sniff(head: bytes, contract: Contract | None, *, whole: bool) -> Sniffed:
 
     names = None if contract is None else [field.name for field in contract.fields]
     typed = () if contract is None else tuple(field.type not in ("string", "any") for field in contract.fields)
-    text = body.decode("utf-8", errors="replace")
-    delimiter = detect.delimiter(text, names, whole=whole)
+    separator = _SEPARATOR.match(body)
+    text = body[separator.end() if separator else 0 :].decode("utf-8", errors="replace")
+    delimiter = detect.Detected(separator[2].decode(), 1.0) if separator else detect.delimiter(text, names, whole=whole)
     records = detect.records(text, delimiter.value, whole=whole)
     header = detect.header(records, names, typed)
     dialect = replace(Dialect(), delimiter=delimiter.value, header=header.value)
+    if separator:
+        dialect = replace(dialect, comment_rows=(1,), header_rows=(2,) if header.value else dialect.header_rows)
     confidence = round(min(delimiter.confidence, header.confidence), 3)
     return Sniffed(bom_bytes, dialect, confidence, (*chosen, "delimiter", "header"))
