@@ -247,7 +247,9 @@ def test_excels_first_line_does_not_hide_texts_that_look_like_data() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b"sep=;;\n1;2;3\n", b"sep=\n1\n", b"separator;x\n1;2\n", b"a;b\nsep=;\n"])
+@pytest.mark.parametrize(
+    "body", [b"sep=;;\n1;2;3\n", b"sep=x\n1\n", b'sep="\n1\n', b"sep=\n1\n", b"separator;x\n1;2\n", b"a;b\nsep=;\n"]
+)
 def test_only_such_a_line_is_one(body: bytes) -> None:
     assert sniff(body, None, whole=True).dialect.comment_rows == ()
 

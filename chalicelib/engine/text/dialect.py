@@ -27,8 +27,8 @@ _REJECTS = re.compile(rb'"?_record"?([,;\t|])"?_line"?\1"?_errors"?(?:\1|[\r\n])
 the delimiter of its own locale into it. No field can have these labels.
 """
 
-_SEPARATOR = re.compile(rb'("?)sep=([\t !#-~])\1[ \t]*(?:\r\n|\n|\r)')
-"""A first line by which Excel is told the delimiter. It is no record, and no other program's label."""
+_SEPARATOR = re.compile(rb'("?)sep=([\t !#-/:-@\[-`{-~])\1[ \t]*(?:\r\n|\n|\r)')
+"""A first line by which Excel is told the delimiter, no letter or digit: it is no record, and no program's label."""
 
 
 @frozen
