@@ -17,6 +17,8 @@ from typing import Final, NoReturn
 from ops import allocator
 
 _TRANSFORMS: Final = "chalicelib.transforms."
+_frozen = False
+"""Whether ``importing`` was used. The collector's own count does not tell: Python 3.12 begins with objects in it."""
 
 
 @contextmanager
@@ -24,6 +26,7 @@ def importing() -> Iterator[None]:
     """Import pandas and Arrow within. From then on the collector looks at what comes, of which little is in cycles but
     what a transform makes, and writes no longer to the modules' pages, which forked workers share.
     """
+    global _frozen  # a process's own matter, as what it tells of is
     gc.disable()
     if allocator.is_glibc():
         # https://arrow.apache.org/docs/cpp/env_vars.html
@@ -33,6 +36,7 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        _frozen = True
 
 
 def leave(status: int) -> NoReturn:
@@ -40,7 +44,7 @@ def leave(status: int) -> NoReturn:
     object, for 10 to 15 ms. As usual where there was a transform: it may have files to be closed, or functions for the
     end.
     """
-    if gc.get_freeze_count() and not any(name.startswith(_TRANSFORMS) for name in sys.modules):
+    if _frozen and not any(name.startswith(_TRANSFORMS) for name in sys.modules):
         with contextlib.suppress(OSError):  # which Python tells in its own way
             sys.stdout.flush()
             sys.stderr.flush()

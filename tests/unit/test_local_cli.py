@@ -190,8 +190,9 @@ def test_a_check_again_leaves_no_more_and_loses_no_corrected_rejects(
         ("with process.importing(): pass", ""),
         ("with process.importing(): sys.modules['chalicelib.transforms.things'] = sys", "closed"),
         ("", "closed"),
+        ("import gc; gc.freeze()", "closed"),  # as Python 3.12 begins
     ],
-    ids=["check", "check with a transform", "run"],
+    ids=["check", "check with a transform", "run", "run with something frozen"],
 )
 def test_a_process_ends_with_its_status_and_all_that_it_said(before: str, at_the_end: str) -> None:
     code = f"""
