@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from chalicelib.engine import arrays
 from chalicelib.engine.checks.structure import faults
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.chunk import Records
@@ -36,7 +37,7 @@ def count(objects: Objects, plan: Plan, tasks: Iterable[Task]) -> Counter[str]:
                 found: dict[str, list[Offsets]] = defaultdict(list)
                 for fault in faults(parse(block, records.origin(block), plan.layout, {}).structure):
                     found[fault.code].append(fault.rows)  # cells that are missing: column by column
-                counts.update({code: len(np.unique(np.concatenate(rows))) for code, rows in found.items()})
+                counts.update({code: len(arrays.distinct(np.concatenate(rows))) for code, rows in found.items()})
     return +counts
 
 

@@ -30,8 +30,8 @@ from chalicelib.engine.report import render
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.ports import Ports, Stored
-from chalicelib.stages import excess as excesses
 from chalicelib.stages import lanes, workspace
+from chalicelib.stages.excess import excess
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
@@ -66,16 +66,16 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     facts = _facts(summary["findings"]["reasons"])
     outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
     outputs.put_json("summary", "summary.json", summary)
-    excess = excesses.excess(state.contract, state.plan, rows, summary["findings"]["reasons"])
-    if excess is None:
+    too_many = excess(state.contract, state.plan, rows, summary["findings"]["reasons"])
+    if too_many is None:
         _copy_data(outputs, state)
-    timeline = _write_report(ports, outputs, job, state, merged, summary, excess)
+    timeline = _write_report(ports, outputs, job, state, merged, summary, too_many)
     if state.workspace.attempt > 1:
         outputs.settle()
-    if excess is not None:
+    if too_many is not None:
         ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
         told = {"job_id": job.job_id, "dataset": job.dataset, "timeline": timeline}
-        raise errors.ToleranceExceeded(excess, told)
+        raise errors.ToleranceExceeded(too_many, told)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, job, state, merged["ledger"], finished)
     decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
@@ -229,7 +229,7 @@ def _schema(state: State) -> pa.Schema:
 
 
 def _write_report(
-    ports: Ports, outputs: _Outputs, job: Job, state: State, merged: JSON, summary: JSON, excess: str | None
+    ports: Ports, outputs: _Outputs, job: Job, state: State, merged: JSON, summary: JSON, too_many: str | None
 ) -> list[JSON]:
     """Returns the timeline; StoreResults ends in it where the report is written, which cannot tell of what follows."""
     record = ports.jobs.get(job.job_id)
@@ -237,10 +237,10 @@ def _write_report(
         raise errors.Terminal("stale-execution", f"job {job.job_id} has no record any more")
     now = timestamp(ports.clock())
     shown = record.with_(
-        status=Status.SUCCEEDED if excess is None else Status.FAILED, finished_at=now, outputs=outputs.uris
+        status=Status.SUCCEEDED if too_many is None else Status.FAILED, finished_at=now, outputs=outputs.uris
     ).to_json()
-    if excess is not None:
-        shown["error"] = {"code": "tolerance-exceeded", "message": excess}
+    if too_many is not None:
+        shown["error"] = {"code": "tolerance-exceeded", "message": too_many}
     timeline = [*job.timeline[:-1], {**job.timeline[-1], "end": now}]
     document = {
         "job": shown,
