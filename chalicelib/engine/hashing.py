@@ -4,8 +4,8 @@ Numbers take MurmurHash3's 64-bit finaliser (Appleby, https://github.com/aappleb
 never collide. Text is read in 8-byte words, each folded in by a multiplication and a shift, and finished the same way:
 texts of one length of up to 8 bytes never collide either, and longer ones behave like random 64-bit numbers (the tests
 hash a million texts of several families without a collision). Short texts are filled up with zeros to one of a few
-widths and folded side by side, a word of each at a time; of long ones many words of each, which are folded into each
-other at last. It is not meant to withstand an adversary.
+widths and folded side by side, a word of each at a time; of long ones each word is multiplied by a factor of its own,
+and all are summed up. It is not meant to withstand an adversary.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from chalicelib.engine.arrays import distinct, windows
 
 Hashes = NDArray[np.uint64]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """To be raised where a hash changes: what workers tell each other in hashes, perhaps across a deployment, names it."""
 
 LONG_TEXT_BYTES: Final = 256
-"""Longer texts are folded by stripes: a vectorised step per word pays only while many texts are alive."""
+"""Longer texts are summed up: a vectorised step per word pays only while many texts are alive."""
 
 _WIDTHS: Final = (8, 16, 32, 64, 128, LONG_TEXT_BYTES)
 """Shorter texts are filled up with zeros to the next of these."""
 _PIECE_ROWS: Final = 1 << 14
 """Texts whose words, filled up, stay in the processor's cache."""
-_LANES_BYTES: Final = 1 << 18
+_STRIPES_BYTES: Final = 1 << 19
 """Likewise the stripes of long texts: of a block's all at once it takes half as long again."""
+LONGEST_STRIPE_BYTES: Final = 1 << 16
+"""A text is gathered in as few stripes as can be, each of which costs as much time as 200 of its bytes; but for each
+word of a stripe there is a factor to be kept."""
 
 _MIX_1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2: Final = np.uint64(0xC4CEB9FE1A85EC53)
@@ -42,7 +45,6 @@ _FOLD: Final = np.uint64(0x9E3779B97F4A7C15)
 _FLOAT_SALT: Final = np.uint64(0xA0761D6478BD642F)
 _S33: Final = np.uint64(33)
 _S32: Final = np.uint64(32)
-_S29: Final = np.uint64(29)
 
 
 def hash_array(array: Any) -> Hashes:
@@ -126,9 +128,6 @@ def _hash_piece(text: NDArray[np.uint8], edges: NDArray[np.int32]) -> Hashes:
     starts, sizes = edges[:-1].astype(np.int64), np.diff(edges)
     hashes = sizes.astype(np.uint64) * _MIX_2
     counts = np.diff([np.count_nonzero(sizes <= width) for width in _WIDTHS], prepend=0).tolist()
-    if any(counts) and edges[-1] + LONG_TEXT_BYTES > len(text):  # a text that is filled up would end behind the end
-        text = np.append(text[edges[0] : edges[-1]], np.zeros(LONG_TEXT_BYTES, np.uint8))
-        starts -= edges[0]
     for count, (less, width) in zip(counts, pairwise((-1, *_WIDTHS)), strict=True):
         if count == len(sizes):
             return _finish(_fold_padded(hashes, text, starts, sizes, width))
@@ -150,11 +149,8 @@ def _masks(width: int) -> Hashes:
 def _fold_padded(
     seeds: Hashes, text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int32], width: int
 ) -> Hashes:
-    """Fold the words of every text into its seed, as if zeros filled it up to ``width`` bytes.
-
-    ``text`` goes on as far.
-    """
-    words = windows(text, width)[starts].view("<u8").reshape(len(starts), -1)
+    """Fold the words of every text into its seed, as if zeros filled it up to ``width`` bytes."""
+    words = _words_from(text, starts, width)
     words &= _masks(width).take(sizes, axis=0)
     hashes = seeds.copy()
     for word in words.T:
@@ -164,45 +160,58 @@ def _fold_padded(
     return hashes
 
 
+def _words_from(text: NDArray[np.uint8], starts: NDArray[np.int64], width: int) -> Hashes:
+    """For each of ``starts``, ascending, a row of the ``width`` bytes from there on; behind the end are zeros."""
+    within = int(np.searchsorted(starts, len(text) - width, "right"))
+    rows = windows(text, width)[starts[:within]]
+    if within < len(starts):
+        rest = np.append(text[starts[within] :], np.zeros(width, np.uint8))
+        rows = np.concatenate((rows, windows(rest, width)[starts[within:] - starts[within]]))
+    return rows.view("<u8").reshape(len(starts), -1)
+
+
 def _hash_long(text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Hashes:
-    """One number for each text, by stripes of an eighth to a quarter of its size: it takes the same few steps, and so
-    the same time for a byte, however long a text is and however many there are.
+    """One number for each text, by two stripes that are as wide as the greatest power of two below its size, or by
+    more of ``LONGEST_STRIPE_BYTES``: it takes the same time for a byte however long a text is.
     """
     hashes = np.empty(len(sizes), np.uint64)
-    magnitudes = np.frexp(sizes.astype(np.float64))[1]
-    for magnitude in distinct(magnitudes).tolist():
-        alike, width = np.flatnonzero(magnitudes == magnitude), 1 << magnitude - 3
-        at_once = max(_LANES_BYTES // width, 1)
+    widths = np.minimum(1 << np.frexp((sizes - 1).astype(np.float64))[1].astype(np.int64) - 1, LONGEST_STRIPE_BYTES)
+    for width in distinct(widths).tolist():
+        alike, at_once = np.flatnonzero(widths == width), max(_STRIPES_BYTES // width, 1)
         for first in range(0, len(alike), at_once):
             rows = alike[first : first + at_once]
-            hashes[rows] = _fold_stripes(text, starts[rows], sizes[rows], width)
+            hashes[rows] = _sum_stripes(text, starts[rows], sizes[rows], width)
     return hashes
 
 
-def _fold_stripes(text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64], width: int) -> Hashes:
-    """Fold the stripes of ``width`` bytes of every text, of which each has four to eight, into each other, and then the
-    words of the result. A text's last stripe ends where the text does, and so may begin within the one before it.
-
-    Every step is a bijection of the word that comes in, and of what it meets: texts of one size that differ in one
-    word, and not where stripes overlap, never collide. A multiplication carries differences up alone; so each is spread
-    downward before, by a distance that is no whole number of bytes: what the next stripe would have to differ by, to
-    undo it, is no text's natural variant.
+def _sum_stripes(text: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64], width: int) -> Hashes:
+    """Sum up the stripes of ``width`` bytes of every text, of which each has at least two. A text's last stripe ends
+    where the text does, and so may begin within the one before it.
     """
-    counts = ((sizes - 1) // width + 1).astype(np.uint8)
-    order = np.argsort(np.uint8(8) - counts, kind="stable")  # a radix sort: those that have most come first
-    starts, last = starts[order], (sizes - width)[order]
     stripes = windows(text, width)
-    lanes = np.zeros((len(sizes), width // 8), np.uint64)
-    for step in range(int(counts.max())):
-        reach = int(np.count_nonzero(counts > step))
-        places = starts[:reach] + np.minimum(step * width, last[:reach])
-        folded = lanes[:reach]
-        folded ^= stripes[places].view("<u8").reshape(reach, -1)
-        folded ^= folded >> _S29
-        folded *= _FOLD
-    while lanes.shape[1] > 1:
-        left, right = np.hsplit(lanes, 2)
-        lanes = (left ^ (left >> _S29)) * _FOLD ^ right
-    hashes = np.empty(len(sizes), np.uint64)
-    hashes[order] = lanes[:, 0]
-    return hashes
+    sums = np.zeros(len(sizes), np.uint64)
+    for start in range(0, int(sizes.max()), width):
+        rows = np.flatnonzero(sizes > start)
+        places = starts[rows] + np.minimum(start, sizes[rows] - width)
+        words = stripes[places].view("<u8").reshape(len(rows), -1)
+        sums[rows] = sums[rows] * _FOLD + _sum_words(words)
+    return sums
+
+
+def _sum_words(words: Hashes) -> Hashes:
+    """One number for each row, whose words are used up: multilinear hashing (Carter & Wegman, Universal classes of hash
+    functions, 1979), modulo 2^64.
+
+    A difference in a word's highest byte reaches the sum's highest byte alone, where another word could well undo it.
+    So the words are summed up once more from behind, byte by byte: there it reaches all the bytes.
+    """
+    factors = _factors(words.shape[1])
+    forward = words @ factors
+    backward = words.byteswap(inplace=True) @ factors
+    return forward ^ backward.byteswap()
+
+
+@cache
+def _factors(count: int) -> Hashes:
+    """Odd: a difference in one word alone never leaves the sum as it is."""
+    return _finish(np.arange(1, count + 1, dtype=np.uint64) * _FOLD) | np.uint64(1)

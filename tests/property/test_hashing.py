@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +24,10 @@ columns = st.lists(texts | st.binary(max_size=30), max_size=12) | st.lists(st.bi
 
 def plain(text: bytes) -> int:
     state = len(text) * 0xC4CEB9FE1A85EC53 & WORD
-    state = short(text, state) if len(text) <= hashing.LONG_TEXT_BYTES else state ^ long(text)
+    return finished(short(text, state) if len(text) <= hashing.LONG_TEXT_BYTES else state ^ long(text))
+
+
+def finished(state: int) -> int:
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         state = (state ^ state >> 33) * factor & WORD
     return state ^ state >> 33
@@ -35,23 +42,35 @@ def short(text: bytes, state: int) -> int:
 
 
 def long(text: bytes) -> int:
-    width = 1 << len(text).bit_length() - 3
-    starts = [min(start, len(text) - width) for start in range(0, len(text), width)]
-    lanes = [0] * (width // 8)
-    for start in starts:
-        lanes = [stirred(lane ^ word) for lane, word in zip(lanes, words(text[start : start + width]), strict=True)]
-    while len(lanes) > 1:
-        half = len(lanes) // 2
-        lanes = [stirred(left) ^ right for left, right in zip(lanes[:half], lanes[half:], strict=True)]
-    return lanes[0]
+    width = min(1 << (len(text) - 1).bit_length() - 1, hashing.LONGEST_STRIPE_BYTES)
+    total = 0
+    for start in range(0, len(text), width):
+        start = min(start, len(text) - width)
+        total = total * FOLD + summed(text[start : start + width]) & WORD
+    return total
 
 
-def stirred(word: int) -> int:
-    return (word ^ word >> 29) * FOLD & WORD
+def summed(stripe: bytes) -> int:
+    factors = [finished(number * FOLD & WORD) | 1 for number in range(1, len(stripe) // 8 + 1)]
+    forward, backward = (
+        sum(map(operator.mul, each, factors)) & WORD for each in (words(stripe), map(turned, words(stripe)))
+    )
+    return forward ^ turned(backward)
+
+
+def turned(word: int) -> int:
+    return int.from_bytes(word.to_bytes(8, "little"), "big")
 
 
 def words(text: bytes) -> list[int]:
     return [int.from_bytes(text[at : at + 8], "little") for at in range(0, len(text), 8)]
+
+
+@pytest.fixture(scope="module", params=[256, 512, hashing.LONGEST_STRIPE_BYTES], autouse=True)
+def longest_stripe(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "LONGEST_STRIPE_BYTES", request.param)
+        yield
 
 
 @given(columns, st.data())
