@@ -16,10 +16,9 @@ from chalicelib.engine import coding
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks import uniqueness
 from chalicelib.engine.checks.check import Checked, Checker
-from chalicelib.engine.checks.findings import Firsts
 from chalicelib.engine.checks.formulas import is_rejects, restore_column
 from chalicelib.engine.checks.references import KeySet
-from chalicelib.engine.checks.uniqueness import Occurrences
+from chalicelib.engine.checks.repeats import Repeats, settle
 from chalicelib.engine.checks.unmended import clear_unmended
 from chalicelib.engine.codebook import Codebook, Coding
 from chalicelib.engine.contract import Contract
@@ -37,9 +36,6 @@ from chalicelib.engine.rejects.render import Renderer
 from chalicelib.engine.types.infer import Surveys
 from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Rows
-
-Repeats = Mapping[int, list[tuple[int, int, int]]]
-"""Record of this chunk (from 1) → (position of the key, chunk and record in it that hold the key first)."""
 
 
 @dataclass(slots=True)
@@ -201,7 +197,7 @@ class _Process:
         keys: list[bytes] = []
         if self._keys:
             held = list(held)
-            keys = [self._settle(position, held) for position in range(len(self._keys))] if held else []
+            keys = self._settled(held)
         delivered = self._delivered(held)
         report = self._records.report() | {
             "rows": self._rows.to_json(),
@@ -241,8 +237,12 @@ class _Process:
             self._failed = held.between(held.checked.findings.rejected(len(held.records)))
 
     def keys(self) -> list[bytes]:
-        held = list(map(self._checked, self._records))
-        return [self._settle(position, held) for position in range(len(self._keys))] if held else []
+        return self._settled(list(map(self._checked, self._records)))
+
+    def _settled(self, held: Sequence[_Held]) -> list[bytes]:
+        """``Result.keys``; ``held``: all blocks of the chunk."""
+        blocks = [(each.checked, each.numbers) for each in held]
+        return settle(self._keys, blocks, self._repeats, chunk=self._task.index, records=self._records.read)
 
     def _checked(self, block: Block) -> _Held:
         origin, codes = self._records.origin(block), self._codes
@@ -254,35 +254,6 @@ class _Process:
         before, lines = self._records.read, self._records.lines
         not_text = parsed.structure.not_text
         return _Held(block, origin, parsed.records, parsed.cells, not_text, parsed.blank, checked, before, lines)
-
-    def _settle(self, position: int, held: list[_Held]) -> bytes:
-        """Note the records that repeat a key, in this chunk or after an earlier one; the other keys, for the file."""
-        key = self._keys[position]
-        if key.code == "primary-key":
-            for each in held:
-                each.checked.findings.add(key.absent(uniqueness.null_keys(key, each.checked.table)))
-        every = Occurrences.concat([Occurrences.of(key, each.checked.table, each.numbers) for each in held])
-        known = self._known(position, every, int(held[-1].records_before + held[-1].block.count))
-        for each in held:
-            rows = np.flatnonzero(known.chunks[each.numbers] >= 0)
-            at = each.numbers[rows]
-            each.checked.findings.add(key.repeated(rows, Firsts(known.chunks[at], known.records[at])))
-        return every.without(known.chunks[every.records] >= 0).dump()
-
-    def _known(self, position: int, every: Occurrences, records: int) -> Firsts:
-        """For each record of the chunk by its number where its key stands before: as told, or in this chunk; chunk -1
-        for one that repeats nothing.
-        """
-        chunks, firsts = np.full(records + 1, -1, np.int32), np.zeros(records + 1, np.int64)
-        for record, found in self._repeats.items():
-            for of_key, chunk, first in found:
-                if of_key == position:
-                    chunks[record], firsts[record] = chunk, first
-        later, first_of = (every.records[places] for places in every.repeats())
-        told = chunks[first_of] >= 0
-        chunks[later] = np.where(told, chunks[first_of], self._task.index)
-        firsts[later] = np.where(told, firsts[first_of], first_of)
-        return Firsts(chunks, firsts)
 
     def _deliver(self, held: _Held) -> None:
         rejected = held.checked.findings.rejected(len(held.records))

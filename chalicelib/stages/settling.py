@@ -13,6 +13,7 @@ import numpy as np
 from chalicelib import errors
 from chalicelib.engine import ledger, worker
 from chalicelib.engine.checks import uniqueness
+from chalicelib.engine.checks.repeats import Repeats
 from chalicelib.engine.checks.uniqueness import Occurrences
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.delivery import transform as transforms
@@ -23,7 +24,6 @@ from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
-from chalicelib.engine.worker import Repeats
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Chunks, Rows
 from chalicelib.ports import Objects

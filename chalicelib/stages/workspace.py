@@ -17,9 +17,10 @@ from typing import Any, Final, Self, TypeVar
 
 from chalicelib import errors
 from chalicelib.engine import ledger
+from chalicelib.engine.checks.repeats import Repeats
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan, Task
-from chalicelib.engine.worker import Repeats, Result
+from chalicelib.engine.worker import Result
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON
 from chalicelib.ports import Objects, Stored
