@@ -34,8 +34,7 @@ from ops.inspection import Resource
 from ops.interrupts import terminated_as_interrupted
 from ops.rollback import UpFailed
 from ops.sizes import size
-from ops.stacks import Tell
-from ops.target import Names, OperatorError, Target
+from ops.target import Names, OperatorError, Target, Tell
 from ops.workflow import NOTE, Alarms
 
 PIPED_WIDTH_CHARS = 160

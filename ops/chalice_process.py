@@ -10,8 +10,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from ops.stacks import Tell
-from ops.target import Target
+from ops.target import Target, Tell
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _ERROR_CHARS: Final = 4_000

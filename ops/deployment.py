@@ -9,22 +9,20 @@ when it already is what it should be, so ``up`` twice changes nothing; and each 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ops import data, drift, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
+from ops.change_sets import Change, Stack
 from ops.function_settings import Difference
-from ops.stacks import Change, Stack
-from ops.target import STAGE_TAG, Target
+from ops.target import STAGE_TAG, Target, Tell
 from ops.workflow import Alarms
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOUNDATION: Final = ROOT / "infrastructure" / "foundation.yaml"
 DEFAULT_ARCHITECTURE: Final = "x86_64"
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)

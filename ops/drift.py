@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from chalicelib.frozen import frozen
-from ops import stacks
-from ops.stacks import Change
+from ops.change_sets import Change
 from ops.target import Target
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def detect(target: Target, stack: str) -> tuple[Mapping[str, Drift], str]:
             asked = client.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
             if asked["DetectionStatus"] != "DETECTION_IN_PROGRESS" or time.monotonic() > deadline:
                 break
-            time.sleep(stacks.interval(target))
+            time.sleep(target.poll_seconds)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _UNKNOWN_TO_THE_ENDPOINT:

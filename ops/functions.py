@@ -34,8 +34,7 @@ from ops import (
     wheels,
 )
 from ops.function_settings import Difference, Settings
-from ops.stacks import Tell
-from ops.target import STAGE_TAG, Names, OperatorError, Target
+from ops.target import STAGE_TAG, Names, OperatorError, Target, Tell
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _FILE_TIME: Final = 1_577_836_800

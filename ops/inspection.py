@@ -12,8 +12,7 @@ from chalicelib.model import Job
 from ops import deployment, drift, layer, leftovers, record, stacks
 from ops.deployment import Deployed
 from ops.drift import NOT_CHECKED, Drift
-from ops.stacks import Tell
-from ops.target import Target
+from ops.target import Target, Tell
 
 JOBS_SHOWN: Final = 10
 GONE: Final = "DELETED"

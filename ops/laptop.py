@@ -21,9 +21,8 @@ from chalicelib.frozen import frozen
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
 from ops import deployment, functions, outputs, progress, record
-from ops.deployment import Tell
 from ops.emulator import Emulator
-from ops.target import OperatorError, Target
+from ops.target import OperatorError, Target, Tell
 from ops.uploads import Upload, names
 from ops.watch import watch
 

@@ -22,8 +22,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.frozen import frozen
 from ops import archive, wheels
-from ops.stacks import Tell
-from ops.target import OperatorError, Target
+from ops.target import OperatorError, Target, Tell
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import LayerVersionsListItemTypeDef

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ops import notifications
-from ops.stacks import Tell
-from ops.target import STAGE_TAG, Target
+from ops.target import STAGE_TAG, Target, Tell
 
 
 def delete(target: Target, roles: Iterable[str], tell: Tell) -> None:

@@ -15,8 +15,8 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import functions, record, stacks
-from ops.stacks import Stack, Tell
-from ops.target import OperatorError, Target
+from ops.change_sets import Stack
+from ops.target import OperatorError, Target, Tell
 
 AWS_ERRORS: Final = (OperatorError, ClientError, BotoCoreError)
 

@@ -7,7 +7,7 @@ differences that stand here as its fields, in the open.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 APP_NAME: Final = "sluice"
 STAGE_TAG: Final = "sluice:stage"
 """Every resource that can carry tags has this one, with the stage's name as its value."""
+
+Tell = Callable[[str], None]
+"""Called with one line for the operator whenever something happened."""
 
 _STAGE: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 
@@ -161,6 +164,11 @@ class Target:
         ignores; and its buckets do not insist on TLS, for it speaks HTTP on 127.0.0.1.
         """
         return self.endpoint_url is not None
+
+    @property
+    def poll_seconds(self) -> float:
+        """Between two questions whether something is done."""
+        return 0.05 if self.is_emulated else 2.0
 
     @cached_property
     def session(self) -> boto3.Session:

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.jobs import DynamoJobs
 from ops import functions, stacks
-from ops.stacks import Stack, Tell
-from ops.target import Target
+from ops.change_sets import Stack
+from ops.target import Target, Tell
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TEMPLATE: Final = ROOT / "infrastructure" / "workflow.yaml"
@@ -104,7 +104,7 @@ def wait_until_gone(target: Target) -> None:
             client.describe_state_machine(stateMachineArn=target.names.state_machine_arn)
         except client.exceptions.StateMachineDoesNotExist:
             return
-        time.sleep(stacks.interval(target))
+        time.sleep(target.poll_seconds)
 
 
 def _definition_key() -> str:
@@ -152,7 +152,7 @@ def _stop_executions(target: Target) -> Iterator[str]:
                     raise
                 continue
             yield execution
-        time.sleep(stacks.interval(target))
+        time.sleep(target.poll_seconds)
 
 
 def _running(target: Target) -> list[str]:
@@ -174,5 +174,5 @@ def _wait_for_jobs(target: Target, stopped: set[str], tell: Tell) -> None:
         open_: list[Any] = [job.job_id for job in jobs.unfinished(after_all) if job.execution in stopped]
         if not open_:
             return
-        time.sleep(stacks.interval(target))
+        time.sleep(target.poll_seconds)
     tell(f"{NOTE}still not marked as aborted: {', '.join(open_)}")

@@ -24,6 +24,7 @@ from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.model import Status
 from ops import (
     chalice_process,
+    change_sets,
     data,
     dead_letters,
     deployment,
@@ -36,6 +37,7 @@ from ops import (
     stacks,
     workflow,
 )
+from ops.change_sets import Stack
 from ops.deployment import Options
 from ops.drift import Drift
 from ops.emulator import Emulator
@@ -386,7 +388,7 @@ def test_a_change_set_that_failed_leaves_no_stack(
         assert leftovers.find(target) == [placeholder, held]
         raise end
 
-    monkeypatch.setattr(stacks, "_changes", failing)
+    monkeypatch.setattr(change_sets, "_changes", failing)
     with pytest.raises(end):
         up(target)
     assert leftovers.find(target) == []
@@ -603,7 +605,7 @@ def test_a_failed_change_goes_back_to_what_stood(target: Target, monkeypatch: py
     def broken_policy(function: str, *arguments: Any) -> dict[str, Any]:
         return BROKEN_POLICY if function == "sweep" else real_policy(function, *arguments)
 
-    def broken_stack(*arguments: Any) -> stacks.Stack:
+    def broken_stack(*arguments: Any) -> Stack:
         stack = real_stack(*arguments)
         return replace(stack, parameters={**stack.parameters, "DefinitionKey": "workflow/missing.json"})
 
@@ -625,7 +627,7 @@ def test_a_failed_change_goes_back_to_what_stood(target: Target, monkeypatch: py
 def test_a_stack_that_never_stood_is_replaced(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     real = workflow.stack
 
-    def without_definition(*arguments: Any, **keywords: Any) -> stacks.Stack:
+    def without_definition(*arguments: Any, **keywords: Any) -> Stack:
         stack = real(*arguments, **keywords)
         return replace(stack, parameters={**stack.parameters, "DefinitionKey": "workflow/missing.json"})
 

@@ -14,7 +14,7 @@ from chalice.app import S3EventConfig
 from app import SETTINGS, app
 from chalicelib import sweeper
 from ops import functions, regions
-from ops.stacks import TEMPLATE_LIMIT_BYTES
+from ops.change_sets import TEMPLATE_LIMIT_BYTES
 from tests.infrastructure import documents
 
 TEMPLATES = [documents.FOUNDATION, documents.WORKFLOW]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ops import leftovers, stacks
+from ops import change_sets, leftovers, stacks
+from ops.change_sets import Change, Stack
 from ops.target import Target
 
 AWS = Target("test", "us-east-1")
@@ -24,7 +25,7 @@ def following(*answers: Any) -> Any:
 
 
 def test_a_stack_between_import_and_creation_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacks, "_is_executing", following(True, True, True, False))
+    monkeypatch.setattr(change_sets, "is_executing", following(True, True, True, False))
     statuses = following("IMPORT_IN_PROGRESS", "IMPORT_COMPLETE", "CREATE_IN_PROGRESS", "CREATE_COMPLETE")
     monkeypatch.setattr(stacks, "_status", statuses)
     monkeypatch.setattr(stacks, "_events", lambda *_: [])
@@ -33,12 +34,12 @@ def test_a_stack_between_import_and_creation_is_not_at_rest(monkeypatch: pytest.
 
 def test_a_stack_that_only_adopted_what_was_there_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stacks, "describe", lambda *_: None)
-    changes = (stacks.Change("Import", "InboxBucket", "AWS::S3::Bucket"),)
-    monkeypatch.setattr(stacks, "_create_change_set", lambda *_: ("change-set", changes))
+    changes = (Change("Import", "InboxBucket", "AWS::S3::Bucket"),)
+    monkeypatch.setattr(change_sets, "create", lambda *_: ("change-set", changes))
     monkeypatch.setattr(stacks, "_events", lambda *_: [])
     monkeypatch.setattr(stacks, "_wait", lambda *_: ("IMPORT_COMPLETE", []))
     monkeypatch.setattr(EMULATOR.cloudformation, "execute_change_set", lambda **_: None)
-    stack = stacks.Stack("stack", Path("never-read.yaml"))
+    stack = Stack("stack", Path("never-read.yaml"))
     assert stacks.apply(EMULATOR, stack, lambda _: None) == changes
 
 
