@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterator, Sequence
 
 from chalicelib import errors
-from chalicelib.engine.checks.formulas import is_rejects, neutralise, own_labels, restore
+from chalicelib.engine.checks.formulas import is_rejects, neutralise, restore
 from chalicelib.engine.contract.dialect import Dialect
+from chalicelib.engine.contract.schema import reserved
 from chalicelib.engine.records.lenient import cells
 from chalicelib.engine.text.encodings import readable
 from chalicelib.model import JSON
@@ -22,13 +23,13 @@ def rejects_jsonl(records: Sequence[JSON]) -> bytes:
 
 def rejects_csv(labels: Sequence[str], dialect: Dialect, records: Sequence[JSON]) -> bytes:
     """Of a file in UTF-8."""
-    own = own_labels(labels)
+    first = reserved(labels)
     sink = io.StringIO(newline="")
     writer = csv.writer(sink)
-    writer.writerow(["_record", "_line", "_errors", *map(neutralise, own)])
+    writer.writerow(["_record", "_line", "_errors", *map(neutralise, labels[first:])])
     for each in records:
         said = "; ".join(f"{of['field']}: {of['note']}" if of["field"] else of["note"] for of in each["errors"])
-        texts = cells(_text(each), dialect)[len(labels) - len(own) :]
+        texts = cells(_text(each), dialect)[first:]
         if is_rejects(labels):
             texts = [restore(text) for text in texts]
         writer.writerow([each["record"], each["line"], neutralise(said), *map(neutralise, texts)])

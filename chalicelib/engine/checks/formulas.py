@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
-from chalicelib.engine.contract.schema import RESERVED_LABELS
+from chalicelib.engine.contract.schema import reserved
 
 _STARTS: Final = "'*\\x00*[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]"
 _FORMULA: Final = re.compile(_STARTS)
@@ -85,20 +85,12 @@ def restore_column(texts: pa.StringArray) -> pa.StringArray:
 
 def is_rejects(labels: Sequence[str]) -> bool:
     """Whether a header is that of a rejects.csv: labels that no field can have stand first."""
-    return bool(labels) and labels[0] in RESERVED_LABELS
+    return reserved(labels) > 0
 
 
 def restored_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     """A header's labels, restored where the header is that of a rejects.csv."""
     return tuple(map(restore, labels)) if is_rejects(labels) else labels
-
-
-def own_labels(labels: Sequence[str]) -> list[str]:
-    """The labels without those that rejects.csv has before the file's own."""
-    first = 0
-    while first < len(labels) and labels[first] in RESERVED_LABELS:
-        first += 1
-    return list(labels[first:])
 
 
 def _is_formula(text: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from chalicelib.engine import arrays, coding
-from chalicelib.engine.checks.formulas import own_labels
+from chalicelib.engine.contract.schema import reserved
 from chalicelib.engine.records.parse import Parsed, clear
 from chalicelib.errors import FINDINGS
 
@@ -25,7 +25,7 @@ _TOLD: Final = rf"{_BEFORE}[0-9]+[^;]*{_AFTER}|{re.escape(FINDINGS['replacement-
 
 def clear_unmended(parsed: Parsed, labels: Sequence[str]) -> None:
     """Make these cells null, and note their rows in the structure; ``labels``: those of a rejects.csv."""
-    first, rows = len(labels) - len(own_labels(labels)), np.arange(len(parsed.records))
+    first, rows = reserved(labels), np.arange(len(parsed.records))
     if "_errors" in labels[:first]:
         told = coding.decoded(parsed.columns[labels.index("_errors")])
         rows = np.flatnonzero(arrays.matches(told, _TOLD))

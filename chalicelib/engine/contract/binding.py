@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.engine.contract.dialect import Dialect, without_header
 from chalicelib.engine.contract.fields import Field
-from chalicelib.engine.contract.schema import RESERVED_LABELS
+from chalicelib.engine.contract.schema import reserved
 from chalicelib.errors import FINDINGS, Terminal
 from chalicelib.frozen import frozen
 
@@ -54,7 +54,7 @@ def bind(contract: Contract, labels: Sequence[str]) -> Binding:
     blank-label, duplicate-label, missing-label, extra-label, incorrect-label; the first hundred). Where there is no
     header but a record of data in its place, none of its cells is shown: messages hold no cell's value.
     """
-    skipped = _reserved(labels)
+    skipped = reserved(labels)
     labels = _named(contract, labels, skipped)
     if _are_values(contract, labels[skipped:]):
         raise Terminal(
@@ -79,7 +79,7 @@ def drafted_names(labels: Sequence[str], dialect: Dialect | None = None) -> tupl
 
     Errors: ``Terminal("header-mismatch")`` where two columns would have the same name, or none has one.
     """
-    own = labels[_reserved(labels) :]
+    own = labels[reserved(labels) :]
     if not own:
         raise Terminal("header-mismatch", "the file has the columns of a rejects.csv, and none of its own")
     names = tuple(label if label.strip() else unlabelled(at) for at, label in enumerate(own, start=1))
@@ -138,7 +138,7 @@ class Drift:
 
 def drift_of(contract: Contract, labels: Sequence[str], bound: Binding) -> Drift:
     """The drift of a file whose labels were bound so. The columns of rejects.csv at its start are none."""
-    skipped = _reserved(labels)
+    skipped = reserved(labels)
     own = list(zip(labels, bound.fields, strict=True))[skipped:]
     places = [place for _, place in own if place is not None]
     return Drift(
@@ -154,14 +154,6 @@ def _are_values(contract: Contract, labels: Sequence[str]) -> bool:
     names = {field.name for field in contract.fields}
     stripped = [label.strip() for label in labels]
     return names.isdisjoint(stripped) and any(_VALUE.fullmatch(label) for label in stripped)
-
-
-def _reserved(labels: Sequence[str]) -> int:
-    """How many labels at the start are those of rejects.csv."""
-    count = 0
-    while count < len(labels) and labels[count] in RESERVED_LABELS:
-        count += 1
-    return count
 
 
 def _named(contract: Contract, labels: Sequence[str], skipped: int) -> list[str]:
@@ -187,7 +179,7 @@ def _is_required(contract: Contract, field: Field) -> bool:
 
 
 def _by_order(contract: Contract, labels: Sequence[str]) -> tuple[int | None, ...]:
-    skipped = _reserved(labels)
+    skipped = reserved(labels)
     count = len(contract.fields)
     return tuple(place - skipped if skipped <= place < skipped + count else None for place in range(len(labels)))
 
@@ -195,7 +187,7 @@ def _by_order(contract: Contract, labels: Sequence[str]) -> tuple[int | None, ..
 def _by_name(contract: Contract, labels: Sequence[str]) -> tuple[int | None, ...]:
     exact = {field.name: index for index, field in enumerate(contract.fields)}
     trimmed = {field.name.strip(): index for index, field in enumerate(contract.fields)}
-    skipped = _reserved(labels)
+    skipped = reserved(labels)
     return tuple(
         None if place < skipped else exact.get(label, trimmed.get(label.strip())) for place, label in enumerate(labels)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from chalicelib.engine.contract import literals
@@ -38,6 +39,11 @@ class Schema:
     foreign_keys: tuple[ForeignKey, ...]
     fields_match: str
     missing_values: tuple[str, ...]
+
+
+def reserved(labels: Sequence[str]) -> int:
+    """How many labels at the start of a header are those that rejects.csv has before the file's own."""
+    return next((at for at, label in enumerate(labels) if label not in RESERVED_LABELS), len(labels))
 
 
 def read_schema(node: Node, decimals: dict[str, tuple[int, int]]) -> Schema:

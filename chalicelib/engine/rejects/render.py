@@ -11,7 +11,8 @@ import pyarrow as pa
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.checks.findings import Findings, Reasons
-from chalicelib.engine.checks.formulas import is_rejects, own_labels
+from chalicelib.engine.checks.formulas import is_rejects
+from chalicelib.engine.contract.schema import RESERVED_LABELS, reserved
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.arrowcsv import read_texts
 from chalicelib.engine.records.split import Offsets
@@ -35,7 +36,7 @@ cell by itself 0.8 µs."""
 
 def csv_header(labels: Sequence[str]) -> bytes:
     """The first line of ``rejects.csv``."""
-    return single.csv_line(["_record", "_line", "_errors", *own_labels(labels)]) + b"\r\n"
+    return single.csv_line([*RESERVED_LABELS, *labels[reserved(labels) :]]) + b"\r\n"
 
 
 class Renderer:
@@ -44,7 +45,7 @@ class Renderer:
     def __init__(self, plan: Plan) -> None:
         self._layout, self._original = plan.layout, plan.text.original
         self._is_rejects = is_rejects(plan.labels)
-        self._added = len(plan.labels) - len(own_labels(plan.labels))
+        self._added = reserved(plan.labels)
         self._draft = Draft()
         self._held: list[tuple[Rejected, Findings]] = []
         """Not rendered yet: a few records of each block take as long as many of one."""

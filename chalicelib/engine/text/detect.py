@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from chalicelib.engine.contract.schema import RESERVED_LABELS
+from chalicelib.engine.contract.schema import reserved
 from chalicelib.frozen import frozen
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -133,12 +133,10 @@ def header(rows: Records, names: Sequence[str] | None, typed: Sequence[bool]) ->
     """Whether the first record is a header. ``typed``: per field of the contract, whether it is more than a text."""
     if not rows:
         return Detected(True, _AMBIGUOUS)
-    first = rows[0]
-    labels = first
-    while labels and labels[0] in RESERVED_LABELS:
-        labels = labels[1:]
     if names is None:
         return _header_by_columns(rows)
+    first = rows[0]
+    labels = first[reserved(first) :]
     if len(labels) < len(first) or _share_of(names, labels) >= 0.5:
         return Detected(True, 1.0)
     if _share_of(names, labels) > 0:
