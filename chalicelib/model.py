@@ -119,6 +119,11 @@ def is_dataset(name: str) -> bool:
     return _DATASET.fullmatch(name) is not None
 
 
+def is_folder_marker(key: str, size_bytes: int) -> bool:
+    """Whether an object only stands for a folder, as the S3 console makes them."""
+    return key.endswith("/") and size_bytes == 0
+
+
 @frozen
 class Rows:
     """The ledger's row counts. ``read == valid + rejected + blank``, always."""

@@ -25,6 +25,7 @@ from chalicelib.model import (
     Chunks,
     Source,
     Status,
+    is_folder_marker,
     source_from_event,
     time_of_event,
     timestamp,
@@ -46,8 +47,8 @@ def validate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     started = timestamp(ports.clock())
     source, execution = source_from_event(payload["event"]), payload["execution"]
     told: JSON = {"job_id": source.job_id, "dataset": source.dataset}
-    if source.key.endswith("/") and source.size_bytes == 0:
-        return told | {"action": "skip"}  # a folder made in the console
+    if is_folder_marker(source.key, source.size_bytes):
+        return told | {"action": "skip"}
     job = ports.jobs.claim(source, execution, started, time_of_event(payload["event"]))
     if job is None:
         return told | {"action": "skip"}

@@ -17,11 +17,11 @@ from typing import Final, Literal
 
 from chalicelib import metrics, notify
 from chalicelib.errors import SluiceError, Terminal, Transient
-from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, Status, timestamp
+from chalicelib.model import INCOMING_PREFIX, JSON, Job, Source, Status, is_folder_marker, timestamp
 from chalicelib.ports import Ports, Stored
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
-from chalicelib.triggers import end_job, is_folder_marker
+from chalicelib.triggers import end_job
 
 INTERVAL_MINUTES: Final = 5
 LOOK_BACK: Final = timedelta(days=1)

@@ -21,6 +21,7 @@ from chalicelib.model import (
     Job,
     Source,
     is_dataset,
+    is_folder_marker,
     source_from_event,
     time_of_event,
     timestamp,
@@ -159,11 +160,6 @@ def source_from_notification(record: JSON) -> Source:
         etag=etag,
         sequencer=described.get("sequencer", ""),
     )
-
-
-def is_folder_marker(key: str, size_bytes: int) -> bool:
-    """Whether an object only stands for a folder, as the S3 console makes them."""
-    return key.endswith("/") and size_bytes == 0
 
 
 def dataset_of_contract(key: str) -> str:
