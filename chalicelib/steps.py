@@ -163,11 +163,11 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     execution = payload["execution"]
     started = timestamp(ports.clock())
     state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
-    following = settling.next_round(state, ports.objects)
+    following = settling.next_round(state)
     while following is not None and not following["chunks"]:  # the whole round stands, from an earlier attempt
         job = job | {"round": following}
         state = settling.State.load(state.workspace, following["number"])
-        following = settling.next_round(state, ports.objects)
+        following = settling.next_round(state)
     timeline = [*job["timeline"], {"stage": "ProcessData", "start": job["timeline"][-1]["end"], "end": started}]
     if following is not None:
         ports.jobs.advance(job["job_id"], execution, Status.PROCESSING, chunks=state.chunks)

@@ -26,7 +26,6 @@ from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Chunks, Rows
-from chalicelib.ports import Objects
 from chalicelib.stages.tape import ObjectTape
 from chalicelib.stages.workspace import Workspace, parallel
 
@@ -51,7 +50,7 @@ class State:
     @classmethod
     def load(cls, workspace: Workspace, number: int) -> State:
         tasks = workspace.latest_tasks(number)
-        plan_key = max(task.plan for task in tasks)
+        plan_key = max(task.plan for task in tasks)  # the last round's: of fewer than ten the numbers sort as texts
         return cls(workspace, number, plan_key, workspace.plan(plan_key), tasks, workspace.reports(tasks))
 
     @property
@@ -80,18 +79,18 @@ class State:
         return Chunks(planned=len(self.tasks), done=len(self.reports), repaired=again)
 
 
-def next_round(state: State, objects: Objects) -> JSON | None:
+def next_round(state: State) -> JSON | None:
     """The reference to the next round's tasks; None where every chunk stands.
 
     Errors: ``Terminal("not-settled")``; the failure of a chunk.
     """
-    following = _following(state, objects)
+    following = _following(state)
     if following is not None and state.number >= MAX_ROUNDS:
         raise errors.Terminal("not-settled", f"the chunks do not agree after {state.number} rounds")
     return following
 
 
-def _following(state: State, objects: Objects) -> JSON | None:
+def _following(state: State) -> JSON | None:
     """``next_round``, however many there were.
 
     One round repairs wrong guesses and repeated keys alike: the keys of a chunk that guessed wrong are gathered here,
@@ -99,7 +98,7 @@ def _following(state: State, objects: Objects) -> JSON | None:
     """
     ledger.raise_failure([report for report in state.reports if not report.read])
     number = state.number + 1
-    firsts = ledger.first_records(state.reports, state.plan.data_start, _reader(state, objects))
+    firsts = ledger.first_records(state.reports, state.plan.data_start, _reader(state))
     proven = [replace(task, round=number, first_record=first) for task, first in zip(state.tasks, firsts, strict=False)]
     wrong = set(ledger.unproven(state.reports, firsts))
     # A chunk that guessed wrong may have failed on what are no rows at all: it is done again. Until it has been, the
@@ -109,16 +108,16 @@ def _following(state: State, objects: Objects) -> JSON | None:
         return state.workspace.put_round(number, [task for task in proven if task.index in wrong])
     if state.surveying:
         return _typed_round(state, number, proven)
-    return _agreeing_round(state, number, proven, wrong, objects)
+    return _agreeing_round(state, number, proven, wrong)
 
 
-def _reader(state: State, objects: Objects) -> ledger.Resolve:
+def _reader(state: State) -> ledger.Resolve:
     """Finds the first record after a chunk by reading the chunk's records from the given one on."""
 
     def read(report: Report, first: int) -> int:
         plan = state.plan
         task, after = replace(state.tasks[report.index], first_record=first), first
-        with ObjectTape(objects, plan, task) as tape:
+        with ObjectTape(state.workspace.objects, plan, task) as tape:
             for block in blocks(tape, first, task.end, plan.grammar, plan.block_size_bytes):
                 after = block.end
         return after
@@ -137,16 +136,14 @@ def _typed_round(state: State, number: int, proven: Sequence[Task]) -> JSON:
     return state.workspace.put_round(number, [replace(task, plan=key, mode="process") for task in proven])
 
 
-def _agreeing_round(
-    state: State, number: int, proven: Sequence[Task], wrong: set[int], objects: Objects
-) -> JSON | None:
+def _agreeing_round(state: State, number: int, proven: Sequence[Task], wrong: set[int]) -> JSON | None:
     """The chunks that guessed wrong, that repeat an earlier chunk's key, or whose rows have other types than the
     others'.
     """
     gathered = {}
     for task in proven:
         if task.index in wrong and uniqueness.keys_of(state.contract):
-            with ObjectTape(objects, state.plan, task) as tape:
+            with ObjectTape(state.workspace.objects, state.plan, task) as tape:
                 gathered[task.index] = worker.keys(task, state.plan, tape)
     repeats = _repeats(state, gathered)
     schemas = {
