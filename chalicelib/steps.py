@@ -198,7 +198,7 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     started = timestamp(ports.clock())
     state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
-    timeline = publish.publish(ports, publish.Job(job["job_id"], job["dataset"], execution, timeline), state)
+    timeline = publish.publish(ports, publish.Run(job["job_id"], job["dataset"], execution, timeline), state)
     return told | {"timeline": timeline}
 
 

@@ -41,8 +41,8 @@ _HTML_TYPE: Final = "text/html; charset=utf-8"
 
 
 @frozen
-class Job:
-    """Whose outputs are written."""
+class Run:
+    """The execution of a job whose outputs are written."""
 
     job_id: str
     dataset: str
@@ -51,7 +51,7 @@ class Job:
     """``{"stage", "start", "end"}`` of each stage so far; StoreResults' own comes last and has no end yet."""
 
 
-def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
+def publish(ports: Ports, run: Run, state: State) -> list[JSON]:
     """Write every output, the manifest last, and make the job the dataset's current one. Returns the timeline as the
     report shows it.
 
@@ -60,25 +60,25 @@ def publish(ports: Ports, job: Job, state: State) -> list[JSON]:
     """
     merged = state.workspace.get_json("merged.json")
     rows = Rows(**merged["ledger"]["rows"])
-    outputs = _Outputs(ports, state.workspace.bucket, job.job_id)
+    outputs = _Outputs(ports, state.workspace.bucket, run.job_id)
     summary = _write_rejects(outputs, state)
-    summary |= _summary(job, state, merged)
+    summary |= _summary(run, state, merged)
     facts = _facts(summary["findings"]["reasons"])
     outputs.put_json("contract", "contract.json", contracts.to_document(state.contract))
     outputs.put_json("summary", "summary.json", summary)
     too_many = excess(state.contract, state.plan, rows, summary["findings"]["reasons"])
     if too_many is None:
         _copy_data(outputs, state)
-    timeline = _write_report(ports, outputs, job, state, merged, summary, too_many)
+    timeline = _write_report(ports, outputs, run, state, merged, summary, too_many)
     if state.workspace.attempt > 1:
         outputs.settle()
     if too_many is not None:
-        ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
-        told = {"job_id": job.job_id, "dataset": job.dataset, "timeline": timeline}
+        ports.jobs.advance(run.job_id, run.execution, Status.STORING, **facts, outputs=outputs.uris)
+        told = {"job_id": run.job_id, "dataset": run.dataset, "timeline": timeline}
         raise errors.ToleranceExceeded(too_many, told)
     finished = timestamp(ports.clock())
-    _write_manifest(outputs, job, state, merged["ledger"], finished)
-    decided = ports.jobs.advance(job.job_id, job.execution, Status.STORING, **facts, outputs=outputs.uris)
+    _write_manifest(outputs, run, state, merged["ledger"], finished)
+    decided = ports.jobs.advance(run.job_id, run.execution, Status.STORING, **facts, outputs=outputs.uris)
     publication.finish(ports, state.workspace.bucket, decided)
     return timeline
 
@@ -179,11 +179,11 @@ def _miscounted(report: Report, said: str, written: int) -> errors.Terminal:
     return errors.Terminal("ledger-unbalanced", f"chunk {report.index}: {said}, but {written} written")
 
 
-def _summary(job: Job, state: State, merged: JSON) -> JSON:
+def _summary(run: Run, state: State, merged: JSON) -> JSON:
     plan = state.plan
     return {
-        "job_id": job.job_id,
-        "dataset": job.dataset,
+        "job_id": run.job_id,
+        "dataset": run.dataset,
         "contract": "inferred" if state.contract.inferred else "given",
         "encoding": plan.text.encoding,
         "encoding_confidence": plan.text.encoding_confidence,
@@ -229,19 +229,19 @@ def _schema(state: State) -> pa.Schema:
 
 
 def _write_report(
-    ports: Ports, outputs: _Outputs, job: Job, state: State, merged: JSON, summary: JSON, too_many: str | None
+    ports: Ports, outputs: _Outputs, run: Run, state: State, merged: JSON, summary: JSON, too_many: str | None
 ) -> list[JSON]:
     """Returns the timeline; StoreResults ends in it where the report is written, which cannot tell of what follows."""
-    record = ports.jobs.get(job.job_id)
+    record = ports.jobs.get(run.job_id)
     if record is None:
-        raise errors.Terminal("stale-execution", f"job {job.job_id} has no record any more")
+        raise errors.Terminal("stale-execution", f"job {run.job_id} has no record any more")
     now = timestamp(ports.clock())
     shown = record.with_(
         status=Status.SUCCEEDED if too_many is None else Status.FAILED, finished_at=now, outputs=outputs.uris
     ).to_json()
     if too_many is not None:
         shown["error"] = {"code": "tolerance-exceeded", "message": too_many}
-    timeline = [*job.timeline[:-1], {**job.timeline[-1], "end": now}]
+    timeline = [*run.timeline[:-1], {**run.timeline[-1], "end": now}]
     document = {
         "job": shown,
         "contract": contracts.to_document(state.contract),
@@ -256,10 +256,10 @@ def _write_report(
     return timeline
 
 
-def _write_manifest(outputs: _Outputs, job: Job, state: State, balanced: JSON, finished: str) -> None:
+def _write_manifest(outputs: _Outputs, run: Run, state: State, balanced: JSON, finished: str) -> None:
     document = {
-        "job_id": job.job_id,
-        "dataset": job.dataset,
+        "job_id": run.job_id,
+        "dataset": run.dataset,
         "source": state.plan.source.to_json(),
         "text": _text(state.plan),
         "finished_at": finished,
