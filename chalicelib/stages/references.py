@@ -8,10 +8,10 @@ current in the meantime.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
@@ -63,7 +63,7 @@ def pin(workspace: Workspace, plan: Plan, execution: str) -> Plan:
             if error.code != "precondition-failed":
                 raise
         found = _pinned(workspace, name)
-    return replace(plan, references=tuple(found or ()))
+    return dataclasses.replace(plan, references=tuple(found or ()))
 
 
 def _pinned(workspace: Workspace, name: str) -> list[str] | None:
@@ -80,15 +80,9 @@ def load(objects: Objects, bucket: str, plan: Plan) -> Sequence[KeySet]:
 class _Places:
     """Objects, known by their keys alone: a key names its content."""
 
-    objects: Objects
-    bucket: str
+    objects: Objects = dataclasses.field(compare=False)
+    bucket: str = dataclasses.field(compare=False)
     keys: tuple[str, ...]
-
-    def __hash__(self) -> int:
-        return hash(self.keys)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Places) and self.keys == other.keys
 
 
 @lru_cache(maxsize=1)
