@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.contract import literals
 from chalicelib.engine.types import temporal
 from chalicelib.engine.types.layouts import WIDTHS, Layout
 from chalicelib.frozen import frozen
@@ -53,21 +54,11 @@ _EXPRESSIONS: Final = {
 }
 """Directive → its texts."""
 
-_DATE_DIRECTIVES: Final = frozenset("YymbBdj")
-_TIME_DIRECTIVES: Final = frozenset("HIpMSf")
-_ALTERNATIVES: Final = ("Yy", "mbBj", "dj", "HI")
-"""At most one directive of each of these may stand in a pattern: they say the same thing."""
-
 Places = Mapping[str, NDArray[np.int64]]
 """Directive → which of its words each text has."""
 
 _CENTURY_PIVOT: Final = 69
 """POSIX: %y from 69 is 19xx, below it 20xx."""
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a field's format is a pattern of directives."""
-    return "%" in text
 
 
 @frozen
@@ -148,10 +139,10 @@ class Pattern:
 @lru_cache(maxsize=1024)
 def compiled(type_: str, pattern: str) -> Pattern:
     """The compiled pattern. Raises ValueError, with what is wrong, where it cannot name a value of the type."""
+    if problem := literals.check_strptime(type_, pattern):
+        raise ValueError(f'the pattern "{pattern}" {problem}')
     signs = _signs(pattern)
-    used = [sign[1] for sign in signs if len(sign) == 2]
-    directives = frozenset(used)
-    _check(type_, used)
+    directives = frozenset(sign[1] for sign in signs if len(sign) == 2)
     expression = "".join(_EXPRESSIONS[sign[1]] if len(sign) == 2 else re.escape(sign) for sign in signs)
     return Pattern(type_, rf"\A{expression}\z", directives, _layout(signs), _type_of(type_, directives))
 
@@ -173,35 +164,7 @@ def _type_of(type_: str, directives: frozenset[str]) -> pa.DataType:
 
 def _signs(pattern: str) -> list[str]:
     """The pattern's literal characters and its directives (``%`` and a letter), in order."""
-    signs = re.findall(r"%.|[^%]|%\Z", pattern, re.DOTALL)
-    for sign in signs:
-        if sign[0] == "%" and sign != "%%" and sign[1:] not in _EXPRESSIONS:
-            known = " ".join("%" + letter for letter in _EXPRESSIONS)
-            raise ValueError(f'"{sign}" is not one of the directives {known} %%')
-    return ["%" if sign == "%%" else sign for sign in signs]
-
-
-def _check(type_: str, used: Sequence[str]) -> None:
-    for letter in used:
-        if used.count(letter) > 1:
-            raise ValueError(f'"%{letter}" stands twice in the pattern')
-    for group in _ALTERNATIVES:
-        both = [f"%{letter}" for letter in group if letter in used]
-        if len(both) > 1:
-            raise ValueError(f"{' and '.join(both)} exclude each other")
-    present = set(used)
-    if ("I" in present) != ("p" in present):
-        raise ValueError("%I and %p need each other")
-    if type_ == "time":
-        allowed, needed = _TIME_DIRECTIVES, ("H", "I")
-    else:
-        allowed = _DATE_DIRECTIVES if type_ == "date" else _DATE_DIRECTIVES | _TIME_DIRECTIVES | {"z"}
-        needed = ("Y", "y")
-    strange = sorted(present - allowed)
-    if strange:
-        raise ValueError(f'"%{strange[0]}" has no place in a {type_}')
-    if not present & set(needed):
-        raise ValueError(f"a {type_} needs {' or '.join('%' + letter for letter in needed)}")
+    return ["%" if sign == "%%" else sign for sign in re.findall("%.|[^%]", pattern, re.DOTALL)]
 
 
 def _group(groups: pa.StructArray, name: str) -> pa.StringArray:

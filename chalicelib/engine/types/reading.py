@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.contract import literals
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.types import nested, numbers, patterns, temporal
 from chalicelib.engine.types.resolving import Slow
@@ -67,7 +68,7 @@ def arrow_type(field: Field) -> pa.DataType:
         case "time":
             return temporal.TIME
         case "datetime":
-            custom = patterns.is_pattern(field.format)
+            custom = literals.is_pattern(field.format)
             return patterns.compiled("datetime", field.format).arrow_type if custom else temporal.UTC
         case "year":
             return pa.int32()
@@ -123,7 +124,7 @@ def reader(field: Field) -> Slow:
         case "boolean":
             return _boolean_reader(field.true_values, field.false_values)
         case "date" | "time" | "datetime":
-            if patterns.is_pattern(field.format):
+            if literals.is_pattern(field.format):
                 return patterns.compiled(field.type, field.format).read
             if field.format not in ("default", "any"):
                 raise ValueError(f'format "{field.format}" of a {field.type} is not supported')
