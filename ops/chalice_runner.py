@@ -1,4 +1,4 @@
-"""Chalice's own deployer, run in a process of its own by ``functions.py``.
+"""Chalice's own deployer, run in a process of its own by ``chalice_process.py``.
 
 ``app.py`` reads its settings when it is imported, and Chalice imports it: so the process has exactly the stage's
 environment, and nothing of it leaks into the operator's process, where other stages (or tests) may follow.
@@ -14,7 +14,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from chalice.awsclient import AWSClientError
@@ -34,10 +34,7 @@ from chalice.deploy.sweeper import ResourceSweeper
 from chalice.utils import UI, OSUtils
 
 from ops.chalice_client import EmulatedStageClient, StageClient
-
-RUNTIME: Final = "python3.13"
-"""The functions' runtime, whichever Python the operator has: the wheels of numpy 2.4 and pyarrow 26 want glibc 2.28,
-which python3.11's Amazon Linux 2 (2.26) lacks and that of python3.12 and later (Amazon Linux 2023, 2.34) has."""
+from ops.wheels import RUNTIME
 
 
 class StageConfig(Config):

@@ -232,7 +232,7 @@ def _build(folder: Path) -> Build:
     """What a rendered folder holds."""
     configuration = json.loads((folder / ".chalice" / "config.json").read_text())
     policies = {path.stem: json.loads(path.read_text()) for path in (folder / ".chalice" / "policies").glob("*.json")}
-    settings = function_settings.built(configuration, policies, f"python{wheels.PYTHON}")
+    settings = function_settings.built(configuration, policies, wheels.RUNTIME)
     every = archive.files(folder)
     code = [path for path in every if ".chalice" not in path.relative_to(folder).parts]
     return Build(folder, _digest(folder, every, chalice.__version__), _digest(folder, code), settings)

@@ -94,7 +94,7 @@ def publish(target: Target, architecture: str, tell: Tell) -> tuple[str, bool]:
         LayerName=target.names.layer,
         Description=_name(architecture),
         Content={"S3Bucket": bucket, "S3Key": key},
-        CompatibleRuntimes=["python3.13"],
+        CompatibleRuntimes=[wheels.RUNTIME],
         CompatibleArchitectures=["arm64"] if architecture == "arm64" else ["x86_64"],
     )
     return published["LayerVersionArn"], True

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from chalicelib.frozen import frozen
-from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, NO_DATASET, dataset_of
+from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, is_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONTRACTS = (Path("contracts"), PROJECT / "contracts")
@@ -62,7 +62,7 @@ def plan(
         _must_be_readable(path, "file")
     if contract is not None:
         _must_be_readable(contract, "contract")
-    if dataset is not None and not _is_dataset(dataset):
+    if dataset is not None and not is_dataset(dataset):
         raise UsageError(
             f"{dataset!r} cannot be a dataset: letters, digits, '.', '_' and '-' only, beginning with a letter or digit"
         )
@@ -101,10 +101,6 @@ def _must_be_readable(path: Path, kind: str) -> None:
         raise UsageError(f"the {kind} {path} cannot be read: {error.strerror}") from error
 
 
-def _is_dataset(name: str) -> bool:
-    return dataset_of(f"{INCOMING_PREFIX}{name}/x") == name != NO_DATASET
-
-
 def _name_in(contract: Path) -> str | None:
     """The contract's ``name``. A contract that cannot be understood is not refused here: the pipeline does so itself,
     and says where the fault is."""
@@ -113,7 +109,7 @@ def _name_in(contract: Path) -> str | None:
     except ValueError:
         return None
     name = document.get("name") if isinstance(document, dict) else None
-    return name if isinstance(name, str) and _is_dataset(name) else None
+    return name if isinstance(name, str) and is_dataset(name) else None
 
 
 def _own_contract(dataset: str, contracts: Sequence[Path]) -> Path | None:
@@ -122,7 +118,7 @@ def _own_contract(dataset: str, contracts: Sequence[Path]) -> Path | None:
 
 def _dataset_for(path: Path, contracts: Sequence[Path]) -> str:
     stem = _stem(path)
-    if _is_dataset(stem) and _own_contract(stem, contracts):
+    if is_dataset(stem) and _own_contract(stem, contracts):
         return stem
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:64].rstrip("-")

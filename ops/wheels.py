@@ -12,8 +12,10 @@ from typing import Final
 
 from ops.target import OperatorError
 
-PYTHON: Final = "3.13"
-"""The runtime's Python; see ``chalice_runner.RUNTIME``."""
+RUNTIME: Final = "python3.13"
+"""The functions' runtime, whichever Python the operator has: the wheels of numpy 2.4 and pyarrow 26 want glibc 2.28,
+which python3.11's Amazon Linux 2 (2.26) lacks and that of python3.12 and later (Amazon Linux 2023, 2.34) has."""
+PYTHON: Final = RUNTIME.removeprefix("python")
 ARCHITECTURES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Lambda's name of the architecture → the wheels' name."""
 LOCKED_PYTHONS: Final = ("3.11", "3.12", "3.13")

@@ -54,7 +54,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = functions.render(target, environment, None, MACHINE, tmp_path_factory.mktemp("package") / "build")
     osutils, ui = OSUtils(), UI()
     packager = LambdaDeploymentPackager(osutils, DependencyBuilder(osutils), ui)
-    return Path(packager.create_deployment_package(str(build.folder), f"python{wheels.PYTHON}"))
+    return Path(packager.create_deployment_package(str(build.folder), wheels.RUNTIME))
 
 
 def machines(tree: Path) -> set[int]:
