@@ -1,4 +1,4 @@
-"""What the stages need from the world, as Protocols. ``aws/`` implements them on AWS, ``ops/disk.py`` on a folder; one
+"""What the stages need from the world, as Protocols. ``aws/`` implements them on AWS, ``ops/disk/`` on a folder; one
 test suite runs over both. Adapters turn every foreign exception into ``errors.Terminal`` or ``errors.Transient``.
 """
 

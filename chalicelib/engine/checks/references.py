@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from chalicelib.engine import arrays, hashing, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field, ForeignKey
+from chalicelib.engine.contract.sluice_keys import MAX_PRECISION
 from chalicelib.engine.measure.canonical import canonical
 from chalicelib.engine.types import nested
 
 Codes = NDArray[np.int64]
-
-_DECIMAL_DIGITS = 38
 
 
 def agrees(field: Field, kind: pa.DataType) -> bool:
@@ -56,7 +55,7 @@ def normal(field: Field, values: ArrowArray) -> ArrowArray:
         values = pa.nulls(len(values), types.arrow_type(field))
     values = canonical(nested.comparable(field, values))
     if pa.types.is_decimal(values.type):
-        return pc.cast(values, pa.decimal128(_DECIMAL_DIGITS, values.type.scale))
+        return pc.cast(values, pa.decimal128(MAX_PRECISION, values.type.scale))
     return values
 
 

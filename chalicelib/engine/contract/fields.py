@@ -1,4 +1,7 @@
-"""One field of a Table Schema: its nouns, and reading it from a descriptor."""
+"""The nouns of a Table Schema's fields: the types, a field, its constraints, a reference to another dataset.
+
+``schema`` and ``constraints`` read them from a descriptor.
+"""
 
 from __future__ import annotations
 

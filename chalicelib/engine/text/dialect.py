@@ -1,4 +1,4 @@
-"""What the file is: its encoding and its CSV dialect, given by the contract or found in the object's head.
+"""Whether the file is a CSV, and of which dialect: given by the contract, or found in the head of its text.
 
 What the contract gives is taken as it is. A ``dialect`` in the contract gives all of it: by Table Dialect, a property
 that it leaves out has the standard's default. Without one, the delimiter and the header are detected, or told by a line

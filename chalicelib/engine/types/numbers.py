@@ -17,12 +17,11 @@ import pyarrow.compute as pc
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.contract.sluice_keys import MAX_PRECISION
 from chalicelib.engine.types.resolving import Slow, cast_or_none, resolve
 
 INT64_DIGITS: Final = 18
 """Any integer of so many digits fits int64, whose largest value has 19."""
-MAX_PRECISION: Final = 38
-"""Digits of Arrow's decimal128."""
 
 _INTEGER: Final = r"\A[+-]?[0-9]+\z"
 _PLAIN_INTEGER: Final = rf"\A-?[0-9]{{1,{INT64_DIGITS}}}\z"
