@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Final
 
 MAX_REPEAT: Final = 1000
@@ -81,16 +82,12 @@ def leaves(pattern: str) -> list[str] | None:
     what these match, and of plain characters. None where a flag may change what a dot matches.
     """
     found: list[str] = []
-    position, begun = 0, ""
-    while position < len(pattern):
-        token = (_INSIDE if begun else _OUTSIDE).match(pattern, position)
-        assert token is not None, "the last alternative takes any character"
-        kind, text, position = token.lastgroup or "", token.group(), token.end()
-        if begun:
+    begun = ""
+    for in_class, kind, text in _tokens(pattern):
+        if in_class:
             begun += text
             if kind == "end":
                 found.append(begun)
-                begun = ""
         elif kind == "class":
             begun = text
         elif kind == "flags" and "s" in text:
@@ -98,6 +95,17 @@ def leaves(pattern: str) -> list[str] | None:
         elif kind in ("literal", "unicode", "hex", "octal", "escape") or text in (".", "\n"):
             found.append(text)
     return found
+
+
+def _tokens(pattern: str) -> Iterator[tuple[bool, str, str]]:
+    """The parts of a pattern in order: whether it stands inside a class, its kind (a group's name above), its text."""
+    in_class, position = False, 0
+    while position < len(pattern):
+        token = (_INSIDE if in_class else _OUTSIDE).match(pattern, position)
+        assert token is not None, "the last alternative takes any character"
+        kind, position = token.lastgroup or "", token.end()
+        yield in_class, kind, token.group()
+        in_class = kind != "end" if in_class else kind == "class"
 
 
 class _Walk:
@@ -114,21 +122,14 @@ class _Walk:
     def skeleton(self, pattern: str) -> str:
         """The pattern with RE2's own notations replaced by ones of the same shape that Python's ``re`` knows."""
         parts: list[str] = []
-        in_class = False
-        position = 0
-        while position < len(pattern):
-            token = (_INSIDE if in_class else _OUTSIDE).match(pattern, position)
-            assert token is not None, "the last alternative takes any character"
-            kind, text, position = token.lastgroup or "", token.group(), token.end()
+        for in_class, kind, text in _tokens(pattern):
             if in_class:
-                in_class = kind != "end"
                 parts.append(_inside(kind, text))
             elif kind in ("counted", "repeat"):
                 self._repeat(kind, text)
                 parts.append(text)
             else:
                 self._item_of(kind, text)
-                in_class = kind == "class"
                 parts.append(_outside(kind, text))
         return "".join(parts)
 
