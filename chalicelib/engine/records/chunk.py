@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,46 +72,31 @@ class Origin:
         return positions if self.way_back is None else self.way_back.of(positions)
 
 
-@dataclass(slots=True)
-class Place:
-    """Where a chunk's records are, in the object's offsets."""
-
-    first: int | None
-    """The chunk's first record; None where the chunk has none."""
-    guess: speculate.Guess | None
-    """None where the first record was known."""
-
-
-def locate(task: Task, plan: Plan, tape: Tape) -> Place:
-    """The chunk's first record: known, or guessed."""
-    if task.first_record is not None:
-        return Place(task.first_record if task.first_record < task.end else None, None)
-    guess = speculate.guess(tape, task.start, task.end, plan.grammar)
-    return Place(guess.first_record, guess)
-
-
 class Records:
     """The chunk's blocks, with what the ledger needs to know of them counted on the way."""
 
     def __init__(self, task: Task, plan: Plan, tape: Tape) -> None:
         self._task, self._plan, self._tape = task, plan, tape
-        self._place = place = locate(task, plan, tape)
+        guess: speculate.Guess | None = None
+        if task.first_record is not None:
+            first = task.first_record if task.first_record < task.end else None
+        else:
+            guess = speculate.guess(tape, task.start, task.end, plan.grammar)
+            first = guess.first_record
+        self._first = first
+        """Offset in the object of the chunk's first record, known or guessed; None where it has none."""
         self.read = 0
         """Records of the blocks gone by."""
         self.lines = 0
         """Line breaks of the blocks gone by."""
         self.size_bytes = 0
         """Of the blocks gone by."""
-        self._following = (
-            None if place.guess is None else speculate.Following(tape, place.guess, task.end, plan.grammar)
-        )
-        self._after = 0 if place.first is None else place.first
-        self._way_back = (
-            _WayBack(plan, task, tape, place.first) if plan.text.rewritten and place.first is not None else None
-        )
+        self._following = None if guess is None else speculate.Following(tape, guess, task.end, plan.grammar)
+        self._after = 0 if first is None else first
+        self._way_back = _WayBack(plan, task, tape, first) if plan.text.rewritten and first is not None else None
 
     def __iter__(self) -> Iterator[Block]:
-        first, plan = self._place.first, self._plan
+        first, plan = self._first, self._plan
         if first is None:
             return
         for block in blocks(self._tape, first, self._task.end, plan.grammar, plan.block_size_bytes):
@@ -132,14 +116,14 @@ class Records:
 
     def report(self) -> JSON:
         """The part of the report that proves where the chunk's records are; only once all blocks are through."""
-        task, place = self._task, self._place
+        task, first = self._task, self._first
         return {
             "index": task.index,
             "round": task.round,
             "start": task.start,
             "end": task.end,
-            "first_record": place.first,
-            "next_record": None if place.first is None else self._after,
+            "first_record": first,
+            "next_record": None if first is None else self._after,
             "continuations": {} if self._following is None else self._following.continuations(self._after),
             "lines": self.lines,
             "size_bytes": self.size_bytes,
