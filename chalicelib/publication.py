@@ -21,6 +21,16 @@ _SWITCH_ATTEMPTS: Final = 5
 _JSON_TYPE: Final = "application/json"
 
 
+def outputs_prefix(job_id: str) -> str:
+    """The folder of a job's outputs in the results bucket."""
+    return f"jobs/{job_id}/"
+
+
+def current_key(dataset: str) -> str:
+    """Where in the results bucket a dataset tells which jobs are current."""
+    return f"datasets/{dataset}/current.json"
+
+
 def end(ports: Ports, bucket: str, job_id: str, execution: str, error: Failure, at: str) -> Job | None:
     """End a job whose execution cannot: FAILED with ``error``, or SUCCEEDED where its outputs are decided.
 
@@ -39,7 +49,7 @@ def finish(ports: Ports, bucket: str, job: Job) -> Job:
     """Make a decided job current, and SUCCEEDED. Doing it again changes nothing."""
     assert job.is_decided
     assert job.execution is not None
-    manifest = json.loads(ports.objects.get(bucket, f"jobs/{job.job_id}/manifest.json"))
+    manifest = json.loads(ports.objects.get(bucket, f"{outputs_prefix(job.job_id)}manifest.json"))
     _switch(ports.objects, bucket, job, manifest)
     return ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=manifest["finished_at"])
 
@@ -49,11 +59,11 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
 
     Jobs end in any order, and their events came in any; in the place of a later upload an earlier one is not put.
     """
-    key, mode = f"datasets/{job.dataset}/current.json", manifest["mode"]
+    key, folder, mode = current_key(job.dataset), outputs_prefix(job.job_id), manifest["mode"]
     entry = {
         "job_id": job.job_id,
-        "manifest": f"jobs/{job.job_id}/manifest.json",
-        "data": f"jobs/{job.job_id}/data/",
+        "manifest": f"{folder}manifest.json",
+        "data": f"{folder}data/",
         "source": {"key": job.source.key, "sequencer": job.source.sequencer},
         "rows": manifest["ledger"]["delivered"],
         "received_at": job.received_at,

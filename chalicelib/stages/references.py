@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chalicelib import errors
-from chalicelib.engine import arrays, types
+from chalicelib import errors, publication
+from chalicelib.engine import arrays, ipc, types
 from chalicelib.engine.checks import references as engine
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract import Contract, Field, ForeignKey
@@ -98,7 +98,7 @@ def _write(workspace: Workspace, contract: Contract) -> list[str]:
     for number, key in enumerate(contract.foreign_keys):
         keys = _keys_of(workspace, key, [by_name[name] for name in key.fields], room)
         room = room.without(keys)
-        body = engine.dump(keys)
+        body = ipc.dump(keys)
         name = workspace.key(f"references-{number}-{hashlib.sha256(body).hexdigest()[:32]}.arrow")
         workspace.objects.put(workspace.bucket, name, body, BINARY_TYPE)
         written.append(name)
@@ -139,7 +139,7 @@ def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], roo
 def _parts(workspace: Workspace, dataset: str) -> list[str]:
     """The keys of a dataset's current Parquet files."""
     objects, bucket = workspace.objects, workspace.bucket
-    found = objects.get_with_etag(bucket, f"datasets/{dataset}/current.json")
+    found = objects.get_with_etag(bucket, publication.current_key(dataset))
     jobs: list[JSON] = json.loads(found[0])["jobs"] if found else []
     if not jobs:
         raise errors.Terminal("reference-missing", f"the dataset {dataset}, a foreign key's, has no current data")

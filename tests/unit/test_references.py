@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import steps
-from chalicelib.engine import arrays, hashing, types
+from chalicelib.engine import arrays, hashing, ipc, types
 from chalicelib.engine.checks import references as engine
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract.fields import TYPES as FIELD_TYPES
@@ -247,7 +247,7 @@ def test_a_pin_is_read_back_where_another_run_was_first(monkeypatch: pytest.Monk
         return put(bucket, key, body, content_type, if_match)
 
     monkeypatch.setattr(ports.objects, "put", slow_put)
-    ports.objects.add(RESULTS, "work/first.arrow", engine.dump(pa.table({"0": ["FR"]})))
+    ports.objects.add(RESULTS, "work/first.arrow", ipc.dump(pa.table({"0": ["FR"]})))
     outcome = pipeline.run(b"id,country,day\n1,US,\n2,FR,\n", described, ports=ports)
     assert outcome.findings == {(1, "country", "foreign-key")}
     assert len(written) == 1
@@ -274,7 +274,7 @@ TYPES = [
 def test_values_are_compared_as_the_fields_type(field: Field, column: pa.Array, texts: list[str]) -> None:
     """Of the two texts the first is among the keys and the second is not."""
     assert engine.agrees(field, column.type)
-    known = KeySet.load(engine.dump(engine.merged([field], [engine.normalised([field], [column])])))
+    known = KeySet.load(ipc.dump(engine.merged([field], [engine.normalised([field], [column])])))
     values, _ = types.read(field, arrays.strings([*texts, None]))
     assert known.lacks([engine.normal(field, values)]).tolist() == [False, True, False]
 
@@ -320,15 +320,15 @@ def _compare_with_a_set(
         return [pa.array([row[at] for row in rows], kind) for at, kind in enumerate(kinds)]
 
     tables = [engine.normalised(fields, columns(held[at::parts])) for at in range(parts)]
-    body = engine.dump(engine.merged(fields, tables))
+    body = ipc.dump(engine.merged(fields, tables))
     known = KeySet.load(body)
     whole = {row[:width] for row in held if None not in row[:width]}
     assert known.size == len(whole)
     lacking = [None not in row[:width] and row[:width] not in whole for row in asked]
     assert known.lacks([engine.normal(*each) for each in zip(fields, columns(asked), strict=True)]).tolist() == lacking
     # The same set is the same bytes, whatever order and parts it came in.
-    assert engine.dump(engine.merged(fields, tables[::-1])) == body
-    assert engine.dump(engine.normalised(fields, columns(held[::-1]))) == body
+    assert ipc.dump(engine.merged(fields, tables[::-1])) == body
+    assert ipc.dump(engine.normalised(fields, columns(held[::-1]))) == body
 
 
 UNIQUE = contract(

@@ -6,7 +6,6 @@ nothing and is not checked. Keys are compared as values of the referring field's
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chalicelib.engine import arrays, hashing, types
+from chalicelib.engine import arrays, hashing, ipc, types
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract.fields import Field, ForeignKey
 from chalicelib.engine.contract.sluice_keys import MAX_PRECISION
@@ -80,14 +79,6 @@ def merged(fields: Sequence[Field], parts: Sequence[pa.Table]) -> pa.Table:
     return distinct(pa.concat_tables([empty, *parts]))
 
 
-def dump(keys: pa.Table) -> bytes:
-    """As an Arrow IPC file."""
-    sink = io.BytesIO()
-    with pa.ipc.new_file(sink, keys.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(keys)
-    return sink.getvalue()
-
-
 class _Values:
     """The distinct values of one column, in the order of their hashes. Hashes only propose: values decide.
 
@@ -141,7 +132,8 @@ class KeySet:
 
     @classmethod
     def load(cls, body: bytes) -> KeySet:
-        return cls(pa.ipc.open_file(pa.py_buffer(body)).read_all())
+        """From the ``ipc.dump`` of ``merged`` keys."""
+        return cls(ipc.load(body))
 
     def lacks(self, columns: Sequence[ArrowArray]) -> Mask:
         """Which rows' keys are not in the set; a key with a null in it is never lacking. ``columns``: in ``normal``

@@ -8,7 +8,6 @@ unique key with a null in it is not compared; a primary key that is null in all 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chalicelib import errors
-from chalicelib.engine import arrays, coding, hashing
+from chalicelib.engine import arrays, coding, hashing, ipc
 from chalicelib.engine.checks.findings import GAP, Firsts, Found, same_note
 from chalicelib.engine.contract import Contract
 from chalicelib.engine.contract.fields import Field
@@ -151,18 +150,15 @@ class Occurrences:
         return Occurrences(self.hashes[kept], self.records[kept], self.values.filter(arrays.booleans(kept)))
 
     def dump(self) -> bytes:
-        """As an Arrow IPC file."""
+        """For ``load``, in any process."""
         table = self.values.append_column(_HASH, arrays.from_values(self.hashes, pa.uint64()))
         table = table.append_column(_RECORD, arrays.from_values(self.records, pa.int64()))
-        sink = io.BytesIO()
-        with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-            writer.write_table(table)
-        return sink.getvalue()
+        return ipc.dump(table)
 
     @classmethod
     def load(cls, body: bytes) -> Occurrences:
         """Errors: ``KeyError`` where the keys were hashed by another version of this code."""
-        table = pa.ipc.open_file(pa.py_buffer(body)).read_all()
+        table = ipc.load(body)
         hashes = arrays.values_of(table.column(_HASH).combine_chunks(), np.uint64)
         records = arrays.values_of(table.column(_RECORD).combine_chunks(), np.int64)
         return cls(hashes, records, table.drop_columns([_HASH, _RECORD]))
