@@ -50,8 +50,8 @@ def matches(texts: pa.StringArray, pattern: str) -> Mask:
 
 def trues(flags: pa.BooleanArray) -> Mask:
     """Which entries of a boolean array are true; False for a null."""
-    bits = _bits(flags.buffers()[1], flags.offset, len(flags))
-    return bits if flags.null_count == 0 else bits & valid(flags)
+    found = _bits(flags.buffers()[1], flags.offset, len(flags))
+    return found if flags.null_count == 0 else found & valid(flags)
 
 
 def valid(array: ArrowArray) -> Mask:

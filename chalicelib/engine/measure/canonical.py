@@ -23,15 +23,9 @@ _ARROW: Final = {np.dtype(name): getattr(pa, name)() for name in ("int32", "int6
 _NUMPY: Final[dict[Any, str]] = {pa.int64(): "<i8", pa.float64(): "<f8", pa.date32(): "<i4", pa.int32(): "<i4"}
 
 
-def from_numpy(values: NDArray[Any], arrow_type: Any = None) -> Any:
-    """An Arrow array over a numpy array's memory (int32, int64, uint64, float64 and what is stored like them)."""
-    values = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(arrow_type or _ARROW[values.dtype], len(values), [None, buffer(values)])
-
-
-def buffer(values: NDArray[Any]) -> Any:
-    """A numpy array's memory as an Arrow buffer."""
-    return pa.py_buffer(values.data)
+def from_numpy(values: NDArray[Any]) -> Any:
+    """An Arrow array over the memory of a numpy array of int32, int64, uint64 or float64."""
+    return arrays.from_values(values, _ARROW[values.dtype])
 
 
 def view(array: Any) -> NDArray[Any]:
@@ -67,7 +61,7 @@ def canonical(array: Any) -> Any:
         # x + 0.0 is x, but for -0.0: two zeros would make minimum and groups depend on the order of the rows
         values = values + 0.0
         values[np.isnan(values)] = np.nan  # there are many; as keys they are one
-        return pa.Array.from_buffers(pa.float64(), len(array), [_mask_buffer(array), buffer(values)])
+        return arrays.from_values(values, pa.float64(), validity(array))
     if types.is_uint64(kind):
         fits = pc.max(array).as_py() or 0
         return array.cast(pa.int64() if fits < 2**63 else pa.decimal128(20, 0))
@@ -114,12 +108,6 @@ def is_plain(kind: Any) -> bool:
         types.is_duration,
     )
     return any(test(kind) for test in tests)
-
-
-def _mask_buffer(array: Any) -> Any:
-    """The validity bitmap of an array, moved to offset 0."""
-    valid = validity(array)
-    return None if valid is None else arrays.bitmap(valid)
 
 
 def concat(parts: Sequence[Any]) -> Any:

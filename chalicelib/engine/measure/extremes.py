@@ -16,9 +16,9 @@ from chalicelib.engine.measure import plain
 from chalicelib.engine.measure.canonical import concat, view
 from chalicelib.engine.measure.columns import Column
 from chalicelib.engine.measure.grouping import Groups
+from chalicelib.engine.measure.packing import Packed
 
 Ints = NDArray[np.int64]
-Packed = tuple[Any, dict[str, Any]]
 
 
 @dataclass(slots=True)

@@ -22,10 +22,10 @@ from chalicelib.engine.measure.columns import Column
 from chalicelib.engine.measure.exact import NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Sums, divided
 from chalicelib.engine.measure.extremes import Extreme
 from chalicelib.engine.measure.grouping import Groups
+from chalicelib.engine.measure.packing import Packed
 from chalicelib.engine.measure.sketches import REGISTERS, Bins, Distinct, bounds_of, middle_of
 
 Ints = NDArray[np.int64]
-Packed = tuple[Any, dict[str, Any]]
 
 MEAN_DIGITS: Final = 6
 """Digits after the point that the mean of an exact decimal has beyond those of its column."""

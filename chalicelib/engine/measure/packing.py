@@ -21,6 +21,9 @@ from chalicelib.engine.measure.canonical import from_numpy
 _META: Final = b"sluice"
 VERSION: Final = f"4, hashes {hashing.VERSION}"
 
+Packed = tuple[Any, dict[str, Any]]
+"""What a part of a partial result is made of: JSON, and named arrays. ``pack`` takes it of the whole."""
+
 
 def pack(meta: Any, arrays: dict[str, Any]) -> bytes:
     """``meta``: JSON; ``arrays``: Arrow arrays, or numpy arrays of int64, uint64, float64."""
