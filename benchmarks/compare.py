@@ -21,7 +21,6 @@ from benchmarks.competitors import COMPETITORS, FLOOR, PROBE, Competitor
 from benchmarks.measure import Failed, Run
 
 VERIFY_TIMEOUT_SECONDS: Final = 900
-OUT: Final = data.WORK / "out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +118,9 @@ def _timed(each: Competitor, place: Path, cores: int, parquet: Path | None, with
 
 
 def _empty() -> Path:
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    return OUT
+    shutil.rmtree(data.OUT, ignore_errors=True)
+    data.OUT.parent.mkdir(parents=True, exist_ok=True)
+    return data.OUT
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from benchmarks.shapes import SHAPES
 ROOT: Final = Path(__file__).resolve().parent.parent
 WORK: Final = ROOT / ".sluice" / "benchmarks"
 """The folder that ``make clean`` removes."""
+OUT: Final = WORK / "out"
+"""Where whoever runs leaves its answer; each starts with none."""
 DATASET: Final = "benchmark"
 """Of which every file is one. It has no transform: what is derived, the contract derives."""
 

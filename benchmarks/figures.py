@@ -24,7 +24,6 @@ GROWN_ROWS: Final = {1: 107_000, 10: 1_070_000, 100: 10_700_000}
 """Number of chunks of 10 MB → rows that fill them."""
 TEN_ROWS: Final = 10
 CHUNK_BYTES: Final = 128 * 1024 * 1024
-OUT: Final = data.WORK / "out"
 
 
 def memory(quick: bool) -> dict[str, Any]:
@@ -91,19 +90,19 @@ def _sized(place: Path, runs: Sequence[Run], fixed: float) -> dict[str, float]:
     return {"size_mb": size_mb, **seconds, "per_mb": wall / size_mb, "slope_per_mb": (wall - fixed) / size_mb}
 
 
-def _interleaved(what: Mapping[Any, tuple[Path, Sequence[str]]], rounds: int, cores: int = 1) -> dict[Any, list[Run]]:
+def _interleaved(what: Mapping[Any, tuple[Path, Sequence[str]]], rounds: int) -> dict[Any, list[Run]]:
     for place, _ in what.values():
         data.warm(place)
     runs: dict[Any, list[Run]] = defaultdict(list)
     for _ in range(rounds):
         for key, (place, options) in what.items():
-            runs[key].append(_check(place, cores, *options))
+            runs[key].append(_check(place, 1, *options))
     return runs
 
 
 def _check(place: Path, cores: int, *options: str, with_memory: bool = False) -> Run:
-    shutil.rmtree(OUT, ignore_errors=True)
-    return measure.run(check(place, OUT, *options), cores, data.WORK, with_memory=with_memory)
+    shutil.rmtree(data.OUT, ignore_errors=True)
+    return measure.run(check(place, data.OUT, *options), cores, data.WORK, with_memory=with_memory)
 
 
 def _seconds(runs: Sequence[Run]) -> dict[str, float]:

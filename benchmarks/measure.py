@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,7 +45,6 @@ def run(
     cores: int,
     folder: Path,
     timeout_seconds: float = 600,
-    environment: Mapping[str, str] | None = None,
     with_memory: bool = False,
 ) -> Run:
     """Run the command in the project's folder, on the last ``cores`` cores of those this process may use.
@@ -56,7 +55,7 @@ def run(
     if cores > len(allowed()):
         raise ValueError(f"{cores} cores asked for, {len(allowed())} at hand")
     folder.mkdir(parents=True, exist_ok=True)
-    variables = os.environ | dict.fromkeys(THREAD_VARIABLES, str(cores)) | dict(environment or {})
+    variables = os.environ | dict.fromkeys(THREAD_VARIABLES, str(cores))
     # A server's or a container's environment may set it. Then everybody would compile their modules at every start
     # (Sluice 0.13 s), which no user waits for.
     variables.pop("PYTHONDONTWRITEBYTECODE", None)

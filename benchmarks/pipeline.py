@@ -64,9 +64,8 @@ def _through(stack: Stack, place: Path) -> dict[str, float]:
 
 
 def _check(place: Path, cores: int) -> float:
-    out = data.WORK / "out"
-    shutil.rmtree(out, ignore_errors=True)
-    return measure.run(check(place, out), cores, data.WORK).wall_seconds
+    shutil.rmtree(data.OUT, ignore_errors=True)
+    return measure.run(check(place, data.OUT), cores, data.WORK).wall_seconds
 
 
 def _medians(runs: list[dict[str, float]]) -> dict[str, float]:

@@ -26,7 +26,7 @@ IMPORTS: Final = {
 }
 """Function → what it imports itself, and the adapters (with boto3) that its first call brings in."""
 
-RUNTIME: Final = ("__init__.py", "app.py")
+CHALICES_FILES: Final = ("__init__.py", "app.py")
 """What Chalice puts of itself into a package."""
 
 
@@ -61,7 +61,7 @@ def package() -> dict[str, float]:
         files |= {path: path.relative_to(data.ROOT) for path in (data.ROOT / "chalicelib").rglob("*")}
         files[data.ROOT / "app.py"] = Path("app.py")
         runtime = Path(chalice.__file__).parent
-        files |= {runtime / name: Path("chalice") / name for name in RUNTIME}
+        files |= {runtime / name: Path("chalice") / name for name in CHALICES_FILES}
         shipped = {path: name for path, name in files.items() if path.is_file() and "__pycache__" not in name.parts}
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
             for path, name in shipped.items():

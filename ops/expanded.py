@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from ops.deployment import FOUNDATION
 from ops.target import Names
 from ops.workflow import TEMPLATE as WORKFLOW
 
-LISTS: Final = {
+_LISTS: Final = {
     "FunctionNames": functions.function_names(Names("lint", "111122223333", "us-east-1")),
     "Emails": ["ops@example.com"],
 }
@@ -30,14 +30,14 @@ _LOOP: Final = "Fn::ForEach::"
 _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
 
-def expand(template: Path, *, with_key: bool, lists: Mapping[str, Sequence[str]] = LISTS) -> dict[str, Any]:
+def expand(template: Path, *, with_key: bool) -> dict[str, Any]:
     """The template with its loops unrolled and its conditions decided."""
     document: dict[str, Any] = json.loads(json.dumps(load(str(template))))  # plain data, not cfn-lint's own nodes
     resources: dict[str, Any] = {}
     for name, resource in document["Resources"].items():
         if name.startswith(_LOOP):
             variable, over, body = resource
-            for value in lists[over["Ref"]]:
+            for value in _LISTS[over["Ref"]]:
                 resources |= _substituted(body, variable, value)
         else:
             resources[name] = resource

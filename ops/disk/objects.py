@@ -50,18 +50,14 @@ class DiskObjects:
         outside = Path(path).absolute()
         if not outside.is_file():
             raise Terminal("object-not-found", f"{outside} is not a file")
-        target = self._path(bucket, key)
+        target = self.path(bucket, key)
         with temporary(self.root) as link:
             _link_or_copy(os.symlink, outside, link)
             self._place(link, target, bucket, key)
         return self.head(bucket, key)
 
-    def path(self, bucket: str, key: str) -> Path:
-        """Where the object's bytes lie, for tools that want a file. Errors: ``Terminal("invalid-key")``."""
-        return self._path(bucket, key)
-
     def head(self, bucket: str, key: str, version_id: str = "") -> Stored:
-        path = self._path(bucket, key)
+        path = self.path(bucket, key)
         with disk_errors(_uri(bucket, key)):
             stored = _stored(bucket, key, path.stat())
             if path.is_dir():
@@ -89,10 +85,10 @@ class DiskObjects:
 
     def get(self, bucket: str, key: str) -> bytes:
         with disk_errors(_uri(bucket, key)):
-            return self._path(bucket, key).read_bytes()
+            return self.path(bucket, key).read_bytes()
 
     def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        path = self._path(bucket, key)
+        path = self.path(bucket, key)
         try:
             with disk_errors(_uri(bucket, key)), open(path, "rb") as file:
                 return file.read(), _etag(os.fstat(file.fileno()))
@@ -123,7 +119,7 @@ class DiskObjects:
 
     def _write(self, bucket: str, key: str, pieces: Iterable[bytes], if_match: str | None = None) -> Stored | None:
         """None, and nothing written, where ``if_match`` does not hold."""
-        target = self._path(bucket, key)
+        target = self.path(bucket, key)
         digest = hashlib.sha256()
 
         def hashed() -> Iterator[bytes]:
@@ -138,7 +134,7 @@ class DiskObjects:
         return _stored(bucket, key, status, digest.hexdigest())
 
     def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
-        original, target = self._path(bucket, key), self._path(bucket, target_key)
+        original, target = self.path(bucket, key), self.path(bucket, target_key)
         with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
             if original.is_symlink():
                 _copy(original, path)  # a hard link would follow later edits of the outside file
@@ -154,7 +150,7 @@ class DiskObjects:
         """Give an object another path: on the same file system mostly without copying a byte. What is put over the
         object later does not change what stands there. Errors: those of ``read_range``.
         """
-        uri, original = _uri(source.bucket, source.key), self._path(source.bucket, source.key)
+        uri, original = _uri(source.bucket, source.key), self.path(source.bucket, source.key)
         with disk_errors(uri):
             _link_or_copy(os.link, original, path)
             if _etag(original.stat()) != source.etag:
@@ -179,7 +175,7 @@ class DiskObjects:
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object (a linked file itself stays); where there is none, nothing happens."""
         with disk_errors(_uri(bucket, key)):
-            self._path(bucket, key).unlink(missing_ok=True)
+            self.path(bucket, key).unlink(missing_ok=True)
 
     def _place(self, path: Path, target: Path, bucket: str, key: str, if_match: str | None = None) -> bool:
         """Rename ``path`` to ``target`` in one step; False where ``if_match`` does not hold."""
@@ -206,7 +202,7 @@ class DiskObjects:
     @contextmanager
     def _opened(self, source: Source) -> Iterator[int]:
         with disk_errors(_uri(source.bucket, source.key)):
-            descriptor = os.open(self._path(source.bucket, source.key), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.path(source.bucket, source.key), os.O_RDONLY | os.O_CLOEXEC)
             try:
                 yield descriptor
             finally:
@@ -217,7 +213,8 @@ class DiskObjects:
             raise Terminal("invalid-key", f"{bucket!r} is not a bucket's name")
         return self.root / bucket
 
-    def _path(self, bucket: str, key: str) -> Path:
+    def path(self, bucket: str, key: str) -> Path:
+        """Where the object's bytes lie, or would lie. Errors: ``Terminal("invalid-key")``."""
         if not key or len(key.encode()) > _KEY_LIMIT_BYTES:
             raise Terminal("invalid-key", f"a key has 1 to {_KEY_LIMIT_BYTES} bytes")
         return self._bucket(bucket).joinpath(*_safe_parts(key))

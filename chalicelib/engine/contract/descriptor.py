@@ -22,7 +22,6 @@ DIGITS_LIMIT: Final = 400
 
 _SIMPLE_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 _SHOWN_CHARACTERS = 80
-_NOWHERE: Final[Mapping[str, str]] = {}
 _T = TypeVar("_T", bound=str)
 
 
@@ -139,9 +138,7 @@ class Node:
             if key not in names:
                 raise child.refusal(f"is not a known key{did_you_mean(key, names)}")
 
-    def no_typos(
-        self, known: Iterable[str], passed_over: Container[str] = (), elsewhere: Mapping[str, str] = _NOWHERE
-    ) -> None:
+    def no_typos(self, known: Iterable[str], elsewhere: Mapping[str, str], passed_over: Container[str] = ()) -> None:
         """Refuse a key that looks like a misspelt known one, or belongs ``elsewhere`` (key → where). Others may stand:
         descriptors may be extended; those that are ``passed_over`` are spelt right.
         """

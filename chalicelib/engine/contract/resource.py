@@ -109,7 +109,7 @@ def _check_kind(root: Node) -> None:
         raise root.child("fields").refusal('belongs to a Table Schema; put the schema under the key "schema"')
     if "data" in root.members():
         raise root.child("data").refusal("is data in the descriptor itself; a contract describes files")
-    root.no_typos(("schema", "dialect", "encoding", "sluice"), _PASSED_OVER, NOT_IN_RESOURCE)
+    root.no_typos(("schema", "dialect", "encoding", "sluice"), NOT_IN_RESOURCE, _PASSED_OVER)
     kind, profile = root.get("type"), root.get("profile")
     if kind is not None:
         kind.one_of(("table",))

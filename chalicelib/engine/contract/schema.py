@@ -19,7 +19,7 @@ RESERVED_LABELS: Final = ("_record", "_line", "_errors")
 """The columns that rejects.csv has before the file's own."""
 
 _TEMPORAL: Final = ("date", "time", "datetime")
-_FORMATS: Final = {
+FORMATS: Final = {
     "string": ("default", "email", "uri", "uuid", "binary"),
     "geopoint": ("default", "array", "object"),
     "geojson": ("default", "topojson"),
@@ -50,7 +50,7 @@ def read_schema(node: Node, decimals: dict[str, tuple[int, int]]) -> Schema:
     """``decimals``: field name → precision and scale of an exact decimal. Errors: ``InvalidContract``."""
     if isinstance(node.value, str):
         raise node.refusal("refers to another document; write the schema here")
-    node.no_typos(SCHEMA_KEYS, elsewhere=NOT_IN_SCHEMA)
+    node.no_typos(SCHEMA_KEYS, NOT_IN_SCHEMA)
     missing_node = node.get("missingValues")
     missing_values = ("",) if missing_node is None else read_missing_values(missing_node)
     fields_node = node.require("fields")
@@ -188,7 +188,7 @@ def _fields_match(node: Node | None) -> str:
 
 
 def _read_field(node: Node, missing_values: tuple[str, ...], decimals: dict[str, tuple[int, int]]) -> Field:
-    node.no_typos(FIELD_KEYS, elsewhere=NOT_IN_FIELD)
+    node.no_typos(FIELD_KEYS, NOT_IN_FIELD)
     name_node = node.require("name")
     name = name_node.text()
     if not name.strip():
@@ -232,7 +232,7 @@ def _format(node: Node | None, field_type: str) -> str:
         if text not in ("default", "any"):
             raise node.refusal(f"is {shown(text)}, expected default, any or a pattern such as %Y-%m-%d")
         return text
-    return Node(text, node.path).one_of(_FORMATS.get(field_type, ("default",)))
+    return Node(text, node.path).one_of(FORMATS.get(field_type, ("default",)))
 
 
 def _number_marks(node: Node, field_type: str) -> dict[str, Any]:

@@ -135,8 +135,9 @@ def stacked(parts: Sequence[tuple[str, int]], width: int, height: int) -> str:
     return _svg(width, height, label, "".join(pieces), stretch=True)
 
 
-def bar(part: float, whole: float, kind: str, width: int = 90) -> str:
+def bar(part: float, whole: float, kind: str) -> str:
     """A share as a bar on a track. It repeats the number beside it, so screen readers pass over it."""
+    width = 90
     filled = width * part / whole if whole else 0
     inner = f'<rect class="f-track" width="{width}" height="6" rx="3"/>'
     if part:

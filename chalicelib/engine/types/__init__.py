@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from chalicelib.engine.types.reading import STRING_FORMATS, arrow_type, limit, read, reader
+from chalicelib.engine.types.reading import arrow_type, limit, read
 
-__all__ = ["STRING_FORMATS", "arrow_type", "limit", "read", "reader"]
+__all__ = ["arrow_type", "limit", "read"]

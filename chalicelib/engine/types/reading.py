@@ -17,6 +17,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.contract import literals
 from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.contract.schema import FORMATS
 from chalicelib.engine.types import nested, numbers, patterns, temporal
 from chalicelib.engine.types.resolving import Slow
 
@@ -27,7 +28,7 @@ _AUTHORITY: Final = (
     rf"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=:]|%[0-9A-Fa-f]{{2}})*@)?(?:\[[0-9A-Fa-f:.]+\]|{_REGISTERED_NAME})(?::[0-9]*)?"
 )
 
-STRING_FORMATS: Final[Mapping[str, str | None]] = {
+_STRING_FORMATS: Final[Mapping[str, str | None]] = {
     "default": None,
     # WHATWG's valid e-mail address: https://html.spec.whatwg.org/#valid-e-mail-address
     "email": rf"\A[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*\z",
@@ -42,13 +43,6 @@ STRING_FORMATS: Final[Mapping[str, str | None]] = {
     "uuid": r"\A[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\z",
 }
 """Format of a string → the RE2 pattern of its texts; None: any text."""
-
-NESTED_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
-    "object": ("default",),
-    "array": ("default",),
-    "geopoint": ("default", "array", "object"),
-    "geojson": ("default", "topojson"),
-}
 
 
 def arrow_type(field: Field) -> pa.DataType:
@@ -136,9 +130,9 @@ def reader(field: Field) -> Slow:
         case "yearmonth":
             return _pattern_reader(r"\A[0-9]{4}-(?:0[1-9]|1[0-2])\z")
         case "string":
-            if field.format not in STRING_FORMATS:
+            if field.format not in _STRING_FORMATS:
                 raise ValueError(f'format "{field.format}" of a string is not supported')
-            pattern = STRING_FORMATS[field.format]
+            pattern = _STRING_FORMATS[field.format]
             return _read_any if pattern is None else _pattern_reader(pattern)
         case "any":
             return _read_any
@@ -148,7 +142,7 @@ def reader(field: Field) -> Slow:
             item = nested.item_field(field)
             return nested.list_reader(field, arrow_type(item), lambda texts: read(item, texts))
         case "object" | "array" | "geojson" | "geopoint":
-            if field.format not in NESTED_FORMATS[field.type]:
+            if field.format not in FORMATS.get(field.type, ("default",)):
                 raise ValueError(f'format "{field.format}" of a {field.type} is not supported')
             return nested.point_reader(field) if field.type == "geopoint" else nested.json_reader(field)
         case _:
