@@ -20,11 +20,10 @@ from typing import Any, Final, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from chalicelib.aws.executions import StepFunctionsExecutions
 from chalicelib.errors import SluiceError, Terminal
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, source_from_event, time_of_event, timestamp
-from ops.replay import jobs_of
+from ops import ports
 from ops.target import OperatorError, Target
 
 HANDLERS: Final = ("on-upload", "on-contract", "on-execution-status")
@@ -128,14 +127,13 @@ def _deliver(target: Target, held: _Held) -> str:
 def _start(target: Target, event: JSON) -> str:
     """An upload that has a job by now is left to it: that may have been stopped on purpose."""
     source = source_from_event(event)
-    jobs, uploaded = jobs_of(target), time_of_event(event)
+    jobs, uploaded = ports.jobs(target), time_of_event(event)
     job = jobs.get(source.job_id)
     if job is not None and (job.execution is not None or job.status.is_final):
         return f"nothing to do: its job is {job.status}"
     if uploaded is not None:  # the execution is not told: to it the upload would be received when it takes it up
         jobs.register(source, uploaded)
-    executions = StepFunctionsExecutions(target.names.state_machine_arn, target.client("stepfunctions"))
-    executions.start(source)
+    ports.executions(target).start(source)
     return f"started {source.job_id}"
 
 

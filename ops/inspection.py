@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.frozen import frozen
 from chalicelib.model import Job
-from ops import deployment, drift, layer, leftovers, record, stacks
+from ops import deployment, drift, layer, leftovers, ports, record, stacks
 from ops.deployment import Deployed
 from ops.drift import NOT_CHECKED, Drift
 from ops.target import Target, Tell
@@ -118,4 +117,4 @@ def _layers(target: Target) -> Iterator[Resource]:
 def _jobs(target: Target, existing: list[str]) -> list[Job]:
     if f"table: {target.names.jobs_table}" not in existing:
         return []
-    return list(DynamoJobs(target.names.jobs_table, target.client("dynamodb")).list(limit=JOBS_SHOWN).jobs)
+    return list(ports.jobs(target).list(limit=JOBS_SHOWN).jobs)

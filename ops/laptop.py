@@ -13,14 +13,11 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from chalicelib.aws.executions import StepFunctionsExecutions
-from chalicelib.aws.jobs import DynamoJobs
-from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal
 from chalicelib.frozen import frozen
 from chalicelib.model import Job, Source
 from chalicelib.ports import Executions, Jobs, Objects
-from ops import deployment, functions, outputs, progress, record
+from ops import deployment, functions, outputs, ports, progress, record
 from ops.emulator import Emulator
 from ops.target import OperatorError, Target, Tell
 from ops.uploads import Upload, names
@@ -76,16 +73,15 @@ def started(chunk_size_bytes: int | None = None, log: Path | None = None) -> Ite
                 deployed = deployment.up(target, options, tell)
         except OperatorError as error:
             raise Terminal("deployment-failed", str(error)) from error
-        names = target.names
         yield Stack(
             emulator,
             target,
             deployed.api_url,
             deployment.api_token(target),
             _invocable(target, emulator.folder / "functions"),
-            S3Objects(target.s3),
-            DynamoJobs(names.jobs_table, target.client("dynamodb")),
-            StepFunctionsExecutions(names.state_machine_arn, target.client("stepfunctions")),
+            ports.objects(target),
+            ports.jobs(target),
+            ports.executions(target),
         )
 
 

@@ -10,13 +10,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from chalicelib.aws.executions import StepFunctionsExecutions
-from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.errors import SluiceError
 from chalicelib.frozen import frozen
 from chalicelib.model import Status, timestamp
 from chalicelib.ports import Jobs
 from chalicelib.retry import retry
+from ops import ports
 from ops.target import OperatorError, Target
 
 DEFAULT_WITHIN_HOURS: Final = 24
@@ -36,10 +35,10 @@ class Redriven:
 
 def redrive(target: Target, job_ids: Sequence[str]) -> Iterator[Redriven]:
     """Retry each job. One that cannot be retried keeps no other waiting."""
-    executions = StepFunctionsExecutions(target.names.state_machine_arn, target.client("stepfunctions"))
+    jobs, executions = ports.jobs(target), ports.executions(target)
     for job_id in job_ids:
         try:
-            job = retry(jobs_of(target), executions, job_id, timestamp(datetime.now(UTC)))
+            job = retry(jobs, executions, job_id, timestamp(datetime.now(UTC)))
         except SluiceError as error:
             yield Redriven(job_id, None, str(error))
         else:
@@ -60,10 +59,6 @@ def failed_with(jobs: Jobs, codes: Sequence[str], since: str) -> list[str]:
         if page.cursor is None:
             return found
         cursor = page.cursor
-
-
-def jobs_of(target: Target) -> Jobs:
-    return DynamoJobs(target.names.jobs_table, target.client("dynamodb"))
 
 
 def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -90,7 +85,7 @@ def command(target: Target, options: argparse.Namespace, out: Console, log: Cons
     if options.code:
         since = timestamp(datetime.now(UTC) - timedelta(hours=options.within))
         try:
-            job_ids += failed_with(jobs_of(target), options.code, since)
+            job_ids += failed_with(ports.jobs(target), options.code, since)
         except SluiceError as error:
             raise OperatorError(str(error)) from error
     done: list[Redriven] = []

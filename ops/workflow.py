@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws.jobs import DynamoJobs
-from ops import functions, stacks
+from ops import functions, ports, stacks
 from ops.change_sets import Stack
 from ops.target import Target, Tell
 
@@ -167,7 +166,7 @@ def _running(target: Target) -> list[str]:
 
 
 def _wait_for_jobs(target: Target, stopped: set[str], tell: Tell) -> None:
-    jobs = DynamoJobs(target.names.jobs_table, target.client("dynamodb"))
+    jobs = ports.jobs(target)
     deadline = time.monotonic() + STOPPED_SECONDS
     while time.monotonic() < deadline:
         after_all = (datetime.now(UTC) + timedelta(days=1)).isoformat()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops import dead_letters
+from ops import dead_letters, ports
 from ops.target import Names
 from tests.fakes import MemoryExecutions, MemoryJobs
 
@@ -102,8 +102,8 @@ def test_a_message_that_is_no_document_is_an_empty_one(body: str) -> None:
 def test_an_upload_that_is_sent_back_was_received_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hours ago, perhaps: one that came after it is the later one."""
     jobs, executions = MemoryJobs(), MemoryExecutions()
-    monkeypatch.setattr(dead_letters, "jobs_of", lambda _: jobs)
-    monkeypatch.setattr(dead_letters, "StepFunctionsExecutions", lambda *_: executions)
+    monkeypatch.setattr(ports, "jobs", lambda _: jobs)
+    monkeypatch.setattr(ports, "executions", lambda _: executions)
     event = upload() | {"time": "2026-03-01T12:00:00Z"}
     for _ in range(2):
         dead_letters._start(target(), event)
