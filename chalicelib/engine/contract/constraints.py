@@ -7,15 +7,9 @@ from typing import Any, Final
 
 from chalicelib.engine.contract import literals, regexes
 from chalicelib.engine.contract.descriptor import Node, shown
-from chalicelib.engine.contract.fields import TYPES, Field
+from chalicelib.engine.contract.fields import CONSTRAINTS, TYPES, Field
 
-_LIMITS: Final = {
-    "minimum": "minimum",
-    "maximum": "maximum",
-    "exclusiveMinimum": "exclusive_minimum",
-    "exclusiveMaximum": "exclusive_maximum",
-}
-"""Constraint → attribute of ``Constraints``."""
+_LIMITS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _ORDERED: Final = ("integer", "number", "date", "time", "datetime", "duration", "year", "yearmonth")
 _MEASURED: Final = ("string", "array", "object", "list")
 TYPES_OF: Final[dict[str, tuple[str, ...]]] = {
@@ -68,10 +62,10 @@ def _read_constraints(node: Node, field: Field) -> dict[str, Any]:
         found["pattern"] = pattern.text(empty=True)
         if problem := regexes.check(found["pattern"]):
             raise pattern.refusal(problem)
-    for key, attribute in (("minLength", "min_length"), ("maxLength", "max_length")):
+    for key in ("minLength", "maxLength"):
         child_node = node.get(key)
         if child_node is not None:
-            found[attribute] = child_node.whole(0, _LENGTH_LIMIT)
+            found[CONSTRAINTS[key]] = child_node.whole(0, _LENGTH_LIMIT)
     if found.get("min_length", 0) > found.get("max_length", _LENGTH_LIMIT):
         raise node.child("minLength").refusal(f"is greater than maxLength ({found['max_length']})")
     return found | _limits(node, field)
@@ -117,7 +111,7 @@ def _limits(node: Node, field: Field) -> dict[str, str]:
             if values[low] > values[high] or touching:
                 problem = f"is {shown(texts[low])} and {high} is {shown(texts[high])}: no value would be allowed"
                 raise node.child(low).refusal(problem)
-    return {_LIMITS[key]: text for key, text in texts.items()}
+    return {CONSTRAINTS[key]: text for key, text in texts.items()}
 
 
 def _with_categories(field: Field, node: Node) -> Field:

@@ -58,6 +58,21 @@ class Constraints:
     max_length: int | None = None
 
 
+CONSTRAINTS: Final = {
+    "required": "required",
+    "unique": "unique",
+    "enum": "enum",
+    "pattern": "pattern",
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "exclusiveMinimum": "exclusive_minimum",
+    "exclusiveMaximum": "exclusive_maximum",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+}
+"""Constraint → attribute of ``Constraints``."""
+
+
 @frozen
 class Field:
     """One field of the schema."""

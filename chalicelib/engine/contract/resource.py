@@ -14,7 +14,7 @@ from chalicelib.engine.contract import expressions, sluice_keys
 from chalicelib.engine.contract.descriptor import Node, load, shown
 from chalicelib.engine.contract.dialect import Dialect, read_dialect
 from chalicelib.engine.contract.expressions import Derived
-from chalicelib.engine.contract.fields import OPTIONS, Field, ForeignKey
+from chalicelib.engine.contract.fields import CONSTRAINTS, OPTIONS, Field, ForeignKey
 from chalicelib.engine.contract.places import NOT_IN_RESOURCE
 from chalicelib.engine.contract.schema import SELF_REFERENCE, read_schema
 from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate, Tolerance
@@ -195,21 +195,13 @@ def _field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, 
         *((key, getattr(field, attribute), getattr(default, attribute)) for key, attribute in OPTIONS.items()),
     )
     document |= {key: _plain(value) for key, value, usual in pairs if value != usual}
-    given = field.constraints
-    constraints = (
-        ("required", given.required or None),
-        ("unique", given.unique or None),
-        ("enum", given.enum),
-        ("pattern", given.pattern),
-        ("minimum", given.minimum),
-        ("maximum", given.maximum),
-        ("exclusiveMinimum", given.exclusive_minimum),
-        ("exclusiveMaximum", given.exclusive_maximum),
-        ("minLength", given.min_length),
-        ("maxLength", given.max_length),
-    )
-    found = {key: _plain(value) for key, value in constraints if value is not None}
-    return document | ({"constraints": found} if found else {})
+    given, none = field.constraints, default.constraints
+    constraints = {
+        key: _plain(getattr(given, attribute))
+        for key, attribute in CONSTRAINTS.items()
+        if getattr(given, attribute) != getattr(none, attribute)
+    }
+    return document | ({"constraints": constraints} if constraints else {})
 
 
 def _foreign_key_document(key: ForeignKey) -> dict[str, Any]:
