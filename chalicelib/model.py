@@ -119,6 +119,11 @@ def is_dataset(name: str) -> bool:
     return _DATASET.fullmatch(name) is not None
 
 
+def contract_key(dataset: str) -> str:
+    """Where in the inbox a dataset's contract is."""
+    return f"{CONTRACTS_PREFIX}{dataset}.json"
+
+
 def is_folder_marker(key: str, size_bytes: int) -> bool:
     """Whether an object only stands for a folder, as the S3 console makes them."""
     return key.endswith("/") and size_bytes == 0

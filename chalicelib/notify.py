@@ -12,8 +12,9 @@ from typing import Final
 from chalicelib import metrics, telemetry
 from chalicelib.errors import SluiceError, Terminal
 from chalicelib.frozen import frozen
-from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET, Job, Rows, Status
+from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, JSON, NO_DATASET, Job, Rows, Status, contract_key
 from chalicelib.ports import Notices, Ports
+from chalicelib.publication import outputs_prefix
 from chalicelib.settings import Settings
 
 REASONS_SHOWN: Final = 5
@@ -241,7 +242,7 @@ def _reasons(job: Job) -> str:
 
 
 def _places(job: Job, results_bucket: str) -> str:
-    prefix = f"s3://{results_bucket}/jobs/{job.job_id}/"
+    prefix = f"s3://{results_bucket}/{outputs_prefix(job.job_id)}"
     if not job.outputs:
         return ""
     order = ("report", "rejects", "data", "summary", "contract", "manifest")
@@ -282,7 +283,7 @@ def _advice(job: Job) -> str:
 
 
 def _contract_uri(job: Job) -> str:
-    return f"s3://{job.source.bucket}/{CONTRACTS_PREFIX}{job.dataset}.json"
+    return f"s3://{job.source.bucket}/{contract_key(job.dataset)}"
 
 
 def _table(lines: list[tuple[str, str]]) -> str:

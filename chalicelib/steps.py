@@ -18,13 +18,13 @@ from chalicelib.engine.delivery import transform as transforms
 from chalicelib.engine.delivery.deliver import try_out
 from chalicelib.engine.plan import Mode, Plan, Task, draw, first_tasks
 from chalicelib.model import (
-    CONTRACTS_PREFIX,
     INCOMING_PREFIX,
     JSON,
     NO_DATASET,
     Chunks,
     Source,
     Status,
+    contract_key,
     is_folder_marker,
     source_from_event,
     time_of_event,
@@ -110,7 +110,7 @@ def _why_no_dataset(key: str) -> str:
 
 
 def _contract(objects: Objects, settings: Settings, dataset: str) -> Contract | None:
-    found = objects.get_with_etag(settings.inbox_bucket, f"{CONTRACTS_PREFIX}{dataset}.json")
+    found = objects.get_with_etag(settings.inbox_bucket, contract_key(dataset))
     # A draft that somebody has taken over as the dataset's contract is a given one.
     return None if found is None else replace(contracts.parse(found[0]), inferred=False)
 

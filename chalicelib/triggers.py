@@ -20,6 +20,7 @@ from chalicelib.model import (
     Failure,
     Job,
     Source,
+    contract_key,
     is_dataset,
     is_folder_marker,
     source_from_event,
@@ -29,8 +30,6 @@ from chalicelib.model import (
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
 from chalicelib.telemetry import logger
-
-_CONTRACT_SUFFIX: Final = ".json"
 
 _ENDED: Final = {
     "FAILED": ("execution-failed", "the execution failed outside its own error handling"),
@@ -168,8 +167,8 @@ def dataset_of_contract(key: str) -> str:
     >>> dataset_of_contract("contracts/orders.json"), dataset_of_contract("contracts/x/y.json")
     ('orders', '(none)')
     """
-    name = key.removeprefix(CONTRACTS_PREFIX).removesuffix(_CONTRACT_SUFFIX)
-    return name if key == f"{CONTRACTS_PREFIX}{name}{_CONTRACT_SUFFIX}" and is_dataset(name) else NO_DATASET
+    name = key.removeprefix(CONTRACTS_PREFIX).removesuffix(".json")
+    return name if key == contract_key(name) and is_dataset(name) else NO_DATASET
 
 
 def _contract_fault(ports: Ports, source: Source, dataset: str) -> Terminal | None:

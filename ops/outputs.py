@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chalicelib.model import Job, Source
 from chalicelib.ports import Objects
+from chalicelib.publication import outputs_prefix
 from chalicelib.settings import MIB
 
 _PIECE_BYTES = 8 * MIB
@@ -38,7 +39,7 @@ def fetch(
     killed between the two that this takes leaves the older one as ``out/.<job_id>.old``, and the next fetch brings it
     back. Errors: what the port raises; ``OSError``.
     """
-    prefix = f"jobs/{job.job_id}/"
+    prefix = outputs_prefix(job.job_id)
     target = out / job.job_id
     partial, older = (out / f".{job.job_id}.{name}" for name in ("partial", "old"))
     _settle(older, target)
@@ -106,7 +107,8 @@ def _is_as_listed(folder: Path, files: Iterable[Path]) -> bool:
     try:
         document = json.loads((folder / _MANIFEST).read_bytes())
         listed = {each["key"]: (each["size_bytes"], each["sha256"]) for each in document["outputs"]}
-        keys = {path: f"jobs/{document['job_id']}/{path.relative_to(folder).as_posix()}" for path in files}
+        prefix = outputs_prefix(document["job_id"])
+        keys = {path: prefix + path.relative_to(folder).as_posix() for path in files}
         # All sizes come before the first checksum: large outputs are read only where no size has told.
         return all(_size(path) == listed[key][0] for path, key in keys.items()) and all(
             _sha256(path) == listed[key][1] for path, key in keys.items()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from chalicelib.frozen import frozen
-from chalicelib.model import CONTRACTS_PREFIX, INCOMING_PREFIX, is_dataset
+from chalicelib.model import INCOMING_PREFIX, contract_key, is_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONTRACTS = (Path("contracts"), PROJECT / "contracts")
@@ -40,7 +40,7 @@ class Upload:
 
     @property
     def contract_key(self) -> str:
-        return f"{CONTRACTS_PREFIX}{self.dataset}.json"
+        return contract_key(self.dataset)
 
 
 def plan(

@@ -96,7 +96,7 @@ class _Outputs:
     """Writes a job's outputs and remembers them for the manifest."""
 
     def __init__(self, ports: Ports, bucket: str, job_id: str) -> None:
-        self.objects, self.bucket, self._prefix = ports.objects, bucket, f"jobs/{job_id}/"
+        self.objects, self.bucket, self._prefix = ports.objects, bucket, publication.outputs_prefix(job_id)
         self.entries: list[JSON] = []
         self.uris: dict[str, str] = {}
         self._etags: dict[str, str] = {}
