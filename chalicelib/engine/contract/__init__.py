@@ -5,16 +5,13 @@ from __future__ import annotations
 from chalicelib.engine.contract.binding import Binding, bind, bind_positions
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.contract.expressions import Derived
-from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, TYPES, Constraints, Field, ForeignKey
-from chalicelib.engine.contract.resource import SUPPORTED_ENCODINGS, Contract, parse, to_document
+from chalicelib.engine.contract.fields import TYPES, Constraints, Field, ForeignKey
+from chalicelib.engine.contract.resource import Contract, parse, to_document
 from chalicelib.engine.contract.schema import RESERVED_LABELS
 from chalicelib.engine.contract.sluice_keys import Aggregate, Measure, Tolerance
 
 __all__ = [
-    "FALSE_VALUES",
     "RESERVED_LABELS",
-    "SUPPORTED_ENCODINGS",
-    "TRUE_VALUES",
     "TYPES",
     "Aggregate",
     "Binding",

@@ -21,9 +21,6 @@ from chalicelib.engine.contract.sluice_keys import DEFAULT_TOLERANCE, Aggregate,
 from chalicelib.engine.text import encodings
 from chalicelib.frozen import frozen
 
-SUPPORTED_ENCODINGS: Final = encodings.SUPPORTED
-"""Encodings whose files are processed, by Python's names of their codecs."""
-
 _PASSED_OVER: Final = (
     *("name", "type", "profile", "path", "title", "description", "sources", "licenses"),
     *("format", "mediatype", "bytes", "hash"),
@@ -50,7 +47,7 @@ class Contract:
     dialect: Dialect | None = None
     """None: to be detected."""
     encoding: str | None = None
-    """One of ``SUPPORTED_ENCODINGS``; None: to be detected."""
+    """One of ``encodings.SUPPORTED``; None: to be detected."""
     tolerance: Tolerance = DEFAULT_TOLERANCE
     derived: tuple[Derived, ...] = ()
     """Columns after the fields, which no file has."""
@@ -128,7 +125,7 @@ def _refuse_self_reference(schema: Node, foreign_keys: tuple[ForeignKey, ...], n
 
 def _encoding(node: Node) -> str:
     text = node.text()
-    supported = ", ".join(SUPPORTED_ENCODINGS)
+    supported = ", ".join(encodings.SUPPORTED)
     try:
         name = encodings.canonical(text)
     except LookupError:
