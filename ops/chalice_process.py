@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from ops.checkout import ROOT
 from ops.target import Target, Tell
 
-_ROOT: Final = Path(__file__).resolve().parent.parent
 _ERROR_CHARS: Final = 4_000
 _ENDS_ITSELF_SECONDS: Final = 3
 _END_SECONDS: Final = 30
@@ -21,7 +21,7 @@ _END_SECONDS: Final = 30
 def run(target: Target, folder: Path, tell: Tell) -> str:
     """Run Chalice in a process of its own. Returns what it said when it failed, or ``""``."""
     environment = target.process_environment(os.environ) | target.names.environment()
-    environment |= {"PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # Chalice packs every file it finds
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # Chalice packs every file it finds
     with subprocess.Popen(
         [sys.executable, "-m", "ops.chalice_runner", str(folder), target.stage],
         cwd=folder,

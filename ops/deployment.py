@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from ops import data, drift, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
 from ops.change_sets import Change, Stack
+from ops.checkout import ROOT
 from ops.function_settings import Difference
 from ops.target import STAGE_TAG, Target, Tell
 from ops.workflow import Alarms
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 FOUNDATION: Final = ROOT / "infrastructure" / "foundation.yaml"
 DEFAULT_ARCHITECTURE: Final = "x86_64"
 

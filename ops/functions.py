@@ -33,10 +33,10 @@ from ops import (
     removal,
     wheels,
 )
+from ops.checkout import ROOT
 from ops.function_settings import Difference, Settings
 from ops.target import STAGE_TAG, Names, OperatorError, Target, Tell
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 _FILE_TIME: Final = 1_577_836_800
 """The time of every file in the folder (2020-01-01): Chalice's archive holds it, and so depends on content alone."""
 _NOT_SHIPPED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".DS_Store")

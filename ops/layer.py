@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.frozen import frozen
 from ops import archive, wheels
+from ops.checkout import ROOT
 from ops.target import OperatorError, Target, Tell
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ SUPERFLUOUS: Final = (
     "pyarrow/libarrow_python*.so.*.*",
 )
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK: Final = ROOT / "requirements-layer.lock"
 
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from chalicelib.frozen import frozen
 from chalicelib.model import INCOMING_PREFIX, contract_key, is_dataset
+from ops.checkout import ROOT
 
-PROJECT = Path(__file__).resolve().parent.parent
-CONTRACTS = (Path("contracts"), PROJECT / "contracts")
+CONTRACTS = (Path("contracts"), ROOT / "contracts")
 """Where contracts are looked for: in the current folder's, then in the checkout's."""
 
 PACKED_SUFFIXES: Final = {"gzip": ".gz", "zstd": ".zst", "bzip2": ".bz2", "xz": ".xz", "zip": ".zip"}

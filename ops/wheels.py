@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from ops.checkout import ROOT
 from ops.target import OperatorError
 
 RUNTIME: Final = "python3.13"
@@ -76,7 +77,6 @@ def lock(requirements: Path, written: Path, scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    root = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory() as scratch_folder:
         for stem in ("requirements", "requirements-layer"):
-            lock(root / f"{stem}.txt", root / f"{stem}.lock", Path(scratch_folder))
+            lock(ROOT / f"{stem}.txt", ROOT / f"{stem}.lock", Path(scratch_folder))

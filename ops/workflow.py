@@ -7,16 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from ops import functions, ports, stacks
 from ops.change_sets import Stack
+from ops.checkout import ROOT
 from ops.target import Target, Tell
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 TEMPLATE: Final = ROOT / "infrastructure" / "workflow.yaml"
 DEFINITION: Final = ROOT / "statemachine.json"
 DEFAULT_CONCURRENCY: Final = 100

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from chalicelib.engine.text import signatures
 from chalicelib.model import NO_DATASET, dataset_of
-from ops.uploads import PACKED_SUFFIXES, PROJECT, Upload, UsageError, names, plan
+from ops.checkout import ROOT
+from ops.uploads import PACKED_SUFFIXES, Upload, UsageError, names, plan
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_contracts_are_looked_for_in_the_current_folder_and_then_in_the_checkout
 ) -> None:
     file = made(tmp_path, "orders.csv")
     monkeypatch.chdir(tmp_path)
-    assert plan([file])[0].contract == PROJECT / "contracts" / "orders.json"
+    assert plan([file])[0].contract == ROOT / "contracts" / "orders.json"
     made(tmp_path, "contracts/orders.json", "{}")
     assert plan([file])[0].contract == Path("contracts/orders.json")
 
