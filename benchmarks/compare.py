@@ -10,7 +10,7 @@ import json
 import shutil
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -66,28 +66,39 @@ def _race(race: Race, cores: Sequence[int], competitors: Sequence[Competitor]) -
             wrong[each.name] = why
         print(f"{race.shape}, {size_mb:.0f} MB: {each.name}: {why or 'right'}", flush=True)
     right = [each for each in invited if each.name not in wrong]
-    runs: dict[tuple[str, int], list[Run]] = defaultdict(list)
-    for number in range(race.rounds):
-        for count in cores:
-            for each in right:
-                if number < (race.slow_rounds if each.slow else race.rounds) and not (each.name == FLOOR and count > 1):
-                    runs[each.name, count].append(_timed(each, place, count, parquet))
-        print(f"{race.shape}, {size_mb:.0f} MB: round {number + 1} of {race.rounds}", flush=True)
-    entries: dict[str, dict[str, Any]] = defaultdict(dict)
-    for each in right:
-        for count in cores:
-            if found := runs.get((each.name, count)):
-                entries[each.name][str(count)] = _summary(found)
-                if any(run.has_children for run in found):
-                    looked_at = _timed(each, place, count, parquet, with_memory=True)
-                    entries[each.name][str(count)] |= _figures([looked_at], "peak_mb")
+    runs = _rounds(race, right, cores, place, parquet)
     return {
         "shape": race.shape,
         "rows": data.rows_of(place),
         "size_mb": size_mb,
-        "competitors": entries,
+        "competitors": {each.name: _entry(each, runs[each.name], place, parquet) for each in right if runs[each.name]},
         "wrong": wrong,
     }
+
+
+def _rounds(
+    race: Race, right: Sequence[Competitor], cores: Sequence[int], place: Path, parquet: Path | None
+) -> Mapping[str, Mapping[int, list[Run]]]:
+    """Name → cores → the runs."""
+    runs: dict[str, dict[int, list[Run]]] = {each.name: defaultdict(list) for each in right}
+    for number in range(race.rounds):
+        for count in cores:
+            for each in right:
+                if number < (race.slow_rounds if each.slow else race.rounds) and not (each.name == FLOOR and count > 1):
+                    runs[each.name][count].append(_timed(each, place, count, parquet))
+        print(f"{race.shape}, {data.megabytes(place):.0f} MB: round {number + 1} of {race.rounds}", flush=True)
+    return runs
+
+
+def _entry(each: Competitor, runs: Mapping[int, list[Run]], place: Path, parquet: Path | None) -> dict[str, Any]:
+    """Cores → the summary. Who had children runs once more, with their memory looked at."""
+    entry = {}
+    for count, found in runs.items():
+        entry[str(count)] = _summary(found)
+        if any(run.has_children for run in found):
+            looked_at = _timed(each, place, count, parquet, with_memory=True)
+            entry[str(count)] |= _figures([looked_at], "peak_mb")
+    return entry
 
 
 def _verify(each: Competitor, place: Path) -> str | None:
