@@ -118,13 +118,17 @@ def text_bytes(texts: pa.StringArray) -> NDArray[np.uint8]:
     return data(texts)[edges[0] : edges[-1]]
 
 
+def is_ascii(text: NDArray[np.uint8]) -> bool:
+    # Mostly the first few bytes tell that there is more, and then the others need not be looked at twice.
+    return bool(text[:4096].max(initial=0) < 128 and text.max(initial=0) < 128)
+
+
 def characters(texts: pa.StringArray) -> NDArray[np.int64]:
     """How many characters each text has: as many as bytes that do not go on with one. Anything for a null."""
     edges = offsets(texts).astype(np.int64)
     edges -= edges[0]
     text = text_bytes(texts)
-    # mostly the first few bytes tell that there is more than ASCII, and then the others need not be looked at twice
-    if text[:4096].max(initial=0) < 128 and text.max(initial=0) < 128:
+    if is_ascii(text):
         return np.diff(edges)
     goes_on = bits.where(text, lambda some: some.view(np.int8) < -64)  # 10xxxxxx, whose sign is the first bit
     return np.diff(edges - bits.before(goes_on, edges))

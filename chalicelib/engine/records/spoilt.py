@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from chalicelib.engine import arrays
 from chalicelib.engine.records.split import Offsets
 from chalicelib.frozen import frozen
 
@@ -38,7 +39,7 @@ class Spoilt:
 
 
 def is_ascii(data: bytes, start: int, end: int) -> bool:
-    return bool(np.frombuffer(data, np.uint8, end - start, start).max(initial=0) < 128)
+    return arrays.is_ascii(np.frombuffer(data, np.uint8, end - start, start))
 
 
 def not_utf8(data: bytes, start: int, end: int) -> Offsets:
