@@ -164,7 +164,7 @@ def decoded(column: ArrowArray) -> ArrowArray:
     if column.null_count == len(column):  # there may be no value that Arrow could look up, not even for a null
         return pa.nulls(len(column), column.type.value_type)
     if isinstance(column, pa.ChunkedArray):
-        return column.cast(column.type.value_type)
+        return pa.chunked_array([decoded(chunk) for chunk in column.chunks], column.type.value_type)
     return pc.take(column.dictionary, column.indices, boundscheck=False)
 
 

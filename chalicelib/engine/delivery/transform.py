@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from chalicelib import errors
+from chalicelib.engine.arrays import shown, whole
+from chalicelib.engine.measure.canonical import canonical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,3 +60,27 @@ def apply(transform: Transform, table: pa.Table, where: str) -> pa.Table:
         return pa.Table.from_pandas(flat, preserve_index=False).replace_schema_metadata(None)
     except (Exception, SystemExit) as error:
         raise errors.Terminal("transform-failed", f"{where}: {type(error).__name__} in the transform") from error
+
+
+def refuse_unheld(table: pa.Table) -> None:
+    """Refuse what Arrow takes from a frame without a look: values that are not of their column's type, and such as the
+    type in which columns of their kind are measured cannot hold.
+
+    Errors: ``Terminal("transform-schema")``, which names the column and holds no cell's value.
+    """
+    for field, column in zip(table.schema, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+            canonical(whole(column))
+        except pa.ArrowInvalid as error:  # whose text quotes the value
+            raise errors.Terminal(
+                "transform-schema",
+                f'the transform gives the column "{field.name}" of type {shown(field.type)} {_unheld(field.type)}: put'
+                " null, or a value that can be delivered, in their place",
+            ) from error
+
+
+def _unheld(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "moments beyond the years -290,307 to 294,246, the most that microseconds reach"
+    return "values that are none of this type (a text that is not UTF-8, a time of another day, a part of a day)"
