@@ -35,6 +35,9 @@ from chalicelib.stages.excess import excess
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
+FIELD_ON_JOB_CHARS: Final = 256
+"""Longest name of a field among them: the label of a file without a header may be its longest cell, and the record, a
+page of records and a notice have limits."""
 _CSV_TYPE: Final = "text/csv; charset=utf-8"
 _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
@@ -87,9 +90,13 @@ def _facts(reasons: list[JSON]) -> JSON:
     """What the job's record tells of the findings."""
     told = reasons[:REASONS_ON_JOB]
     return {
-        "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
+        "reasons": tuple(Reason(each["code"], _short(each["field"]), each["count"]) for each in told),
         "reasons_omitted": len(reasons) - len(told),
     }
+
+
+def _short(field: str) -> str:
+    return field if len(field) <= FIELD_ON_JOB_CHARS else field[:FIELD_ON_JOB_CHARS] + "…"
 
 
 class _Outputs:

@@ -118,6 +118,16 @@ def test_beyond_tolerance_the_rejects_are_kept_and_nothing_becomes_current() -> 
     assert outcome.job.reasons[0].count == 1
 
 
+def test_the_record_takes_no_label_of_any_length() -> None:
+    """A record of DynamoDB has 400 KB at the most, and the labels of a file without a header are whatever it holds."""
+    labels = [f"{place:02}" + "ü" * 25_000 for place in range(20)]
+    rows = [",".join("1" * cells) for cells in range(1, 21)]
+    outcome = pipeline.run("\n".join([",".join(labels), *rows, ""]).encode())
+    assert len(json.dumps(outcome.job.to_json(), ensure_ascii=False).encode()) < 20_000
+    assert {reason.field for reason in outcome.job.reasons} <= {label[:256] + "…" for label in labels}
+    assert {each["field"] for each in outcome.document("summary.json")["findings"]["reasons"]} <= set(labels)
+
+
 def test_reasons_beyond_those_on_the_record_are_counted() -> None:
     fields = [{"name": f"f{place:02}", "type": "integer"} for place in range(13)]
     body = (",".join(field["name"] for field in fields) + "\n" + ",".join("x" * 13) + "\n").encode()
