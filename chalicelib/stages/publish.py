@@ -208,13 +208,22 @@ def _summary(job: Job, state: State, merged: JSON) -> JSON:
 
 
 def _copy_data(outputs: _Outputs, state: State) -> None:
-    """Each chunk's Parquet files to their place, on S3's side; one empty file where no row was delivered."""
+    """Each chunk's Parquet files to their place, on S3's side; one empty file where no row was delivered.
+
+    Errors: ``Transient("output-replaced")`` where one is not as its chunk's report says: a chunk that is done twice at
+    the same time writes the same rows twice, which under a key of KMS have two ETags. The later report says which.
+    """
     parts = [(each.index, part) for each in state.reports for part in each.outputs["data"]]
 
     def copy(numbered: tuple[int, JSON]) -> tuple[str, Stored]:
         index, part = numbered
         path = f"data/{part['folder']}part-{index:05}.parquet"
-        return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
+        try:
+            return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
+        except errors.Terminal as error:
+            if error.code != "object-replaced":
+                raise
+            raise errors.Transient("output-replaced", f"{part['key']} was written by another run") from error
 
     copied = workspace.parallel(outputs.objects, copy, parts)
     if len({path for path, _ in copied}) < len(copied):
