@@ -264,6 +264,15 @@ def test_the_last_moment_of_a_type_is_profiled(package: Path, value: str, text: 
     assert profile["histogram"]["counts"] == [4]
 
 
+@pytest.mark.parametrize("code", ["pd.concat([df, df], axis=1)", "df.set_axis([1, '1'], axis=1)"])
+def test_two_columns_of_one_name_are_refused_by_it(package: Path, code: str) -> None:
+    """Of 1 and "1" the file was written, and nobody could read it."""
+    error = run(package, f"    return {code}").job.error
+    assert error is not None
+    assert error.code == "transform-schema"
+    assert "several columns of the name" in error.message
+
+
 def test_categories_with_parts_are_delivered_as_they_are(package: Path) -> None:
     outcome = run(package, "    return df.assign(pair=pd.Categorical([(1, 2)] * len(df)))")
     assert outcome.table.column("pair").to_pylist() == [[1, 2]] * 4

@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -45,11 +47,12 @@ def apply(transform: Transform, table: pa.Table, where: str) -> pa.Table:
 
     The frame's columns are Arrow-backed (``pandas.ArrowDtype``), so nulls and types survive both ways.
     Errors: ``Terminal("transform-failed")``; its cause is the user's exception, its message holds no cell's value.
+    ``Terminal("transform-schema")`` where two columns have one name.
     """
     import pandas as pd
 
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    try:
+    with _failures(where):
         result = transform(frame)
         if not isinstance(result, pd.DataFrame):
             raise TypeError(f"transform returned {type(result).__name__}, not a DataFrame")
@@ -57,9 +60,27 @@ def apply(transform: Transform, table: pa.Table, where: str) -> pa.Table:
             raise ValueError("transform returned no columns")
         named = any(name is not None for name in result.index.names)
         flat = result.reset_index() if named else result
+    _refuse_namesakes(flat)
+    with _failures(where):
         return pa.Table.from_pandas(flat, preserve_index=False).replace_schema_metadata(None)
+
+
+@contextmanager
+def _failures(where: str) -> Iterator[None]:
+    try:
+        yield
     except (Exception, SystemExit) as error:
         raise errors.Terminal("transform-failed", f"{where}: {type(error).__name__} in the transform") from error
+
+
+def _refuse_namesakes(frame: pd.DataFrame) -> None:
+    """Two columns of one name: pandas may have them, also as ``1`` and ``"1"``; of a file nobody could read either."""
+    names = [str(name) for name in frame.columns]
+    namesake = next((name for name, count in Counter(names).items() if count > 1), None)
+    if namesake is not None:
+        raise errors.Terminal(
+            "transform-schema", f'the transform gives several columns of the name "{namesake}": rename all but one'
+        )
 
 
 def refuse_unheld(table: pa.Table) -> None:
