@@ -104,8 +104,9 @@ def test_what_is_no_frame_is_refused(package: Path, code: str) -> None:
     assert outcome.job.error.code == "transform-failed"
 
 
-def test_a_transform_that_cannot_be_loaded_fails_the_job_at_once(package: Path) -> None:
-    (package / "things.py").write_text("import nothing_of_this_name\n")
+@pytest.mark.parametrize("code", ["import nothing_of_this_name", "raise SystemExit(main())", "raise SystemExit(0)"])
+def test_a_transform_that_cannot_be_loaded_fails_the_job_at_once(package: Path, code: str) -> None:
+    (package / "things.py").write_text(f"{code}\n")
     outcome = pipeline.run(BODY, THINGS)
     assert outcome.job.error is not None
     assert outcome.job.error.code == "bad-transform"

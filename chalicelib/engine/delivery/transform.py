@@ -35,7 +35,7 @@ def find(dataset: str) -> Transform | None:
         return None
     try:
         function: Transform = importlib.import_module(name).transform
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script ends in sys.exit()
         raise errors.Terminal(
             "bad-transform", f"the transform of dataset {dataset} cannot be loaded ({type(error).__name__})"
         ) from error
