@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from chalicelib import errors
+from chalicelib.engine import coding
 from chalicelib.engine.arrays import shown, whole
 from chalicelib.engine.measure.canonical import canonical
 
@@ -83,13 +84,17 @@ def _refuse_namesakes(frame: pd.DataFrame) -> None:
         )
 
 
-def refuse_unheld(table: pa.Table) -> None:
+def refuse_unheld(table: pa.Table, given: pa.Table) -> None:
     """Refuse what Arrow takes from a frame without a look: values that are not of their column's type, and such as the
-    type in which columns of their kind are measured cannot hold.
+    type in which columns of their kind are measured cannot hold. ``given``: the rows before the transform, whose
+    columns, coded or not, need no look where they are as they were.
 
     Errors: ``Terminal("transform-schema")``, which names the column and holds no cell's value.
     """
+    known = {coding.memory(column) for column in given.columns}
     for field, column in zip(table.schema, table.columns, strict=True):
+        if coding.is_coded(column) or coding.memory(column) in known:
+            continue
         try:
             column.validate(full=True)
             canonical(whole(column))
