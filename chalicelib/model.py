@@ -112,6 +112,17 @@ def dataset_of(key: str) -> str:
     return parts[0]
 
 
+def version_of(told: str | None, etag: str) -> str:
+    """S3's version id; for a bucket without versioning the ETag in its place. So it is for ``null``, too: where
+    versioning is suspended that is the id of every upload of a key, one in the place of the other.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/AddingObjectstoVersionSuspendedBuckets.html
+
+    >>> version_of("096fKKXT", "d41d8c"), version_of(None, "d41d8c"), version_of("null", "d41d8c")
+    ('096fKKXT', 'd41d8c', 'd41d8c')
+    """
+    return etag if told in (None, "", "null") else told
+
+
 def is_dataset(name: str) -> bool:
     """Whether a folder of this name under ``incoming/`` is a dataset: 1 to 64 of ``[A-Za-z0-9._-]``, a letter or digit
     first.
@@ -276,7 +287,7 @@ def source_from_event(event: JSON) -> Source:
     return Source(
         bucket=detail["bucket"]["name"],
         key=described["key"],
-        version_id=described.get("version-id") or etag,
+        version_id=version_of(described.get("version-id"), etag),
         size_bytes=int(described.get("size", 0)),
         etag=etag,
         sequencer=described.get("sequencer", ""),

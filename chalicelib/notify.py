@@ -30,6 +30,7 @@ _CONTRACT: Final = "Correct what is named in {contract}. {retry}"
 _FILE: Final = "Have the file exported as delimited text (CSV) in UTF-8. {again}"
 _TRANSFORM: Final = "Correct the dataset's transform, and deploy it. {retry}"
 _ENCODING: Final = 'State the file\'s "encoding" in {contract}, or have the file written as UTF-8. {again}'
+_UNAVAILABLE: Final = "AWS did not answer, or not in full, in spite of retries. {retry}"
 _FAULT: Final = "This is a fault in Sluice or in its set-up: look at the logs of the function. {retry}"
 _ADVICE: Final[dict[str, str]] = {
     # the contract
@@ -91,7 +92,13 @@ _ADVICE: Final[dict[str, str]] = {
         " --max-concurrency. {retry}"
     ),
     "access-denied": "Grant the function's role the permission that is named (`deploy.py up` does). {retry}",
-    "aws-unavailable": "AWS did not answer in spite of retries. {retry}",
+    "aws-refused": "Look up the error code that is named in AWS's documentation, and remove the cause. {retry}",
+    "aws-unavailable": _UNAVAILABLE,
+    "short-read": _UNAVAILABLE,
+    "contended": _UNAVAILABLE,
+    "upload-gone": _UNAVAILABLE,
+    "output-replaced": "A function that had been given up, or stopped, was still writing. {retry}",
+    "stale-execution": "Someone deleted the job's record while it was processed. {retry}",
     "internal-error": _FAULT,
     "ledger-unbalanced": _FAULT,
     "not-settled": _FAULT,

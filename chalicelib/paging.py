@@ -9,14 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import Final
 
 from chalicelib.errors import Terminal
 from chalicelib.frozen import frozen
 from chalicelib.model import Job, Status
+from chalicelib.transitions import JOB_ID
 
 MAX_PAGE: Final = 1000
 _CURSOR_LIMIT_CHARS: Final = 1024
+_TIME: Final = re.compile(r"[0-9TZ:.-]{1,32}")
 
 
 @frozen
@@ -67,7 +70,10 @@ def decode(listing: Listing, cursor: str) -> Position:
         raise Terminal("bad-cursor", "the cursor was not made by this API") from error
     if (dataset, status) != (listing.dataset, listing.status):
         raise Terminal("bad-cursor", "the cursor belongs to a listing with other filters")
-    if not all(isinstance(part, str) and part for part in (received_at, job_id)):
+    # DynamoDB refuses as a key what is no text, half a surrogate pair, say.
+    if not (isinstance(received_at, str) and _TIME.fullmatch(received_at)):
+        raise Terminal("bad-cursor", "the cursor was not made by this API")
+    if not (isinstance(job_id, str) and JOB_ID.fullmatch(job_id)):
         raise Terminal("bad-cursor", "the cursor was not made by this API")
     return Position(received_at, job_id)
 

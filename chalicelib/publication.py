@@ -55,15 +55,13 @@ def finish(ports: Ports, bucket: str, job: Job) -> Job:
 
 
 def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
-    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``).
-
-    Jobs end in any order, and their events came in any; in the place of a later upload an earlier one is not put.
-    """
+    """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``)."""
     key, folder, mode = current_key(job.dataset), outputs_prefix(job.job_id), manifest["mode"]
     entry = {
         "job_id": job.job_id,
         "manifest": f"{folder}manifest.json",
         "data": f"{folder}data/",
+        "mode": mode,
         "source": {"key": job.source.key, "sequencer": job.source.sequencer},
         "rows": manifest["ledger"]["delivered"],
         "received_at": job.received_at,
@@ -71,15 +69,10 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
     }
     for attempt in range(1, _SWITCH_ATTEMPTS + 1):
         found = objects.get_with_etag(bucket, key)
-        current = json.loads(found[0])["jobs"] if found else []
-        if any(each["job_id"] == job.job_id for each in current):
+        current = json.loads(found[0]) if found else {"jobs": []}
+        jobs = _joined(current, entry)
+        if jobs is None:
             return
-        if mode == "append":
-            jobs = [*current, entry]
-        elif any(_is_later(each, entry) for each in current):
-            return
-        else:
-            jobs = [entry]
         body = json.dumps({"dataset": job.dataset, "mode": mode, "jobs": jobs}, indent=2).encode()
         try:
             objects.put(bucket, key, body, _JSON_TYPE, if_match=found[1] if found else "")
@@ -87,6 +80,21 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
         except Transient as error:
             if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
                 raise
+
+
+def _joined(current: JSON, entry: JSON) -> list[JSON] | None:
+    """A dataset's jobs with one more, as if each had ended before the next was uploaded; None where nothing changes.
+
+    Jobs end in any order, their events came in any, and the contract's mode may have been changed in between: whatever
+    was uploaded before a job that replaces is replaced by it, and whatever came after it stands beside it.
+    """
+    jobs: list[JSON] = current["jobs"]
+    if any(each["job_id"] == entry["job_id"] for each in jobs):
+        return None
+    later = [each for each in jobs if _is_later(each, entry)]
+    if any(each.get("mode", current["mode"]) == "replace" for each in later):
+        return None
+    return [*jobs, entry] if entry["mode"] == "append" else [entry, *later]
 
 
 def _is_later(one: JSON, other: JSON) -> bool:

@@ -26,6 +26,7 @@ from chalicelib.model import (
     source_from_event,
     time_of_event,
     timestamp,
+    version_of,
 )
 from chalicelib.ports import Ports
 from chalicelib.settings import Settings
@@ -154,7 +155,7 @@ def source_from_notification(record: JSON) -> Source:
     return Source(
         bucket=record["s3"]["bucket"]["name"],
         key=unquote_plus(described["key"]),
-        version_id=described.get("versionId") or etag,
+        version_id=version_of(described.get("versionId"), etag),
         size_bytes=int(described.get("size", 0)),
         etag=etag,
         sequencer=described.get("sequencer", ""),

@@ -75,7 +75,10 @@ class MemoryObjects:
         return self.add(bucket, key, b"".join(pieces))
 
     def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
-        return self.add(bucket, target_key, self._newest(bucket, key)[1])
+        stored, body = self._newest(bucket, key)
+        if stored.etag != etag:
+            raise Terminal("object-replaced", f"{key} is another by now")
+        return self.add(bucket, target_key, body)
 
     def list(self, bucket: str, prefix: str) -> Iterator[Stored]:
         for (held_bucket, key), versions in sorted(self._versions.items()):

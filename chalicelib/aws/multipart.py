@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.aws.clients import aws_errors
 from chalicelib.errors import SluiceError, Terminal
+from chalicelib.model import version_of
 from chalicelib.ports import Stored
 from chalicelib.settings import MIB
 
@@ -46,14 +47,9 @@ def stored(
     last_modified: datetime | None = None,
     checksum_sha256: str = "",
 ) -> Stored:
-    """``Stored`` from a response with ``ETag`` and perhaps ``VersionId``; without one, the ETag stands in.
-
-    It does so for ``null`` too: where versioning is suspended, every version of a key has that id.
-    """
+    """``Stored`` from a response with ``ETag`` and perhaps ``VersionId``; without one, the ETag stands in."""
     etag = response["ETag"].strip('"')
-    version_id = response.get("VersionId")
-    if version_id in (None, "", "null"):
-        version_id = etag
+    version_id = version_of(response.get("VersionId"), etag)
     return Stored(bucket, key, size_bytes, etag, version_id, last_modified, checksum_sha256)
 
 

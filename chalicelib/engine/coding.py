@@ -164,7 +164,7 @@ def decoded(column: ArrowArray) -> ArrowArray:
     if column.null_count == len(column):  # there may be no value that Arrow could look up, not even for a null
         return pa.nulls(len(column), column.type.value_type)
     if isinstance(column, pa.ChunkedArray):
-        return column.cast(column.type.value_type)
+        return pa.chunked_array([decoded(chunk) for chunk in column.chunks], column.type.value_type)
     return pc.take(column.dictionary, column.indices, boundscheck=False)
 
 
@@ -179,12 +179,12 @@ def recoded_table(result: pa.Table, plain: pa.Table, table: pa.Table) -> pa.Tabl
     """``result`` with the coded columns of ``table`` in place of those that are the very memory of ``plain``, which is
     ``table`` decoded; what else is coded in it is decoded: it is not by the rules of this module.
     """
-    coded_as = {_memory(plain.column(place)): each for place, each in enumerate(table.columns) if is_coded(each)}
-    columns = [coded_as.get(_memory(column)) or decoded(column) for column in result.columns]
+    coded_as = {memory(plain.column(place)): each for place, each in enumerate(table.columns) if is_coded(each)}
+    columns = [coded_as.get(memory(column)) or decoded(column) for column in result.columns]
     return pa.Table.from_arrays(columns, names=result.column_names)
 
 
-def _memory(column: pa.ChunkedArray) -> tuple[object, ...]:
+def memory(column: pa.ChunkedArray) -> tuple[object, ...]:
     """Where a column's values lie, and of which type they are."""
     return (
         column.type,

@@ -35,6 +35,9 @@ from chalicelib.stages.excess import excess
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
+FIELD_ON_JOB_CHARS: Final = 256
+"""Longest name of a field among them: the label of a file without a header may be its longest cell, and the record, a
+page of records and a notice have limits."""
 _CSV_TYPE: Final = "text/csv; charset=utf-8"
 _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
@@ -87,9 +90,13 @@ def _facts(reasons: list[JSON]) -> JSON:
     """What the job's record tells of the findings."""
     told = reasons[:REASONS_ON_JOB]
     return {
-        "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
+        "reasons": tuple(Reason(each["code"], _short(each["field"]), each["count"]) for each in told),
         "reasons_omitted": len(reasons) - len(told),
     }
+
+
+def _short(field: str) -> str:
+    return field if len(field) <= FIELD_ON_JOB_CHARS else field[:FIELD_ON_JOB_CHARS] + "…"
 
 
 class _Outputs:
@@ -201,13 +208,22 @@ def _summary(run: Run, state: State, merged: JSON) -> JSON:
 
 
 def _copy_data(outputs: _Outputs, state: State) -> None:
-    """Each chunk's Parquet files to their place, on S3's side; one empty file where no row was delivered."""
+    """Each chunk's Parquet files to their place, on S3's side; one empty file where no row was delivered.
+
+    Errors: ``Transient("output-replaced")`` where one is not as its chunk's report says: a chunk that is done twice at
+    the same time writes the same rows twice, which under a key of KMS have two ETags. The later report says which.
+    """
     parts = [(each.index, part) for each in state.reports for part in each.outputs["data"]]
 
     def copy(numbered: tuple[int, JSON]) -> tuple[str, Stored]:
         index, part = numbered
         path = f"data/{part['folder']}part-{index:05}.parquet"
-        return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
+        try:
+            return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
+        except errors.Terminal as error:
+            if error.code != "object-replaced":
+                raise
+            raise errors.Transient("output-replaced", f"{part['key']} was written by another run") from error
 
     copied = workspace.parallel(outputs.objects, copy, parts)
     if len({path for path, _ in copied}) < len(copied):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records import chunk
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES
+from chalicelib.errors import Terminal
 from chalicelib.ports import Objects
 from chalicelib.settings import KIB, MIB, PARTS_AHEAD, RECORD_LIMIT_BYTES
 
@@ -73,6 +74,18 @@ class _Parts:
             self._next_bytes = PART_SIZE_BYTES
 
 
+def _read(objects: Objects, plan: Plan, start: int, end: int) -> bytes:
+    """Bytes of the file's text. Errors: those of ``Objects.read_range``; ``Terminal("output-replaced")`` where not the
+    upload was replaced, but the text that was made of it, by another run of ValidateData.
+    """
+    try:
+        return objects.read_range(plan.text.source, start, end)
+    except Terminal as error:
+        if error.code != "object-replaced" or plan.text.source == plan.source:
+            raise
+        raise Terminal("output-replaced", f"{plan.text.source.key} was written by another run") from error
+
+
 def _threads(count: int) -> Executor:
     """They start when they are first asked for something."""
     from concurrent.futures import ThreadPoolExecutor  # 2 ms that a folder does not need
@@ -91,7 +104,7 @@ class ObjectTape:
     """
 
     def __init__(self, objects: Objects, plan: Plan, task: Task, ahead: int = PARTS_AHEAD) -> None:
-        self._read: Read = partial(objects.read_range, plan.text.source)
+        self._read: Read = partial(_read, objects, plan)
         self._ahead = ahead
         self._size_bytes = plan.text.source.size_bytes
         self._step = READ_ON_BYTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -315,6 +316,17 @@ def test_a_cursor_fits_its_own_listing_alone(jobs: Jobs) -> None:
 )
 def test_what_is_no_cursor_is_refused(jobs: Jobs, cursor: str) -> None:
     uploads(jobs)
+    with pytest.raises(Terminal, match="bad-cursor"):
+        jobs.list(cursor=cursor)
+
+
+@pytest.mark.parametrize(
+    "position",
+    [("\ud800", "orders-1"), ("2026-03-01T12:00:00.000Z", "\ud800"), ("2026-03-01", "Orders"), ("", "a"), (1, "a")],
+    ids=ascii,
+)
+def test_a_forged_position_is_refused_before_the_table_is_asked(jobs: Jobs, position: tuple[Any, str]) -> None:
+    cursor = paging.encode(paging.Listing(), paging.Position(*position))
     with pytest.raises(Terminal, match="bad-cursor"):
         jobs.list(cursor=cursor)
 

@@ -122,3 +122,11 @@ def test_notices_advise_on_codes_that_there_are() -> None:
 def test_notices_tell_a_fault_of_sluice_as_one() -> None:
     faults = tables(section().partition("**What is a fault of Sluice.**")[2])
     assert {code for code, advice in notify._ADVICE.items() if advice == notify._FAULT} == faults
+
+
+def test_notices_advise_a_retry_where_the_operations_do() -> None:
+    """An upload once more would do everything again, and be another job beside the failed one."""
+    mended = section().partition("**What the operator mends.**")[2].partition("**What is a fault")[0]
+    another_file, laptop = {"object-too-large"}, {"disk-error", "invalid-key"}
+    for code in tables(mended) - another_file - laptop:
+        assert "{retry}" in notify._ADVICE.get(code, ""), code

@@ -116,6 +116,24 @@ def test_partitions_are_an_aggregates_groups(keys: JSON, chunk_size: int) -> Non
     assert len(folders) == len(counts)
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.large_binary(), pa.binary(1)])
+def test_texts_name_folders_however_they_are_stored(kind: pa.DataType) -> None:
+    """A transform's texts are mostly pandas' own, which have 64-bit offsets."""
+    table = pa.table({"x": pa.array(["a", None, "b"], pa.string()).cast(pa.binary()).cast(kind), "row": [1, 2, 3]})
+    assert [folder for folder, _ in partition.partitions(table, ("x",))] == [
+        "x=__HIVE_DEFAULT_PARTITION__/",
+        "x=a/",
+        "x=b/",
+    ]
+
+
+@pytest.mark.parametrize("column", [pa.array([b"\xff"]), pa.array([5]).view(pa.timestamp("us", "Nowhere/At_All"))])
+def test_a_value_without_a_text_names_no_partition(column: pa.Array) -> None:
+    with pytest.raises(Terminal, match="have no texts") as caught:
+        list(partition.partitions(pa.table({"x": column, "row": [1]}), ("x",)))
+    assert caught.value.code == "bad-partition"
+
+
 def test_an_empty_text_names_no_partition() -> None:
     table = pa.table({"a": ["", "x"], "b": [1, 2]})
     with pytest.raises(Terminal, match="bad-partition"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -119,6 +120,35 @@ def test_of_two_keys_the_later_upload_stays_current_though_the_earlier_was_taken
         pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time=times[name])
     current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
     assert [entry["source"]["key"] for entry in current["jobs"]] == ["incoming/things/b.csv"]
+
+
+@pytest.mark.parametrize("ending", list(permutations("abc")), ids="".join)
+@pytest.mark.parametrize(
+    ("modes", "kept"),
+    [
+        (("append", "replace", "append"), "bc"),
+        (("replace", "append", "append"), "abc"),
+        (("append", "append", "replace"), "c"),
+        (("replace", "replace", "append"), "bc"),
+        (("append", "append", "append"), "abc"),
+    ],
+)
+def test_a_mode_that_changes_while_jobs_run_keeps_what_it_would_keep_in_the_order_of_uploads(
+    modes: tuple[str, ...], kept: str, ending: tuple[str, ...]
+) -> None:
+    """A job that ended late came beside the one that had replaced it, or was left out for one that only followed it."""
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    uploads = {name: pipeline.upload(ports, b"id\n1\n", f"incoming/things/{name}.csv") for name in "abc"}
+    mode_of = dict(zip("abc", modes, strict=True))
+    for name in ending:
+        described = CONTRACT | {"sluice": {"mode": mode_of[name]}}
+        ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(described).encode())
+        time = f"2026-03-01T12:00:0{'abc'.index(name)}Z"
+        pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time=time)
+    current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    assert sorted(entry["source"]["key"] for entry in current["jobs"]) == [
+        f"incoming/things/{each}.csv" for each in kept
+    ]
 
 
 def test_of_two_keys_of_one_second_the_one_that_ends_last_stays_current() -> None:

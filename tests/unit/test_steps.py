@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib import failure, steps
-from chalicelib.errors import Terminal
+from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Rows, Status, event_from_source
 from tests import pipeline
 from tests.fakes import NOON, MemoryPorts
@@ -116,6 +116,16 @@ def test_beyond_tolerance_the_rejects_are_kept_and_nothing_becomes_current() -> 
     assert outcome.current == []
     assert outcome.job.outputs["rejects"] == f"s3://{RESULTS}/jobs/{outcome.job.job_id}/rejects.csv"
     assert outcome.job.reasons[0].count == 1
+
+
+def test_the_record_takes_no_label_of_any_length() -> None:
+    """A record of DynamoDB has 400 KB at the most, and the labels of a file without a header are whatever it holds."""
+    labels = [f"{place:02}" + "ü" * 25_000 for place in range(20)]
+    rows = [",".join("1" * cells) for cells in range(1, 21)]
+    outcome = pipeline.run("\n".join([",".join(labels), *rows, ""]).encode())
+    assert len(json.dumps(outcome.job.to_json(), ensure_ascii=False).encode()) < 20_000
+    assert {reason.field for reason in outcome.job.reasons} <= {label[:256] + "…" for label in labels}
+    assert {each["field"] for each in outcome.document("summary.json")["findings"]["reasons"]} <= set(labels)
 
 
 def test_reasons_beyond_those_on_the_record_are_counted() -> None:
@@ -272,6 +282,26 @@ def test_doing_every_step_twice_changes_nothing() -> None:
         before = stored
     current = json.loads(ports.objects.get(RESULTS, "datasets/things/current.json"))["jobs"]
     assert [each["job_id"] for each in current] == [source.job_id]
+
+
+def test_a_chunk_that_is_done_twice_at_the_same_time_is_stored_once_its_report_tells_of_it() -> None:
+    """Under a key of KMS the same bytes have another ETag each time, so the part is not the one that was reported."""
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    ports.objects.add(INBOX, "contracts/things.json", json.dumps(THINGS).encode())
+    source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
+    state = steps.validate_data(ports, configured, {"execution": "arn:1", "event": event_from_source(source)})
+    (task,) = json.loads(ports.objects.get(RESULTS, state["round"]["key"]))
+    steps.process_chunk(ports, configured, {"task": task})
+    state = steps.aggregate_data(ports, configured, {"job": state, "execution": "arn:1"})
+    (part,) = (each.key for each in ports.objects.list(RESULTS, "work/") if each.key.endswith(".parquet"))
+    ports.objects.add(RESULTS, part, ports.objects.get(RESULTS, part), parts=1)
+    with pytest.raises(Transient, match="output-replaced"):
+        steps.store_results(ports, configured, {"job": state, "execution": "arn:1"})
+    steps.process_chunk(ports, configured, {"task": task})
+    steps.store_results(ports, configured, {"job": state, "execution": "arn:1"})
+    job = ports.jobs.get(source.job_id)
+    assert job is not None
+    assert job.status is Status.SUCCEEDED
 
 
 def test_repeated_keys_are_found_across_chunks_and_name_the_first_record() -> None:

@@ -104,8 +104,9 @@ def test_what_is_no_frame_is_refused(package: Path, code: str) -> None:
     assert outcome.job.error.code == "transform-failed"
 
 
-def test_a_transform_that_cannot_be_loaded_fails_the_job_at_once(package: Path) -> None:
-    (package / "things.py").write_text("import nothing_of_this_name\n")
+@pytest.mark.parametrize("code", ["import nothing_of_this_name", "raise SystemExit(main())", "raise SystemExit(0)"])
+def test_a_transform_that_cannot_be_loaded_fails_the_job_at_once(package: Path, code: str) -> None:
+    (package / "things.py").write_text(f"{code}\n")
     outcome = pipeline.run(BODY, THINGS)
     assert outcome.job.error is not None
     assert outcome.job.error.code == "bad-transform"
@@ -199,6 +200,83 @@ def test_types_that_do_not_go_together_fail_the_job(package: Path) -> None:
     outcome = run(package, "    return df.assign(extra='a' if df['id'].max() < 3 else 1.5)", chunk_size=10)
     assert outcome.job.error is not None
     assert outcome.job.error.code == "transform-schema"
+
+
+FAR = 4611686018427387904
+_ARRAY = "pd.arrays.ArrowExtensionArray(pa.array({} * len(df), pa.int64()).view(pa.{}))"
+UNHELD = {
+    "seconds": (f"np.array([{FAR}] * len(df)).view('M8[s]')", "timestamp[s]", "294,246"),
+    "milliseconds": (f"np.array([-{FAR}] * len(df)).view('M8[ms]')", "timestamp[ms]", "-290,307"),
+    "zoned": (
+        f"pd.Series(np.array([{FAR}] * len(df)).view('M8[s]'), df.index).dt.tz_localize('UTC')",
+        "timestamp[s, tz=UTC]",
+        "294,246",
+    ),
+    "categories": (f"pd.Categorical(np.array([{FAR}] * len(df)).view('M8[s]'))", "timestamp[s]", "294,246"),
+    "parts of a day": (_ARRAY.format(f"[{FAR}]", "date64()"), "date64[ms]", "none of this type"),
+    "times": (_ARRAY.format(f"[{FAR}]", "time64('us')"), "time64[us]", "none of this type"),
+    "no text": (
+        "pd.arrays.ArrowExtensionArray(pa.array([b'\\xff'] * len(df)).view(pa.string()))",
+        "string",
+        "none of this type",
+    ),
+    "in lists": (
+        f"pd.arrays.ArrowExtensionArray(pa.array([[{FAR}]] * len(df)).cast(pa.list_(pa.timestamp('s'))))",
+        "list<timestamp[s]>",
+        "Parquet cannot hold",
+    ),
+    "scale": (
+        "pd.arrays.ArrowExtensionArray(pa.array([Decimal(100)] * len(df), pa.decimal128(5, -2)))",
+        "decimal128(5, -2)",
+        "Parquet cannot hold",
+    ),
+}
+"""A column's values → their expression, the type that is told, and what is told of them."""
+
+
+@pytest.mark.parametrize("column", UNHELD)
+def test_a_value_that_cannot_be_delivered_fails_the_job_by_the_name_of_its_column(package: Path, column: str) -> None:
+    expression, type_name, told = UNHELD[column]
+    imports = "    from decimal import Decimal\n    import numpy as np\n    import pyarrow as pa\n"
+    outcome = run(package, f"{imports}    return df.assign(ref={expression})")
+    error = outcome.job.error
+    assert error is not None
+    assert error.code == "transform-schema"
+    assert f'"ref" of type {type_name}' in error.message
+    assert told in error.message
+    assert str(FAR)[:10] not in error.message
+    assert outcome.published == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("pd.Timestamp.max", "2262-04-11T23:47:16.854775807"),
+        ("pd.Timestamp.min", "1677-09-21T00:12:43.145224193"),
+        ("pd.Timedelta.max", 2**63 - 1),
+    ],
+)
+def test_the_last_moment_of_a_type_is_profiled(package: Path, value: str, text: str | int) -> None:
+    """Whoever wants "for ever" takes it; the edge that ends a histogram would be past it."""
+    outcome = run(package, f"    return df.assign(until={value})")
+    assert outcome.job.error is None
+    (profile,) = (each for each in outcome.document("summary.json")["profile"] if each["name"] == "until")
+    assert profile["max"] == text
+    assert profile["histogram"]["counts"] == [4]
+
+
+@pytest.mark.parametrize("code", ["pd.concat([df, df], axis=1)", "df.set_axis([1, '1'], axis=1)"])
+def test_two_columns_of_one_name_are_refused_by_it(package: Path, code: str) -> None:
+    """Of 1 and "1" the file was written, and nobody could read it."""
+    error = run(package, f"    return {code}").job.error
+    assert error is not None
+    assert error.code == "transform-schema"
+    assert "several columns of the name" in error.message
+
+
+def test_categories_with_parts_are_delivered_as_they_are(package: Path) -> None:
+    outcome = run(package, "    return df.assign(pair=pd.Categorical([(1, 2)] * len(df)))")
+    assert outcome.table.column("pair").to_pylist() == [[1, 2]] * 4
 
 
 @pytest.mark.parametrize("dataset", ["things", "daily-things", "daily.things"])

@@ -94,6 +94,19 @@ def test_two_versions_of_one_key_are_two_jobs(ports: MemoryPorts):
     assert len(set(triggers.upload_seen(ports, SETTINGS, document)["registered"])) == 2
 
 
+def test_where_versioning_is_suspended_two_uploads_of_one_key_are_two_jobs():
+    """The id of every upload is ``null`` there: taken for a version, it made the second upload the first one's job."""
+
+    def sources(etag: str) -> list[Source]:
+        notified, told = event("s3-upload"), event("eventbridge-upload")
+        notified["Records"][0]["s3"]["object"] |= {"versionId": "null", "eTag": etag}
+        told["detail"]["object"] |= {"version-id": "null", "etag": etag}
+        return [triggers.source_from_notification(notified["Records"][0]), source_from_event(told)]
+
+    first, second = sources("d41d8cd98f00b204e9800998ecf8427e"), sources("0cc175b9c0f1b6a831c399e269772661")
+    assert [len({source.job_id for source in told}) for told in (first, second, first + second)] == [1, 1, 2]
+
+
 def test_a_folder_made_in_the_console_is_no_upload(ports: MemoryPorts):
     assert triggers.upload_seen(ports, SETTINGS, event("s3-folder-marker")) == {"registered": []}
     assert ports.jobs.records == {}

@@ -50,6 +50,7 @@ class Delivery:
                 where += " (the dataset has a transform but no contract, so it was given inferred types)"
             plain = coding.decoded_table(table)
             table = coding.recoded_table(transforms.apply(self._transform, plain, where), plain, table)
+            transforms.refuse_unheld(table, plain)
         if table.num_rows:
             if self._schema is not None:
                 table = self._agreed(table, self._schema)

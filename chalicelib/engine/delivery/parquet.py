@@ -38,6 +38,10 @@ _BATCH_ROWS: Final = (1024, 20_000)
 million orders take 15 % longer. But only between two batches does it look whether a page is full, of bytes or of the
 20,000 rows that it has at most."""
 
+_REFUSALS: Final = (pa.ArrowNotImplementedError, pa.ArrowInvalid, OSError)
+"""What Arrow raises for a type that Parquet does not have, for a value that one of its types cannot hold, and for a
+decimal of negative scale."""
+
 _ARROW_SCHEMA: Final = "ARROW:schema"
 """The key under which Arrow's own readers look for the schema, in base64. Written here and not by Arrow, whose schema
 would tell them that a coded column is a dictionary."""
@@ -152,7 +156,21 @@ class _File:
         self._coded: frozenset[str] = frozenset()
 
     def add(self, tables: Sequence[pa.Table]) -> None:
-        """Write tables of one schema (``plain_schema``) as a row group."""
+        """Write tables of one schema (``plain_schema``) as a row group.
+
+        Errors: ``Terminal("transform-schema")`` where Parquet has no room for a column's type, or for a value.
+        """
+        try:
+            self._write(tables)
+        except _REFUSALS as error:
+            refused = _unwritable(pa.concat_tables([coding.decoded_table(table) for table in tables]))
+            if not refused:
+                raise
+            raise errors.Terminal(
+                "transform-schema", f"the transform gives what Parquet cannot hold: {refused}"
+            ) from error
+
+    def _write(self, tables: Sequence[pa.Table]) -> None:
         if self._writer is None:
             self._open(tables)
         names = tables[0].column_names
@@ -174,20 +192,15 @@ class _File:
         ]  # fmt: skip
         texts = [field.name for field in schema if pa.types.is_string(field.type)]
         repeated = [name for name, parts in columns.items() if name not in few and _are_repeated(parts)]
-        try:
-            self._writer = pq.ParquetWriter(
-                self._sink,
-                pa.schema(written),
-                use_dictionary=[*few, *repeated],
-                # The least and greatest of many texts spare no reader a row group, and cost a comparison a row.
-                write_statistics=[name for name in schema.names if name in few or name not in texts],
-                store_schema=False,
-                write_batch_size=_batch_rows(tables),
-            )
-        except pa.ArrowNotImplementedError as error:
-            raise errors.Terminal(
-                "transform-schema", f"the transform gives what Parquet cannot hold: {_unwritable(schema)}"
-            ) from error
+        self._writer = pq.ParquetWriter(
+            self._sink,
+            pa.schema(written),
+            use_dictionary=[*few, *repeated],
+            # The least and greatest of many texts spare no reader a row group, and cost a comparison a row.
+            write_statistics=[name for name in schema.names if name in few or name not in texts],
+            store_schema=False,
+            write_batch_size=_batch_rows(tables),
+        )
         self._writer.add_key_value_metadata({_ARROW_SCHEMA: encode_schema(schema)})
 
     def _joined(self, name: str, parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
@@ -203,13 +216,15 @@ class _File:
         return self._sink.taken()
 
 
-def _unwritable(schema: pa.Schema) -> str:
-    """The columns that Parquet has no type for. Arrow's own message tells a structure's fields, which may be cells."""
+def _unwritable(table: pa.Table) -> str:
+    """The columns that Parquet cannot hold. Arrow's own message quotes a value, or a structure's fields, which may be
+    cells.
+    """
     found = []
-    for field in schema:
+    for place, field in enumerate(table.schema):
         try:
-            pq.ParquetWriter(io.BytesIO(), pa.schema([field])).close()
-        except pa.ArrowNotImplementedError:
+            pq.write_table(table.select([place]), io.BytesIO())
+        except _REFUSALS:
             found.append(f'the column "{field.name}" of type {shown(field.type)}')
     return ", ".join(found)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
-from chalicelib.engine.measure.canonical import is_plain
+from chalicelib.engine.measure.canonical import canonical, is_plain
 from chalicelib.engine.records.split import Offsets
 from chalicelib.errors import Terminal
 
@@ -62,9 +62,17 @@ def partitions(table: pa.Table, partition_by: tuple[str, ...]) -> Iterator[tuple
 
 
 def _texts(column: pa.ChunkedArray, name: str) -> pa.StringArray:
-    if not is_plain(column.type):
+    # A transform's texts may be stored in several ways: pandas' own are of 64-bit offsets.
+    if not is_plain(canonical(arrays.whole(column)).type):
         raise Terminal("bad-partition", f"sluice.partitionBy: the values of {name} have parts, which name no folder")
-    texts = column.cast(pa.string())
+    try:
+        texts = column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # bytes that are no UTF-8, an unknown time zone
+        raise Terminal(
+            "bad-partition",
+            f"sluice.partitionBy: the values of {name}, of type {arrays.shown(column.type)}, have no texts that could"
+            " name a folder",
+        ) from error
     if pa.types.is_floating(column.type):
         # One zero, as in groups. ``canonical`` would also give floats of 32 bits more digits than they have.
         texts = pc.replace_substring_regex(texts, pattern=r"\A-0\z", replacement="0")

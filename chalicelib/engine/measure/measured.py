@@ -127,10 +127,9 @@ class Measured:
         edges, counts = self._grid.bins(grain)
         if not pa.types.is_temporal(kind):
             return {"edges": edges, "counts": counts}
-        # the edge that ends the last bin may be past the type's last value (24:00)
-        last = {"s": 86_399, "us": 86_399_999_999}.get(getattr(kind, "unit", ""), 0) if pa.types.is_time(kind) else None
-        numbers = np.array(edges if last is None else [min(int(edge), last) for edge in edges], np.int64)
-        storage = numbers.astype(np.int32) if pa.types.is_date32(kind) else numbers
+        # the outermost edges may be past the type's first and last value (24:00)
+        first, last = _bounds(kind)
+        storage = np.array([min(max(int(edge), first), last) for edge in edges], _storage(kind))
         texts = plain.values(arrays.from_values(storage, kind))
         return {"edges": texts, "counts": counts}
 
@@ -159,6 +158,18 @@ class Measured:
         loaded._lengths = None if meta["lengths"] is None else (meta["lengths"][0], meta["lengths"][1])
         loaded._registers = view(arrays["registers"]).view(np.uint8).reshape(1, -1).copy()
         return loaded
+
+
+def _storage(kind: Any) -> type[np.signedinteger[Any]]:
+    return np.int32 if pa.types.is_date32(kind) else np.int64
+
+
+def _bounds(kind: Any) -> tuple[int, int]:
+    """The least and the greatest number that stands for a value of a canonical type of dates and times."""
+    if pa.types.is_time(kind):
+        return 0, _DAY - 1
+    range_of_numbers = np.iinfo(_storage(kind))
+    return range_of_numbers.min, range_of_numbers.max
 
 
 def _portable(value: int | float | None) -> int | str | None:
