@@ -209,6 +209,21 @@ def test_a_dataset_finds_its_module(package: Path, dataset: str) -> None:
     assert transforms.find("others") is None
 
 
+@pytest.mark.parametrize("dataset", ["new-partner", "sales.2026"])
+def test_a_file_that_is_not_found_by_its_name_fails_the_job_and_says_how_to_call_it(
+    package: Path, dataset: str
+) -> None:
+    """Its rows were delivered as if there were no transform."""
+    (package / f"{dataset}.py").write_text("def transform(df):\n    return df\n")
+    outcome = pipeline.run(BODY, THINGS, key=f"incoming/{dataset}/a.csv")
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "bad-transform"
+    name = dataset.replace("-", "_").replace(".", "_")
+    assert outcome.job.error.message == f"transforms/{dataset}.py is not found by this name: call the file {name}.py"
+    (package / f"{dataset}.py").rename(package / f"{name}.py")
+    assert pipeline.run(BODY, THINGS, key=f"incoming/{dataset}/a.csv").job.status is Status.SUCCEEDED
+
+
 def test_a_failure_on_what_are_no_rows_fails_nothing(package: Path) -> None:
     """A chunk that guesses wrong sees rows inside a quoted cell; what its transform says of them does not count."""
     (package / "things.py").write_text(
