@@ -240,6 +240,17 @@ def test_a_failure_on_what_are_no_rows_fails_nothing(package: Path) -> None:
     assert repaired > 0
 
 
+@pytest.mark.parametrize("body", [b"id,size\n", b"id,size\n1,1.5\n"], ids=["no rows", "none delivered"])
+def test_a_partition_column_of_the_transform_may_have_no_rows(package: Path, body: bytes) -> None:
+    """An export of a day without orders; the job failed with an internal error, after all its chunks were done."""
+    (package / "things.py").write_text("def transform(df):\n    return df[df['id'] > 2].assign(month='2024-01')\n")
+    described = THINGS | {"sluice": THINGS["sluice"] | {"partitionBy": ["month"]}}
+    outcome = pipeline.run(body, described)
+    assert outcome.job.status is Status.SUCCEEDED
+    assert outcome.table.column_names == ["id", "size"]
+    assert outcome.table.num_rows == 0
+
+
 def test_the_first_failing_chunk_is_named_whatever_the_others_say(package: Path) -> None:
     outcome = run(package, "    raise KeyError(str(df['id'].iloc[0]))", chunk_size=10)
     assert outcome.job.error is not None
