@@ -1,4 +1,4 @@
-"""The rows that a draft contract rejects: it is drafted from the cells of those that are whole."""
+"""What to know of a draft contract before it is used: which rows it rejects, and that no header was found."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ _ESCAPED: Final = (
     'where the quotes within cells have a backslash before them, tell of it in the draft: "dialect": {dialect}'
 )
 
+_UNNAMED: Final = (
+    "no row looks like a header, and the fields are called by their positions: where row {row} is the header,"
+    ' give the fields its names, and say "dialect": {here}; where row {next} is, below a title,'
+    ' infer from a copy without the title, and say "dialect": {below}'
+)
+
 
 def count(objects: Objects, plan: Plan, tasks: Iterable[Task]) -> Counter[str]:
     """Code of a fault → rows that have it. Errors: those of the objects."""
@@ -53,7 +59,21 @@ def count(objects: Objects, plan: Plan, tasks: Iterable[Task]) -> Counter[str]:
 
 
 def told(name: str, plan: Plan, rows: Rows, reasons: Mapping[str, int]) -> list[str]:
-    """Lines for a person: which rows of a file do not fit, and what to do about it."""
+    """Lines for a person: what is not as it should be, and what to do about it."""
+    return [f"{name}: {line}" for line in _header(plan)] + (_misfits(name, plan, rows, reasons) if reasons else [])
+
+
+def _header(plan: Plan) -> Iterator[str]:
+    if plan.dialect.header:
+        return
+    above = list(plan.dialect.comment_rows)
+    row = len(above) + 1
+    here = snippet(plan.dialect, **({"commentRows": above} if above else {}), headerRows=[row])
+    below = snippet(plan.dialect, commentRows=[*above, row], headerRows=[row + 1])
+    yield _UNNAMED.format(row=row, here=here, next=row + 1, below=below)
+
+
+def _misfits(name: str, plan: Plan, rows: Rows, reasons: Mapping[str, int]) -> list[str]:
     most_first = sorted(reasons.items(), key=lambda reason: -reason[1])
     why = ", ".join(f"{code} {count:,}" for code, count in most_first)
     advice = dict(_advice(plan, rows, reasons))
