@@ -341,3 +341,14 @@ def test_a_range_of_texts_from_right_to_left_has_the_least_first() -> None:
     profile.add(pa.table({"city": ["אילת", "תל אביב"]}))
     html = report.render({**document(), "summary": {**document()["summary"], "profile": profile.result()}})
     assert "<bdi>אילת</bdi> – <bdi>תל אביב</bdi>" in html
+
+
+def test_names_of_any_length_make_nothing_wider_than_the_page() -> None:
+    """A contract names its aggregates and measures, a file its columns: no name is too long for either."""
+    html = report.render(document("n" * 300))
+    rules = dict(re.findall(r"^(\S[^{@]*?) \{([^}]*)\}", html, flags=re.MULTILINE))
+    for selector in ("h1", "h3", ".where", ".name", ".value", "th.measure"):
+        assert "overflow-wrap: anywhere" in rules[selector], selector
+    (aggregate,) = re.findall(r'<table class="dense" aria-label="Aggregate n+">.*?</thead>', html, flags=re.DOTALL)
+    assert re.findall('<th scope="col" class="([^"]*)">', aggregate) == ["value", "n measure", "n measure"]
+    assert all("white-space: normal" in rules[selector] for selector in ("thead .value", "th.measure"))
