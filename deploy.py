@@ -222,7 +222,9 @@ def parser() -> argparse.ArgumentParser:
     wanted.add_argument("--chunk-size", type=size, metavar="BYTES", help="of a file, for one Lambda invocation")
     wanted.add_argument("--max-concurrency", type=_count, metavar="N", help="chunks of one file at the same time")
     wanted.add_argument("--architecture", choices=("x86_64", "arm64"), help="of the functions (at first x86_64)")
-    wanted.add_argument("--kms-key", metavar="KEY", help="encrypt everything at rest with this key of yours (its ARN)")
+    wanted.add_argument(
+        "--kms-key", metavar="KEY", help="encrypt everything at rest with this key of yours (ARN, id or alias)"
+    )
     alarms = (
         ("--alarm-rejected", "PERCENT", _between(0, 100), "more of a job's rows are rejected"),
         ("--alarm-job-age", "MINUTES", _between(5, 1440), "a job is unfinished for longer"),

@@ -111,9 +111,8 @@ def _infer(options: argparse.Namespace) -> int:
 
     draft = inprocess.infer(planned)
     print(json.dumps(draft.contract, indent=2, ensure_ascii=False))
-    if draft.reasons:
-        lines = misfits.told(str(planned.path), draft.rows, draft.reasons, marked=draft.marked)
-        print(*lines, sep="\n", file=sys.stderr)
+    for line in misfits.told(str(planned.path), draft.plan, draft.rows, draft.reasons):
+        print(line, file=sys.stderr)
     return SUCCEEDED
 
 

@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from chalicelib import failure, steps
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.plan import Task
+from chalicelib.engine.plan import Plan, Task
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Job, Rows, Source, event_from_source
@@ -48,8 +48,8 @@ class Draft:
     """Those that the contract rejects among them."""
     reasons: Mapping[str, int]
     """Why: code of a fault → rows that have it."""
-    marked: bool
-    """As ``Plan`` has it."""
+    plan: Plan
+    """How the file was read."""
 
 
 @frozen
@@ -142,7 +142,7 @@ class Run:
             state = self._round(state)
         rows = settling.State.load(workspace, number - 1).rows  # as the last round of the survey has them
         reasons = misfits.count(objects, plan, tasks) if rows.rejected else {}
-        return Draft(contracts.to_document(plan.contract), rows, reasons, plan.marked)
+        return Draft(contracts.to_document(plan.contract), rows, reasons, plan)
 
     def _validate(self, event: JSON) -> JSON:
         return steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,12 @@ from chalicelib.frozen import frozen
 from chalicelib.model import Status, timestamp
 from chalicelib.ports import Jobs
 from chalicelib.retry import retry
-from ops import ports
+from ops import ports, stacks
 from ops.target import OperatorError, Target
 
 DEFAULT_WITHIN_HOURS: Final = 24
+_MOST_WITHIN_HOURS: Final = 87_600
+"""Ten years. Some more, and there is no such time."""
 _PAGE: Final = 100
 
 
@@ -70,17 +73,30 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--within",
-        type=float,
+        type=_hours,
         default=DEFAULT_WITHIN_HOURS,
         metavar="HOURS",
         help=f"for --code: how long ago the upload may have come (default: {DEFAULT_WITHIN_HOURS})",
     )
 
 
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= _MOST_WITHIN_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours up to {_MOST_WITHIN_HOURS:,}")
+    return hours
+
+
 def command(target: Target, options: argparse.Namespace, out: Console, log: Console) -> int:
-    """Errors: ``OperatorError`` where a job was refused, after all others were started."""
+    """Errors: ``OperatorError`` where nothing is deployed; where a job was refused, after all others were started."""
     if not options.job_ids and not options.code:
         raise OperatorError("which jobs? Give their ids, or --code")
+    stack = target.names.workflow_stack
+    if stacks.describe(target, stack) is None:
+        raise OperatorError(f"there is no stack {stack}: is the stage deployed?")
     job_ids = list(options.job_ids)
     if options.code:
         since = timestamp(datetime.now(UTC) - timedelta(hours=options.within))

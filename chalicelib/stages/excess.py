@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.engine.contract import Contract, Tolerance
-from chalicelib.engine.contract.dialect import snippet
+from chalicelib.engine.contract.dialect import below_header
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.text.encodings import UTF8
 from chalicelib.model import JSON, Rows
@@ -22,8 +22,8 @@ _ENCODING: Final = (
 """Damaged rows of a good file look the same from here. An encoding stated by mistake reads every row, and most of them
 wrongly: so how to tell comes first.
 """
-_FIRST_LINE: Final = (
-    "; nearly every row has more or fewer cells than the first line: if that is no header, but a title,"
+_TITLE: Final = (
+    "; nearly every row has more or fewer cells than the line that was taken for the header: if that is a title,"
     ' pass over it in the contract: "dialect": {dialect}'
 )
 
@@ -54,10 +54,15 @@ def _advice(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> 
     # Where a row has characters of ASCII alone its encoding does not show: what counts are the rejected ones.
     if plan.text.encoding == UTF8 and not plan.marked and most("encoding-error") >= NEARLY * rows.rejected:
         return _ENCODING
-    # A contract's fields say how many cells there are; without one the first line does. Of a title one has text. With
-    # more of them it may be the header, and each row end in a delimiter, or lack a cell.
-    is_first = contract.inferred and plan.dialect.header and not plan.dialect.comment_rows
-    is_title = is_first and sum(bool(label.strip()) for label in plan.labels) == 1
+    # A contract's fields say how many cells there are; without one the header does.
+    is_title = contract.inferred and may_be_title(plan)
     if is_title and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * rows.read:
-        return _FIRST_LINE.format(dialect=snippet(plan.dialect, commentRows=[1], headerRows=[2]))
+        return _TITLE.format(dialect=below_header(plan.dialect))
     return ""
+
+
+def may_be_title(plan: Plan) -> bool:
+    """Whether the line that was taken for the header has text in one cell alone. With more of them it may well be the
+    header, and each row end in a delimiter, or lack a cell.
+    """
+    return plan.dialect.header and sum(bool(label.strip()) for label in plan.labels) == 1

@@ -232,7 +232,10 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
         outputs.add("data", path, stored, part["rows"], part["sha256"])
     if not parts:
         path = "data/part-00000.parquet"
-        body = parquet.write(arrays.empty_table(_schema(state)).drop_columns(list(state.contract.partition_by)))
+        empty = arrays.empty_table(_schema(state))
+        # Of rows that there are not, nobody knows the columns that the transform would have made.
+        named = [name for name in state.contract.partition_by if name in empty.column_names]
+        body = parquet.write(empty.drop_columns(named))
         outputs.add(
             "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
         )

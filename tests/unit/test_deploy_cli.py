@@ -11,7 +11,7 @@ from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
 import deploy
-from ops import data, deployment, inspection
+from ops import data, deployment, inspection, stacks
 from ops.inspection import Inspection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +52,10 @@ def test_every_command_and_option_is_documented(name: str) -> None:
         (["up", "--stage", "prod", "--chunk-size", "some"], "not a size in bytes such as"),
         (["plan", "--stage", "prod", "--max-concurrency", "many"], "from 1 to 10000"),
         (["plan", "--stage", "prod", "--max-concurrency", "10001"], "from 1 to 10000"),
+        (["redrive", "--stage", "prod", "--code", "throttled", "--within", "long"], "a number of hours up to 87,600"),
+        (["redrive", "--stage", "prod", "--code", "throttled", "--within", "nan"], "a number of hours up to 87,600"),
+        (["redrive", "--stage", "prod", "--code", "throttled", "--within", "1e9"], "a number of hours up to 87,600"),
+        (["redrive", "--stage", "prod", "--code", "throttled", "--within", "0"], "a number of hours up to 87,600"),
         (["status", "--stage", "prod"], "no region"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -85,6 +89,17 @@ def test_nobody_refused_where_there_are_no_credentials(
     said = capsys.readouterr().err
     assert "error: Unable to locate credentials" in said
     assert "refused" not in said
+
+
+@pytest.mark.parametrize("which", [["orders-0a98506ec5f4f8734f10"], ["--code", "throttled"]], ids=["an id", "a code"])
+def test_jobs_of_a_stage_that_is_not_deployed_are_not_refused_one_by_one(
+    which: list[str], account: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.setattr(stacks, "describe", lambda *_: None)
+    assert deploy.main(["redrive", *which, "--stage", "prd", "--region", "eu-west-1"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith("error: there is no stack sluice-prd-workflow: is the stage deployed?\n")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
-"""The documentation's links lead somewhere, nothing is left to be filled in, and the contracts in it work."""
+"""The documentation's links lead somewhere, nothing is left to be filled in, and its commands and contracts work."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import deploy
+import local
 from chalicelib.model import JSON
 from tests import pipeline
 from tests.fakes import MemoryPorts
@@ -16,12 +21,53 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def prose(page: Path) -> str:
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    targets = re.findall(r"\]\((?!https?://|mailto:)([^)#]+)", text)
-    missing = [target for target in targets if not (page.parent / target).exists()]
-    assert missing == []
+    links = re.findall(r"\]\((?!https?://|mailto:)([^)#]*)(?:#([^)]+))?\)", prose(page))
+    targets = [(page.parent / target if target else page, anchor) for target, anchor in links]
+    assert [target for target, _ in targets if not target.exists()] == []
+    assert [(target, anchor) for target, anchor in targets if anchor and anchor not in anchors(target)] == []
+
+
+COMMANDS = [
+    (page.name, line)
+    for page in PAGES
+    for block in re.findall(r"^```\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+"""Page and line of each block that is a shell's."""
+
+
+def parsers(name: str) -> argparse.ArgumentParser:
+    return {"local.py": local.parser, "deploy.py": deploy.parser}[name]()
+
+
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, id=f"{page}: {line}") for page, line in COMMANDS if line.startswith("python ")]
+)
+def test_a_documented_command_is_one(line: str) -> None:
+    # What follows is told of the command, or done with what it prints.
+    command = re.split("[#>|]", line.replace("<stage>", "test"))[0]
+    _, name, *arguments = shlex.split(command)
+    parsers(name).parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, id=f"{page}: {line}") for page, line in COMMANDS if line.startswith("curl ")]
+)
+def test_an_address_with_a_query_is_quoted(line: str) -> None:
+    """zsh looks for files whose names match a bare ``?``, and any shell ends a command at ``&``."""
+    assert not re.search("[?&]", re.sub(r'"[^"]*"', "", line))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -54,6 +100,31 @@ RECORDS = {
     "id price": "1;2,5",
 }
 """The fields of each contract in the documentation → a record that keeps it, in its dialect."""
+
+
+def test_current_json_is_documented_as_it_is_written() -> None:
+    (block,) = re.findall(r"```json\n(\{.*?)```", (ROOT / "docs" / "index.md").read_text(), flags=re.DOTALL)
+    documented = json.loads(block)
+    ports = MemoryPorts()
+    pipeline.run(b"id\n1\n", key="incoming/things/2026/a.csv", ports=ports)
+    written = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    assert keys_of(written) == keys_of(documented)
+
+
+def keys_of(value: Any) -> Any:
+    """A document's keys, with the types of what stands under them."""
+    if isinstance(value, dict):
+        return {key: keys_of(each) for key, each in value.items()}
+    return [keys_of(each) for each in value] if isinstance(value, list) else type(value).__name__
+
+
+def test_partitions_lie_where_the_documentation_says() -> None:
+    fields = [{"name": "id", "type": "integer"}, {"name": "city", "type": "string"}]
+    described = {"name": "a", "schema": {"fields": fields}, "sluice": {"partitionBy": ["city"]}}
+    outcome = pipeline.run("id,city\n1,München\n2,\n".encode(), described)
+    folders = {name.split("/")[1] for name in outcome.published if name.startswith("data/")}
+    assert folders == {"city=M%C3%BCnchen", "city=__HIVE_DEFAULT_PARTITION__"}
+    assert all(folder.split("=")[1] in (ROOT / "docs" / "contract.md").read_text() for folder in folders)
 
 
 def documented_contracts() -> list[tuple[str, JSON]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,12 @@ def test_what_is_shipped_needs_nothing_that_is_not(path: Path) -> None:
 @pytest.mark.parametrize("path", [ROOT / "chalicelib/ports.py", ROOT / "chalicelib/model.py"], ids=named)
 def test_ports_and_nouns_know_no_implementation(path: Path) -> None:
     assert not any(within(name, {"chalicelib.aws", "chalicelib.engine"}) for name in imports(path))
+
+
+@pytest.mark.parametrize("package", ["chalicelib/stages", "chalicelib/engine/rejects"])
+def test_a_package_that_tells_of_its_modules_tells_of_each(package: str) -> None:
+    told = set(
+        re.findall("``([a-z_]+)``", ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text())) or "")
+    )
+    modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert modules - told == set()

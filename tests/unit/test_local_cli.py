@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -146,6 +147,72 @@ def test_rows_that_do_not_fit_the_draft_are_told_beside_it(
     local.main(["check", str(file), "--contract", str(draft), "--out", str(tmp_path / "out"), "--json"])
     (job,) = json.loads(capsys.readouterr().out)
     assert told.startswith(f"{job['rows']['rejected']} of {job['rows']['read']} rows ")
+
+
+PENS: list[dict[str, Any]] = [
+    {"name": "id", "type": "integer"},
+    {"name": "name", "type": "string"},
+    {"name": "price", "type": "number"},
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        (b"Things for sale\nid,name,price\n1,ink,1.5\n2,pen,2.5\n", []),
+        (b"sep=;\r\nThings for sale\r\nid;name;price\r\n1;ink;1.5\r\n2;pen;2.5\r\n", []),
+        (b"Things for sale,,\nid,name,price\n1,ink,1.5\n2,pen,2.5\n", []),
+        (b"sep=;\nThings for sale;;\nid;name;price\n1;ink;1.5\n2;pen;2.5\n", []),
+        (b"id,name,price\n1,ink,1.5,\n2,pen,2.5,\n", [{"name": "nothing", "type": "string"}]),
+        (b'id,name,price\n1,"the \\"best\\" ink",1.5\n2,"a \\"b, c\\" pen",2.5\n', []),
+    ],
+    ids=[
+        "a title",
+        "a title below sep=",
+        "a title as wide as the rows",
+        "a title as wide as the rows, below sep=",
+        "every row ends in a delimiter",
+        "backslashes before quotes",
+    ],
+)
+def test_what_is_advised_beside_a_draft_helps(
+    body: bytes, more: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, described = tmp_path / "pens.csv", tmp_path / "pens.json"
+    file.write_bytes(body)
+    assert local.main(["infer", str(file)]) == 0
+    dialects = re.findall(r'"dialect": (\{.*?\})', capsys.readouterr().err)
+    contract = {"name": "pens", "dialect": json.loads(dialects[-1]), "schema": {"fields": [*PENS, *more]}}
+    described.write_text(json.dumps(contract))
+    local.main(["check", str(file), "--contract", str(described), "--out", str(tmp_path / "out"), "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert job["rows"] == {"read": 2, "valid": 2, "rejected": 0, "blank": 0}
+
+
+@pytest.mark.parametrize("above", [b"", b"sep=,\n"], ids=["", "below sep="])
+def test_a_header_that_does_not_look_like_one_is_named_where_it_is_advised(
+    above: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, described = tmp_path / "pens.csv", tmp_path / "pens.json"
+    file.write_bytes(above + b"home,away\nhome,draw\nlost,away\n")
+    assert local.main(["infer", str(file)]) == 0
+    printed = capsys.readouterr()
+    draft = json.loads(printed.out)
+    draft["dialect"] = json.loads(re.findall(r'"dialect": (\{.*?\})', printed.err)[0])
+    draft["schema"]["fields"] = [{"name": name, "type": "string"} for name in ("home", "away")]
+    described.write_text(json.dumps(draft))
+    local.main(["check", str(file), "--contract", str(described), "--out", str(tmp_path / "out"), "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert job["rows"] == {"read": 2, "valid": 2, "rejected": 0, "blank": 0}
+
+
+def test_a_few_rows_with_a_cell_too_many_tell_nothing_of_the_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new.csv"
+    file.write_bytes(b"a,b\n" + b"1,2\n" * 40 + b"1,2,3\n")
+    assert local.main(["infer", str(file)]) == 0
+    assert capsys.readouterr().err == f"{file}: 1 of 41 rows do not fit the draft: extra-cell 1\n"
 
 
 def test_a_draft_that_every_row_fits_comes_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

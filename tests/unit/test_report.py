@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -310,3 +311,44 @@ def test_sizes(count, expected):
 )
 def test_durations(seconds, expected):
     assert markup.duration(seconds) == expected
+
+
+def chart_of(values: Any) -> tuple[list[str], list[str]]:
+    """The texts at the ends of a column's axis, and what its bars tell."""
+    profile = Profile()
+    profile.add(pa.table({"answer": values}))
+    html = report.render({**document(), "summary": {**document()["summary"], "profile": profile.result()}})
+    axis = re.search(r'<div class="ends" aria-hidden="true"><span>(.*?)</span><span>(.*?)</span></div>', html)
+    assert axis is not None
+    return list(axis.groups()), re.findall(r"<rect [^>]*><title>(.*?)</title></rect>", html)
+
+
+def test_an_axis_ends_with_a_value_that_the_column_may_have() -> None:
+    # Of answers from 1 to 5 none is a 6, where the last bin of whole numbers ends.
+    assert chart_of([1, 5, 5]) == (["1", "5"], ["1: 1", "2: 0", "3: 0", "4: 0", "5: 2"])
+    assert chart_of(range(40))[0] == ["0", "39"]
+    assert chart_of(range(40))[1][-1] == "38 to 39: 2"
+    days = [date(9999, 12, 30), date(9999, 12, 31)]
+    assert chart_of(days) == (["9999-12-30", "9999-12-31"], ["9999-12-30: 1", "9999-12-31: 1"])
+    ends, bars = chart_of([0.0, 10.0])
+    assert (ends, bars[0], bars[-1]) == (["0", "10"], "0 to 0.5: 1", "9.5 to 10: 1")
+    moments = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, 12, tzinfo=UTC)]
+    assert chart_of(moments)[1][0].startswith("2024-01-01T00:00:00Z to 2024-01-01T")
+
+
+def test_a_range_of_texts_from_right_to_left_has_the_least_first() -> None:
+    profile = Profile()
+    profile.add(pa.table({"city": ["אילת", "תל אביב"]}))
+    html = report.render({**document(), "summary": {**document()["summary"], "profile": profile.result()}})
+    assert "<bdi>אילת</bdi> – <bdi>תל אביב</bdi>" in html
+
+
+def test_names_of_any_length_make_nothing_wider_than_the_page() -> None:
+    """A contract names its aggregates and measures, a file its columns: no name is too long for either."""
+    html = report.render(document("n" * 300))
+    rules = dict(re.findall(r"^(\S[^{@]*?) \{([^}]*)\}", html, flags=re.MULTILINE))
+    for selector in ("h1", "h3", ".where", ".name", ".value", "th.measure"):
+        assert "overflow-wrap: anywhere" in rules[selector], selector
+    (aggregate,) = re.findall(r'<table class="dense" aria-label="Aggregate n+">.*?</thead>', html, flags=re.DOTALL)
+    assert re.findall('<th scope="col" class="([^"]*)">', aggregate) == ["value", "n measure", "n measure"]
+    assert all("white-space: normal" in rules[selector] for selector in ("thead .value", "th.measure"))

@@ -65,6 +65,14 @@ def test_a_line_before_the_header_is_advised_to_be_passed_over(first: str, delim
     assert outcome.table.column("name").to_pylist() == ["ink", "pen", "nib"]
 
 
+def test_a_title_below_excels_line_is_advised_to_be_passed_over_with_it() -> None:
+    body = b"sep=;\nThings for sale\n" + CLEAN.replace(b",", b";")
+    advised = advice(body)
+    assert advised == {"dialect": {"delimiter": ";", "commentRows": [1, 2], "headerRows": [3]}}
+    outcome = pipeline.run(body, contract(*FIELDS, **({"sluice": STRICT} | advised)))
+    assert outcome.table.column("name").to_pylist() == ["ink", "pen", "nib"]
+
+
 @pytest.mark.parametrize(
     "body, described",
     [

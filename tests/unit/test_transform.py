@@ -287,6 +287,21 @@ def test_a_dataset_finds_its_module(package: Path, dataset: str) -> None:
     assert transforms.find("others") is None
 
 
+@pytest.mark.parametrize("dataset", ["new-partner", "sales.2026"])
+def test_a_file_that_is_not_found_by_its_name_fails_the_job_and_says_how_to_call_it(
+    package: Path, dataset: str
+) -> None:
+    """Its rows were delivered as if there were no transform."""
+    (package / f"{dataset}.py").write_text("def transform(df):\n    return df\n")
+    outcome = pipeline.run(BODY, THINGS, key=f"incoming/{dataset}/a.csv")
+    assert outcome.job.error is not None
+    assert outcome.job.error.code == "bad-transform"
+    name = dataset.replace("-", "_").replace(".", "_")
+    assert outcome.job.error.message == f"transforms/{dataset}.py is not found by this name: call the file {name}.py"
+    (package / f"{dataset}.py").rename(package / f"{name}.py")
+    assert pipeline.run(BODY, THINGS, key=f"incoming/{dataset}/a.csv").job.status is Status.SUCCEEDED
+
+
 def test_a_failure_on_what_are_no_rows_fails_nothing(package: Path) -> None:
     """A chunk that guesses wrong sees rows inside a quoted cell; what its transform says of them does not count."""
     (package / "things.py").write_text(
@@ -301,6 +316,17 @@ def test_a_failure_on_what_are_no_rows_fails_nothing(package: Path) -> None:
         assert outcome.job.rows == Rows(read=2, valid=2)
         repaired += outcome.job.chunks.repaired
     assert repaired > 0
+
+
+@pytest.mark.parametrize("body", [b"id,size\n", b"id,size\n1,1.5\n"], ids=["no rows", "none delivered"])
+def test_a_partition_column_of_the_transform_may_have_no_rows(package: Path, body: bytes) -> None:
+    """An export of a day without orders; the job failed with an internal error, after all its chunks were done."""
+    (package / "things.py").write_text("def transform(df):\n    return df[df['id'] > 2].assign(month='2024-01')\n")
+    described = THINGS | {"sluice": THINGS["sluice"] | {"partitionBy": ["month"]}}
+    outcome = pipeline.run(body, described)
+    assert outcome.job.status is Status.SUCCEEDED
+    assert outcome.table.column_names == ["id", "size"]
+    assert outcome.table.num_rows == 0
 
 
 def test_the_first_failing_chunk_is_named_whatever_the_others_say(package: Path) -> None:

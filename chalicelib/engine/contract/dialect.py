@@ -58,6 +58,12 @@ def without_header(detected: Dialect) -> str:
     return snippet(detected, header=False, commentRows=rows)
 
 
+def below_header(detected: Dialect) -> str:
+    """A contract's ``dialect`` that passes over what was taken for the header, too: the next row is it."""
+    rows = [*detected.comment_rows, *detected.header_rows]
+    return snippet(detected, commentRows=rows, headerRows=[max(rows) + 1])
+
+
 def snippet(detected: Dialect, **keys: Any) -> str:
     """A contract's ``dialect`` with these keys and the delimiter that was detected: where a contract has a dialect,
     nothing of it is detected.

@@ -1,4 +1,5 @@
-"""A dataset's own pandas function: ``chalicelib/transforms/<dataset>.py``, ``transform(df) -> df``, found by name.
+"""A dataset's own pandas function: ``chalicelib/transforms/<dataset>.py``, ``transform(df) -> df``, found by name (what
+no module's name can have, as a hyphen, is ``_`` there).
 
 It is given valid rows, typed, some thousand at a time, in file order, and may add, change or drop columns and rows; it
 must treat each row by itself, for how many rows a call sees depends on the chunk size.
@@ -12,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -31,7 +33,12 @@ PACKAGE = "chalicelib.transforms"
 
 def find(dataset: str) -> Transform | None:
     """The dataset's transform; None where it has none. Errors: ``Terminal("bad-transform")``."""
-    name = f"{PACKAGE}.{re.sub(r'[^A-Za-z0-9_]', '_', dataset)}"
+    module = re.sub("[^A-Za-z0-9_]", "_", dataset)
+    if module != dataset and _has_file(f"{dataset}.py"):
+        raise errors.Terminal(
+            "bad-transform", f"transforms/{dataset}.py is not found by this name: call the file {module}.py"
+        )
+    name = f"{PACKAGE}.{module}"
     if importlib.util.find_spec(name) is None:
         return None
     try:
@@ -41,6 +48,12 @@ def find(dataset: str) -> Transform | None:
             "bad-transform", f"the transform of dataset {dataset} cannot be loaded ({type(error).__name__})"
         ) from error
     return function
+
+
+def _has_file(name: str) -> bool:
+    return any(
+        each.name == name for folder in importlib.import_module(PACKAGE).__path__ for each in Path(folder).iterdir()
+    )
 
 
 def apply(transform: Transform, table: pa.Table, where: str) -> pa.Table:

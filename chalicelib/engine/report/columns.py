@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
 
 from chalicelib.engine.report.markup import NOTHING, bar, histogram, number, percent, row, shown, table, text
 
 JSON = dict[str, Any]
 
 FREQUENT_IN_ROW = 4
+_DAY: Final = re.compile("[0-9]{4,}-[0-9]{2}-[0-9]{2}")
 
 
 def columns(profile: list[JSON]) -> str:
@@ -54,7 +59,8 @@ def _range(column: JSON) -> str:
     low, high = column.get("min"), column.get("max")
     if low is None and high is None:
         return NOTHING
-    lines = [shown(low) if low == high else f"{_cut(low)} – {_cut(high)}"]
+    # Isolated: between two texts that run from right to left the greater one would stand first.
+    lines = [shown(low) if low == high else f"<bdi>{_cut(low)}</bdi> – <bdi>{_cut(high)}</bdi>"]
     if column.get("mean") is not None:
         lines.append(f'<span class="soft small">mean {shown(column["mean"])}</span>')
     if column.get("maxLength") is not None:
@@ -75,14 +81,26 @@ def _distribution(column: JSON) -> str:
     frequent = column.get("mostFrequent") or []
     telling = frequent if frequent and frequent[0]["count"] > 1 else []
     if drawn and drawn["counts"]:
-        edges = drawn["edges"]
-        ends = f'<div class="ends" aria-hidden="true"><span>{_end(edges[0])}</span><span>{_end(edges[-1])}</span></div>'
+        bins = _bins(drawn["edges"])
+        least, most = _end(bins[0][0]), _end(bins[-1][1])
+        ends = f'<div class="ends" aria-hidden="true"><span>{least}</span><span>{most}</span></div>'
         more = _details(telling, column["count"])
-        return f"{histogram(edges, drawn['counts'])}{ends}{more}"
+        return f"{histogram(bins, drawn['counts'])}{ends}{more}"
     if not telling:
         return NOTHING
     rest = telling[FREQUENT_IN_ROW:]
     return _list(telling[:FREQUENT_IN_ROW], column["count"]) + _details(rest, column["count"], "more frequent values")
+
+
+def _bins(edges: list[Any]) -> list[tuple[Any, Any]]:
+    """The ends of each bin. Whole numbers and days have no value between the last of a bin and the next bin's first."""
+    return [(low, _last_before(high)) for low, high in pairwise(edges)]
+
+
+def _last_before(edge: Any) -> Any:
+    if isinstance(edge, int):
+        return edge - 1
+    return str(np.datetime64(edge) - 1) if isinstance(edge, str) and _DAY.fullmatch(edge) else edge
 
 
 def _end(edge: Any) -> str:

@@ -145,26 +145,31 @@ def bar(part: float, whole: float, kind: str) -> str:
     return f'<svg width="{width}" height="6" viewBox="0 0 {width} 6" aria-hidden="true">{inner}</svg>'
 
 
-def histogram(edges: Sequence[Any], counts: Sequence[int]) -> str:
-    """Bars over equal-width bins, the tallest as high as the chart; each tells its range and count."""
+def histogram(bins: Sequence[tuple[Any, Any]], counts: Sequence[int]) -> str:
+    """Bars over bins of equal width, the tallest as high as the chart; each tells its range and count. ``bins``: the
+    ends of each.
+    """
     width, height = 220, 44
     most = max(counts, default=0)
     if not most:
         return NOTHING
     step = width / len(counts)
     bars = []
-    for position, count in enumerate(counts):
+    for position, (ends, count) in enumerate(zip(bins, counts, strict=True)):
         tall = max(1.5, (height - 2) * count / most) if count else 0.75
         css = "f-chart" if count else "f-soft"
-        span = f"{text(number(edges[position]))} to {text(number(edges[position + 1]))}: {count:,}"
         place = f'x="{position * step:.1f}" y="{height - tall:.1f}" width="{step - 1.5:.1f}" height="{tall:.1f}"'
-        bars.append(f'<rect class="{css}" {place}><title>{span}</title></rect>')
-    peak = max(range(len(counts)), key=lambda place: counts[place])
+        bars.append(f'<rect class="{css}" {place}><title>{text(_span(*ends))}: {count:,}</title></rect>')
+    peak = bins[max(range(len(counts)), key=lambda place: counts[place])]
     label = (
-        f"Histogram of {len(counts)} bins from {number(edges[0])} to {number(edges[-1])}; "
-        f"most values, {most:,}, from {number(edges[peak])} to {number(edges[peak + 1])}"
+        f"Histogram of {len(counts)} bins from {number(bins[0][0])} to {number(bins[-1][1])}; "
+        f"most values, {most:,}, {'at' if peak[0] == peak[1] else 'from'} {_span(*peak)}"
     )
     return _svg(width, height, label, "".join(bars))
+
+
+def _span(low: Any, high: Any) -> str:
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
 
 
 def _svg(width: int, height: int, label: str, content: str, stretch: bool = False) -> str:

@@ -212,7 +212,7 @@ def _aggregate(name: str, rows: list[JSON], names: list[str]) -> str:
 
     lines = ["<tr>" + "".join(cell(line, each) for each in names) + "</tr>" for line in rows]
     return table(
-        f"Aggregate {name}", [(each, "n measure" if each in numeric else "") for each in names], lines, "dense"
+        f"Aggregate {name}", [(each, "n measure" if each in numeric else "value") for each in names], lines, "dense"
     )
 
 
