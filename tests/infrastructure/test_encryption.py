@@ -96,6 +96,22 @@ def test_a_wider_statement_lets_in_too(target: Target, action: Any) -> None:
     assert encryption.check(target, a_key([held[0], held[1] | {"Action": action}, *held[2:]]))
 
 
+SINGLY = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "DescribeKey"]
+
+
+def test_actions_that_are_listed_singly_let_the_logs_in_too(target: Target) -> None:
+    held = encryption.key_policy_statements(target.names)
+    logs = held[3] | {"Action": [f"kms:{each}" for each in SINGLY]}
+    assert encryption.check(target, a_key([*held[:3], logs]))
+
+
+@pytest.mark.parametrize("missing", SINGLY)
+def test_each_action_is_asked_for_that_the_logs_need(target: Target, missing: str) -> None:
+    held = encryption.key_policy_statements(target.names)
+    logs = held[3] | {"Action": [f"kms:{each}" for each in SINGLY if each != missing]}
+    assert lacking(target, [*held[:3], logs]) == ["SluiceLogs"]
+
+
 def test_a_key_for_signing_is_refused(target: Target) -> None:
     arn = a_key(encryption.key_policy_statements(target.names), "SIGN_VERIFY", "RSA_2048")
     with pytest.raises(OperatorError, match="SIGN_VERIFY"):
