@@ -14,7 +14,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ops import data, drift, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
+from ops import (
+    data,
+    drift,
+    encryption,
+    functions,
+    layer,
+    leftovers,
+    lock,
+    ownership,
+    record,
+    regions,
+    rollback,
+    stacks,
+    workflow,
+)
 from ops.function_settings import Difference
 from ops.stacks import Change, Stack
 from ops.target import STAGE_TAG, Target
@@ -189,7 +203,7 @@ def _down(target: Target, tell: Tell, *, delete_data: bool) -> None:
     stacks.delete(target, names.workflow_stack, tell)
     workflow.wait_until_gone(target)
     tell("functions")
-    functions.delete(target, regions.roles(target), tell)
+    functions.delete(target, ownership.find(target), tell)
     tell("dependency layer")
     layer.delete(target)
     _delete_token(target)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from ops import regions, stacks
+from ops import ownership, regions, stacks
 from ops.target import STAGE_TAG, Target
 
 SETTLING_SECONDS: Final = 120.0
@@ -47,10 +47,10 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
     yield "stack", [n for n in (names.foundation_stack, names.workflow_stack) if stacks.find(target, n)]
     yield "bucket", [each["Name"] for each in target.s3.list_buckets()["Buckets"] if _is_here(target, each["Name"])]
     yield "table", [n for n in _all(target, "dynamodb", "list_tables", "TableNames") if ours(n)]
-    yield "function", [n for n in _all(target, "lambda", "list_functions", "Functions", "FunctionName") if ours(n)]
+    yield "function", ownership.functions(target)
     yield "layer", [n for n in _all(target, "lambda", "list_layers", "Layers", "LayerName") if ours(n)]
     yield "role", regions.roles(target)
-    yield "rule", [n for n in _all(target, "events", "list_rules", "Rules", "Name") if ours(n)]
+    yield "rule", ownership.rules(target)
     yield (
         "state machine",
         [n for n in _all(target, "stepfunctions", "list_state_machines", "stateMachines", "name") if ours(n)],
@@ -62,14 +62,7 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
         "dashboard",
         [n for n in _all(target, "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName") if ours(n)],
     )
-    yield (
-        "log group",
-        [
-            n
-            for n in _all(target, "logs", "describe_log_groups", "logGroups", "logGroupName")
-            if ours(n.rpartition("/")[2])
-        ],
-    )
+    yield "log group", ownership.log_groups(target)
     yield (
         "parameter",
         [

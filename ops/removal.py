@@ -1,5 +1,5 @@
-"""Takes away what Chalice made, by the stage's names, and its API, whose id is not ours to choose, by the stage's tag.
-Which roles are the stage's has to be told: their names are those of the whole account, in every region.
+"""Takes away what Chalice made: what is told to be the stage's own, and its API, whose id is not ours to choose, by the
+stage's tag.
 
 Chalice's own ``delete`` takes away what it recorded, and stops at the first thing that is gone already: interrupted
 once, it could never end, and what was made by a process that was killed before it recorded it would stay.
@@ -7,27 +7,36 @@ once, it could never end, and what was made by a process that was killed before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ops import notifications
 from ops.stacks import Tell
 from ops.target import STAGE_TAG, Target
 
 
-def delete(target: Target, roles: Iterable[str], tell: Tell) -> None:
-    """Delete the functions, these roles, the rules that invoke the functions and the API; the inbox tells none of them
-    any more. Doing it again goes on. Every rule of the stage's goes: those of the workflow's stack have gone with it.
+@dataclass(frozen=True)
+class Own:
+    """Names of what is a stage's own, and nobody else's."""
+
+    functions: Sequence[str]
+    rules: Sequence[str]
+    roles: Sequence[str]
+
+
+def delete(target: Target, own: Own, tell: Tell) -> None:
+    """Delete the functions, their roles, the rules that invoke them and the API; the inbox tells none of them any more.
+    Doing it again goes on.
     """
-    functions = list(_functions(target))
-    notifications.forget(target, [target.names.arn("lambda", f"function:{name}") for name in functions])
-    for rule in list(_rules(target)):
+    notifications.forget(target, [target.names.arn("lambda", f"function:{name}") for name in own.functions])
+    for rule in own.rules:
         _delete_rule(target, rule)
         tell(f"{rule} deleted")
     delete_apis(target)
-    for name in functions:
+    for name in own.functions:
         _delete_function(target, name)
         tell(f"{name} deleted")
-    for role in roles:
+    for role in own.roles:
         _delete_role(target, role)
 
 
@@ -37,17 +46,6 @@ def delete_apis(target: Target, *, but: str | None = None) -> None:
     for api in list(_apis(target)):
         if api != but:
             gateway.delete_rest_api(restApiId=api)
-
-
-def _functions(target: Target) -> Iterator[str]:
-    for page in target.lambda_.get_paginator("list_functions").paginate():
-        yield from (each["FunctionName"] for each in page["Functions"] if target.names.owns(each["FunctionName"]))
-
-
-def _rules(target: Target) -> Iterator[str]:
-    pages = target.client("events").get_paginator("list_rules").paginate(NamePrefix=f"{target.names.prefix}-")
-    for page in pages:
-        yield from (each["Name"] for each in page["Rules"])
 
 
 def _apis(target: Target) -> Iterator[str]:

@@ -130,11 +130,12 @@ def _concurrency(target: Target, wanted: int | None, tell: Tell) -> str | None:
 
 def _disable_starters(target: Target) -> None:
     """The rule of the uploads and the sweeper's schedule; not the rule that tells of an execution's end."""
-    events, prefix = target.client("events"), target.names.prefix
-    for page in events.get_paginator("list_rules").paginate(NamePrefix=f"{prefix}-"):
-        for rule in page["Rules"]:
-            if rule["Name"].startswith((f"{prefix}-uploads", f"{prefix}-sweep")) and rule["State"] == "ENABLED":
-                events.disable_rule(Name=rule["Name"])
+    events = target.client("events")
+    for rule in (target.names.upload_rule, target.names.rule("sweep")):
+        try:
+            events.disable_rule(Name=rule)
+        except events.exceptions.ResourceNotFoundException:
+            continue
 
 
 def _stop_executions(target: Target) -> Iterator[str]:

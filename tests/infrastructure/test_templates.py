@@ -178,6 +178,8 @@ def test_names_in_the_templates_are_those_of_the_code() -> None:
     topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
     assert names.notices_topic_arn.endswith(f":{topic}")
     assert f"{names.prefix}-validate-data" in functions.function_names(names)
+    assert documents.resolve(found["UploadRule"]["Properties"]["Name"]) == names.upload_rule
+    assert documents.resolve(found["WorkflowLogGroup"]["Properties"]["LogGroupName"]) == names.workflow_log_group
     roles = documents.resources(documents.WORKFLOW, "AWS::IAM::Role").values()
     made = [documents.resolve(role["Properties"]["RoleName"]) for role in roles]
     assert made == [names.role(name) for name in regions.OF_THE_WORKFLOW]

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import deployment, functions, lock, regions, removal, stacks
+from ops import deployment, functions, lock, ownership, regions, removal, stacks
 from ops.deployment import Options
 from ops.target import STAGE_TAG, Names, OperatorError, Target
 
@@ -141,6 +141,6 @@ def test_down_takes_away_the_stages_roles_and_nobody_elses(target: Target) -> No
     role(f"{names.prefix}-ci", functions.policy("notify", names))
     role(f"{names.prefix}-ci-of-another", tags={STAGE_TAG: "another"})
     role("ci-of-all-stages", tags=bearing)
-    functions.delete(target, regions.roles(target), ignore)
+    functions.delete(target, ownership.find(target), ignore)
     assert roles() == {f"{names.prefix}-ci", f"{names.prefix}-ci-of-another", "ci-of-all-stages"}
     assert regions.roles(target) == []
