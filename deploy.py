@@ -34,9 +34,9 @@ from ops.inspection import Resource
 from ops.interrupts import terminated_as_interrupted
 from ops.rollback import UpFailed
 from ops.sizes import size
-from ops.stacks import Tell
+from ops.stacks import NOTE, Tell
 from ops.target import Names, OperatorError, Target
-from ops.workflow import NOTE, Alarms
+from ops.workflow import Alarms
 
 PIPED_WIDTH_CHARS = 160
 """Of a table where nobody's terminal says how wide it may be."""

@@ -25,6 +25,7 @@ from ops import (
     ownership,
     record,
     regions,
+    removal,
     rollback,
     stacks,
     workflow,
@@ -122,7 +123,7 @@ def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     changed = stacks.apply(target, foundation(target, chosen), tell)
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
     for difference in drift.of_adopted(target, names.foundation_stack, changed):
-        tell(f"{workflow.NOTE}{difference}")
+        tell(f"{stacks.NOTE}{difference}")
     if _ensure_token(target, chosen.kms_key):
         changes.append(f"API token: created in {names.token_parameter}")
     layer_arn = None
@@ -200,6 +201,7 @@ def _down(target: Target, tell: Tell, *, delete_data: bool) -> None:
     names = target.names
     tell("workflow")
     workflow.stop(target, tell)
+    removal.free_roles(target, regions.roles(target), tell)
     stacks.delete(target, names.workflow_stack, tell)
     workflow.wait_until_gone(target)
     tell("functions")

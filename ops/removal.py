@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ops import notifications
-from ops.stacks import Tell
+from ops.stacks import NOTE, Tell
 from ops.target import STAGE_TAG, Target
+
+OF_THE_STACK: Final = frozenset({"workflow", "start"})
+"""The policies that ``infrastructure/workflow.yaml`` puts into its roles; Chalice calls a role's policy by the role."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,25 @@ def delete(target: Target, own: Own, tell: Tell) -> None:
         _delete_role(target, role)
 
 
+def free_roles(target: Target, roles: Sequence[str], tell: Tell) -> None:
+    """Take from these roles what others have put on them: as long as it is there IAM refuses to delete a role, and
+    CloudFormation takes away only what it has put there. Managed policies are detached, and stay themselves.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
+    """
+    iam = target.client("iam")
+    for role in roles:
+        try:
+            for arn in _paged(target, "list_attached_role_policies", role, "AttachedPolicies", "PolicyArn"):
+                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+                tell(f"{NOTE}detached {arn} from {role}")
+            for policy in _paged(target, "list_role_policies", role, "PolicyNames"):
+                if policy not in {role, *OF_THE_STACK}:
+                    iam.delete_role_policy(RoleName=role, PolicyName=policy)
+                    tell(f"{NOTE}deleted the policy {policy} of {role}")
+        except iam.exceptions.NoSuchEntityException:
+            continue
+
+
 def delete_apis(target: Target, *, but: str | None = None) -> None:
     """Delete the stage's APIs, except the one of this id."""
     gateway = target.client("apigateway")
@@ -63,11 +86,17 @@ def _delete_function(target: Target, function: str) -> None:
 def _delete_role(target: Target, role: str) -> None:
     iam = target.client("iam")
     try:
-        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        for policy in _paged(target, "list_role_policies", role, "PolicyNames"):
             iam.delete_role_policy(RoleName=role, PolicyName=policy)
         iam.delete_role(RoleName=role)
     except iam.exceptions.NoSuchEntityException:
         return
+
+
+def _paged(target: Target, operation: str, role: str, member: str, attribute: str | None = None) -> list[str]:
+    """All pages, before what they list is changed."""
+    pages = target.client("iam").get_paginator(operation).paginate(RoleName=role)
+    return [each if attribute is None else each[attribute] for page in pages for each in page[member]]
 
 
 def _delete_rule(target: Target, rule: str) -> None:

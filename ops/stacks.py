@@ -27,6 +27,8 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-li
 
 Tell = Callable[[str], None]
 """Called with one line whenever something happened."""
+NOTE: Final = "note: "
+"""Begins a line that an operator has to see in the end, and not only as progress."""
 
 _PLACEHOLDER: Final = "REVIEW_IN_PROGRESS"
 """The status of a stack that a change set made and that was not created yet: it has no resources."""

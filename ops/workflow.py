@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.jobs import DynamoJobs
 from ops import functions, stacks
-from ops.stacks import Stack, Tell
+from ops.stacks import NOTE, Stack, Tell
 from ops.target import Target
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -22,8 +22,6 @@ TEMPLATE: Final = ROOT / "infrastructure" / "workflow.yaml"
 DEFINITION: Final = ROOT / "statemachine.json"
 DEFAULT_CONCURRENCY: Final = 100
 """The template's own default of MaxConcurrency."""
-NOTE: Final = "note: "
-"""Begins a line that an operator has to see in the end, and not only as progress."""
 STOPPED_SECONDS: Final = 60.0
 """How long the jobs of stopped executions may take to be marked; EventBridge tells of them in seconds."""
 GONE_SECONDS: Final = 300.0

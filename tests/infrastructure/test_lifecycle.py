@@ -227,7 +227,7 @@ def test_what_of_the_adopted_data_is_not_as_it_should_be_is_told(target: Target)
     target.s3.put_bucket_versioning(Bucket=results, VersioningConfiguration={"Status": "Suspended"})
     told: list[str] = []
     deployment.up(target, Options(), told.append)
-    notes = [line for line in told if line.startswith(workflow.NOTE)]
+    notes = [line for line in told if line.startswith(stacks.NOTE)]
     assert notes == [
         "note: ResultsBucket was adopted as it is, and differs from the template: "
         "/VersioningConfiguration/Status: Enabled → Suspended"
@@ -486,6 +486,33 @@ def archived(name: str, text: str) -> bytes:
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(name, text)
     return packed.getvalue()
+
+
+def test_roles_are_freed_before_cloudformation_has_to_delete_them(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CloudFormation takes away only what it has given a role, and IAM then refuses to delete it."""
+    up(target)
+    iam, role = target.client("iam"), target.names.role("workflow")
+    nothing = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [nothing]})
+    guardrail = iam.create_policy(PolicyName=f"{target.stage}-guardrail", PolicyDocument=policy)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role, PolicyArn=guardrail)
+    attached: list[str] = []
+    delete = stacks.delete
+
+    def watched(target: Target, name: str, tell: stacks.Tell) -> bool:
+        if name == target.names.workflow_stack:
+            attached.extend(
+                each["PolicyArn"] for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            )
+        return delete(target, name, tell)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stacks, "delete", watched)
+        assert deployment.down(target, ignore, delete_data=True) == []
+    assert attached == []
+    iam.delete_policy(PolicyArn=guardrail)
 
 
 def test_what_another_version_made_goes_with_the_stage(target: Target) -> None:
