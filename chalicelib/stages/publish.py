@@ -35,6 +35,9 @@ from chalicelib.stages.excess import excess
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
+FIELD_LIMIT_CHARS: Final = 200
+"""Of a field's name on the job's record, of which DynamoDB takes 400 KB: a label may be as long as a whole header.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 _CSV_TYPE: Final = "text/csv; charset=utf-8"
 _JSONL_TYPE: Final = "application/jsonl"
 _HTML_TYPE: Final = "text/html; charset=utf-8"
@@ -87,9 +90,13 @@ def _facts(reasons: list[JSON]) -> JSON:
     """What the job's record tells of the findings."""
     told = reasons[:REASONS_ON_JOB]
     return {
-        "reasons": tuple(Reason(each["code"], each["field"], each["count"]) for each in told),
+        "reasons": tuple(Reason(each["code"], _short(each["field"]), each["count"]) for each in told),
         "reasons_omitted": len(reasons) - len(told),
     }
+
+
+def _short(field: str) -> str:
+    return field if len(field) <= FIELD_LIMIT_CHARS else field[:FIELD_LIMIT_CHARS] + "…"
 
 
 class _Outputs:
