@@ -182,12 +182,12 @@ def _holds(policy: Mapping[str, Any], needed: Mapping[str, Any], names: Names) -
     same = {principal, names.account} if kind == "AWS" else {principal}  # an account's number stands for its root
     allowed = [
         action
-        for statement in policy["Statement"]
+        for statement in _listed(policy["Statement"])
         if statement["Effect"] == "Allow"
         and isinstance(statement.get("Principal"), dict)  # the alternative is "*", never without a condition
         and same & set(_listed(statement["Principal"].get(kind, [])))
         and statement.get("Condition") in (None, {}, needed.get("Condition"))
-        for action in _listed(statement["Action"])
+        for action in _listed(statement.get("Action", []))  # the alternative, NotAction, is not counted on either
     ]
     return all(any(_covers(pattern, action) for pattern in allowed) for action in needed["Action"])
 

@@ -80,14 +80,25 @@ def test_a_key_policy_as_dynamodbs_own_example_lets_the_account_in(target: Targe
     [
         {"Effect": "Deny"},
         {"Action": "kms:Decrypt"},
+        {"NotAction": "kms:ScheduleKeyDeletion"},
         {"Principal": "*", "Condition": {"StringEquals": {"kms:CallerAccount": "999999999999"}}},
         {"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}},
     ],
-    ids=["denied", "decrypts only", "anyone of another account", "another account"],
+    ids=["denied", "decrypts only", "all but", "anyone of another account", "another account"],
 )
 def test_a_statement_that_does_not_let_in_is_not_counted(target: Target, changed: dict[str, Any]) -> None:
     held = encryption.key_policy_statements(target.names)
-    assert lacking(target, [held[0], held[1] | changed, *held[2:]]) == ["SluiceAlarms"]
+    statement = held[1] | changed
+    if "NotAction" in changed:
+        del statement["Action"]
+    assert lacking(target, [held[0], statement, *held[2:]]) == ["SluiceAlarms"]
+
+
+def test_a_policy_may_hold_one_statement_by_itself(target: Target) -> None:
+    """As AWS takes it, and not moto: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html"""
+    first, second, *_ = encryption.key_policy_statements(target.names)
+    assert encryption._holds({"Statement": first}, first, target.names)
+    assert not encryption._holds({"Statement": first}, second, target.names)
 
 
 @pytest.mark.parametrize("action", ["kms:*", "*", ["kms:Decrypt", "kms:GenerateDataKey"]], ids=str)
