@@ -34,8 +34,8 @@ from ops.inspection import Resource
 from ops.interrupts import terminated_as_interrupted
 from ops.rollback import UpFailed
 from ops.sizes import size
-from ops.target import Names, OperatorError, Target, Tell
-from ops.workflow import NOTE, Alarms
+from ops.target import NOTE, Names, OperatorError, Target, Tell
+from ops.workflow import Alarms
 
 PIPED_WIDTH_CHARS = 160
 """Of a table where nobody's terminal says how wide it may be."""

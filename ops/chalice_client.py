@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from time import monotonic, sleep
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
 from chalice.awsclient import TypedAWSClient
 
 from ops.target import STAGE_TAG
@@ -15,6 +17,9 @@ API_BURST: Final = 100
 """The status API is for people and dashboards; more than this is a mistake or an attack."""
 READY_SECONDS: Final = 300.0
 """How long a function may take to become ready."""
+PERMISSION_SECONDS: Final = 60.0
+"""How long S3 may take to see that it may invoke a function."""
+_NOT_SEEN_YET: Final = "Unable to validate the following destination configurations"
 
 
 class StageClient(TypedAWSClient):
@@ -67,6 +72,18 @@ class StageClient(TypedAWSClient):
         arn: str = super().get_or_create_rule_arn(rule_name, *args, **kwargs)
         self._client("events").tag_resource(ResourceARN=arn, Tags=[{"Key": STAGE_TAG, "Value": self._stage}])
         return arn
+
+    def connect_s3_bucket_to_lambda(self, *args: Any, **kwargs: Any) -> None:
+        """S3 asks whether it may invoke the function, and may not see yet what Chalice has allowed it a moment ago."""
+        deadline = monotonic() + PERMISSION_SECONDS
+        while True:
+            try:
+                super().connect_s3_bucket_to_lambda(*args, **kwargs)
+                return
+            except ClientError as error:
+                if _NOT_SEEN_YET not in error.response["Error"].get("Message", "") or monotonic() > deadline:
+                    raise
+            sleep(self.POLL_SECONDS)
 
     def import_rest_api(self, swagger_document: dict[str, Any], endpoint_type: str) -> str:
         api: str = super().import_rest_api(swagger_document, endpoint_type)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import ClientError
+
 from chalicelib.frozen import frozen
 from ops.target import APP_NAME, STAGE_TAG, OperatorError, Target
 
@@ -132,7 +134,7 @@ def _changes(target: Target, change_set: str) -> tuple[Change, ...]:
     if described["Status"] == "FAILED":
         if any(words in reason for words in _NO_CHANGES):
             return ()
-        raise OperatorError(f"{described['StackName']}: {reason}")
+        raise OperatorError("\n  ".join([f"{described['StackName']}: {reason}", *_refused(target, change_set)]))
     found = list(described.get("Changes", []))
     while token := described.get("NextToken"):
         described = target.cloudformation.describe_change_set(ChangeSetName=change_set, NextToken=token)
@@ -143,3 +145,21 @@ def _changes(target: Target, change_set: str) -> tuple[Change, ...]:
         )
         for change in (each["ResourceChange"] for each in found)
     )
+
+
+def _refused(target: Target, change_set: str) -> list[str]:
+    """What CloudFormation's validation before a deployment has refused: the reason of a change set names no resource.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
+    """
+    pages = target.cloudformation.get_paginator("describe_events").paginate(
+        ChangeSetName=change_set, Filters={"FailedEvents": True}
+    )
+    try:
+        return [
+            f"{event.get('LogicalResourceId')} ({event.get('ResourceType')}): {event['ValidationStatusReason']}"
+            for page in pages
+            for event in page["OperationEvents"]
+            if event.get("ValidationFailureMode") == "FAIL" and "ValidationStatusReason" in event
+        ]
+    except ClientError as error:
+        return [f"more is not known: {error}"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from ops import ownership
 from ops.target import OperatorError, Target, Tell
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def delete_late_logs(target: Target) -> None:
     written its log, and so made the group anew.
     """
     logs = target.client("logs")
-    prefix = f"/aws/lambda/{target.names.prefix}"
-    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
-        for group in page["logGroups"]:
-            if f"{group['logGroupName']}-".startswith(f"{prefix}-"):  # not a stage whose name begins with this one's
-                logs.delete_log_group(logGroupName=group["logGroupName"])
+    for group in ownership.log_groups(target):
+        try:
+            logs.delete_log_group(logGroupName=group)
+        except logs.exceptions.ResourceNotFoundException:
+            continue  # listed for a moment longer
 
 
 def _delete_table(target: Target, table: str) -> None:

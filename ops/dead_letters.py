@@ -31,8 +31,10 @@ HANDLERS: Final = ("on-upload", "on-contract", "on-execution-status")
 
 PERMISSION_SECONDS: Final = 60.0
 """How long a role's new permission may take to be seen by Lambda, which checks it."""
-_HELD_SECONDS: Final = 120
-"""For this long nobody else gets a message that is being looked at."""
+_HELD_SECONDS: Final = 900
+"""For this long nobody else gets a message that is being looked at: for thousands of them to be read, or sent back."""
+_NOT_HELD: Final = frozenset({"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"})
+"""What SQS says of a message whose time has passed."""
 _WAIT_SECONDS: Final = 1
 """An answer that was waited for comes from all of the queue's servers, and is empty only if the queue is."""
 _BATCH: Final = 10
@@ -94,24 +96,32 @@ def catch(target: Target) -> None:
 
 def find(target: Target) -> list[Letter]:
     """The queue's messages, oldest first as far as the queue knows an order; they stay in it."""
-    held = list(_receive(target))
-    _release(target, held)
+    held: list[_Held] = []
+    try:
+        for batch in _receive(target):
+            held += batch
+    finally:
+        _release(target, held)
     return [each.letter for each in held]
 
 
 def send_back(target: Target) -> Iterator[Handled]:
     """Start or invoke what each message is about, and delete the message; one that fails stays in the queue."""
-    kept = []
-    for held in _receive(target):
-        try:
-            outcome = _deliver(target, held)
-            target.client("sqs").delete_message(QueueUrl=_queue(target), ReceiptHandle=held.receipt)
-        except (SluiceError, ClientError, BotoCoreError) as error:
-            kept.append(held)
-            yield Handled(held.letter, str(error), kept=True)
-        else:
-            yield Handled(held.letter, outcome)
-    _release(target, kept)
+    kept: list[_Held] = []
+    try:
+        for batch in _receive(target):
+            kept += batch
+            for held in batch:
+                try:
+                    outcome = _deliver(target, held)
+                    target.client("sqs").delete_message(QueueUrl=_queue(target), ReceiptHandle=held.receipt)
+                except (SluiceError, ClientError, BotoCoreError) as error:
+                    yield Handled(held.letter, str(error), kept=True)
+                else:
+                    kept.remove(held)
+                    yield Handled(held.letter, outcome)
+    finally:
+        _release(target, kept)
 
 
 def _deliver(target: Target, held: _Held) -> str:
@@ -146,8 +156,10 @@ def _queue(target: Target) -> str:
     return url
 
 
-def _receive(target: Target) -> Iterator[_Held]:
-    """Every message, each once, until none is left to be received."""
+def _receive(target: Target) -> Iterator[list[_Held]]:
+    """Every message, each once, some at a time, until none is left to be received. One that comes again has been held
+    for its time, and is passed over.
+    """
     queue = _queue(target)
     seen: set[str] = set()
     while True:
@@ -159,18 +171,23 @@ def _receive(target: Target) -> Iterator[_Held]:
             AttributeNames=["SentTimestamp"],
             MessageAttributeNames=["All"],
         )
-        fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
-        if not fresh:
+        received = answer.get("Messages", [])
+        if not received:
             return
-        seen |= {message["MessageId"] for message in fresh}
-        yield from (_held(target, message) for message in fresh)
+        fresh = [_held(target, message) for message in received if message["MessageId"] not in seen]
+        seen |= {each.letter.message_id for each in fresh}
+        yield fresh
 
 
 def _release(target: Target, held: Sequence[_Held]) -> None:
     for each in held:
-        target.client("sqs").change_message_visibility(
-            QueueUrl=_queue(target), ReceiptHandle=each.receipt, VisibilityTimeout=0
-        )
+        try:
+            target.client("sqs").change_message_visibility(
+                QueueUrl=_queue(target), ReceiptHandle=each.receipt, VisibilityTimeout=0
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"].rpartition(".")[2] not in _NOT_HELD:
+                raise
 
 
 def _held(target: Target, message: JSON) -> _Held:

@@ -14,11 +14,26 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ops import data, drift, encryption, functions, layer, leftovers, lock, record, regions, rollback, stacks, workflow
+from ops import (
+    data,
+    drift,
+    encryption,
+    functions,
+    layer,
+    leftovers,
+    lock,
+    ownership,
+    record,
+    regions,
+    removal,
+    rollback,
+    stacks,
+    workflow,
+)
 from ops.change_sets import Change, Stack
 from ops.checkout import ROOT
 from ops.function_settings import Difference
-from ops.target import STAGE_TAG, Target, Tell
+from ops.target import NOTE, STAGE_TAG, Target, Tell
 from ops.workflow import Alarms
 
 FOUNDATION: Final = ROOT / "infrastructure" / "foundation.yaml"
@@ -106,7 +121,7 @@ def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     changed = stacks.apply(target, foundation(target, chosen), tell)
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
     for difference in drift.of_adopted(target, names.foundation_stack, changed):
-        tell(f"{workflow.NOTE}{difference}")
+        tell(f"{NOTE}{difference}")
     if _ensure_token(target, chosen.kms_key):
         changes.append(f"API token: created in {names.token_parameter}")
     layer_arn = None
@@ -184,10 +199,11 @@ def _down(target: Target, tell: Tell, *, delete_data: bool) -> None:
     names = target.names
     tell("workflow")
     workflow.stop(target, tell)
+    removal.free_roles(target, regions.roles(target), tell)
     stacks.delete(target, names.workflow_stack, tell)
     workflow.wait_until_gone(target)
     tell("functions")
-    functions.delete(target, regions.roles(target), tell)
+    functions.delete(target, ownership.find(target), tell)
     tell("dependency layer")
     layer.delete(target)
     _delete_token(target)

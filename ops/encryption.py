@@ -24,10 +24,12 @@ from botocore.exceptions import ClientError
 from ops import stacks
 from ops.target import Names, OperatorError, Target
 
-_OF_THE_ACCOUNT: Final = (
+_OF_THE_LOGS: Final = (
     *("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
-    *("kms:GenerateDataKey*", "kms:DescribeKey", "kms:CreateGrant"),
+    *("kms:GenerateDataKey*", "kms:DescribeKey"),
 )
+"""Each by its name where it has one: a policy may list singly what AWS' example allows by ``kms:ReEncrypt*``."""
+_OF_THE_ACCOUNT: Final = (*_OF_THE_LOGS, "kms:CreateGrant")
 """The least that DynamoDB asks for; SSM encrypts a standard parameter by ``kms:Encrypt``."""
 _READING: Final = {
     "s3:GetObject": "s3",
@@ -57,13 +59,12 @@ def key_policy_statements(names: Names) -> list[dict[str, Any]]:
     account = {"StringEquals": {"aws:SourceAccount": names.account}}
     log_groups = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "*")}}
     use = ["kms:Decrypt", "kms:GenerateDataKey*"]
-    log = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
     root = f"arn:{names.partition}:iam::{names.account}:root"
     return [
         _allow("RolesByTheirPolicies", {"AWS": root}, list(_OF_THE_ACCOUNT)),
         _allow("SluiceAlarms", {"Service": "cloudwatch.amazonaws.com"}, use, account),
         _allow("SluiceDeadLetters", {"Service": "events.amazonaws.com"}, use, account),
-        _allow("SluiceLogs", {"Service": f"logs.{names.region}.amazonaws.com"}, log, log_groups),
+        _allow("SluiceLogs", {"Service": f"logs.{names.region}.amazonaws.com"}, list(_OF_THE_LOGS), log_groups),
     ]
 
 
@@ -181,12 +182,12 @@ def _holds(policy: Mapping[str, Any], needed: Mapping[str, Any], names: Names) -
     same = {principal, names.account} if kind == "AWS" else {principal}  # an account's number stands for its root
     allowed = [
         action
-        for statement in policy["Statement"]
+        for statement in _listed(policy["Statement"])
         if statement["Effect"] == "Allow"
         and isinstance(statement.get("Principal"), dict)  # the alternative is "*", never without a condition
         and same & set(_listed(statement["Principal"].get(kind, [])))
         and statement.get("Condition") in (None, {}, needed.get("Condition"))
-        for action in _listed(statement["Action"])
+        for action in _listed(statement.get("Action", []))  # the alternative, NotAction, is not counted on either
     ]
     return all(any(_covers(pattern, action) for pattern in allowed) for action in needed["Action"])
 

@@ -130,7 +130,7 @@ def policy(function: str, names: Names, kms_key: str | None = None) -> dict[str,
     document: dict[str, Any] = json.loads(string.Template(text).substitute(names.variables()))
     if kms_key is not None:
         document["Statement"] += encryption.function_statements(document, names, kms_key)
-    log_group = names.arn("logs", f"log-group:/aws/lambda/{names.function(function)}")
+    log_group = names.arn("logs", f"log-group:{names.log_group(names.function(function))}")
     document["Statement"] += [
         {
             "Sid": "WriteLog",
@@ -205,11 +205,9 @@ def roll_back(target: Target, fingerprint: str, tell: Tell) -> bool:
     return True
 
 
-def delete(target: Target, roles: Iterable[str], tell: Tell) -> None:
-    """Delete all that Chalice made, recorded or not, and then the record. Doing it again goes on. ``roles``: those that
-    are the stage's own.
-    """
-    removal.delete(target, roles, tell)
+def delete(target: Target, own: removal.Own, tell: Tell) -> None:
+    """Delete all that Chalice made, recorded or not, and then the record. Doing it again goes on."""
+    removal.delete(target, own, tell)
     record.forget(target)
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from ops import regions, stacks
+from ops import ownership, regions, stacks
 from ops.target import STAGE_TAG, Target
 
 SETTLING_SECONDS: Final = 120.0
@@ -47,37 +47,26 @@ def _found(target: Target) -> Iterator[tuple[str, list[str]]]:
     yield "stack", [n for n in (names.foundation_stack, names.workflow_stack) if stacks.find(target, n)]
     yield "bucket", [each["Name"] for each in target.s3.list_buckets()["Buckets"] if _is_here(target, each["Name"])]
     yield "table", [n for n in _all(target, "dynamodb", "list_tables", "TableNames") if ours(n)]
-    yield "function", [n for n in _all(target, "lambda", "list_functions", "Functions", "FunctionName") if ours(n)]
+    yield "function", ownership.functions(target)
     yield "layer", [n for n in _all(target, "lambda", "list_layers", "Layers", "LayerName") if ours(n)]
     yield "role", regions.roles(target)
-    yield "rule", [n for n in _all(target, "events", "list_rules", "Rules", "Name") if ours(n)]
+    yield "rule", ownership.rules(target)
     yield (
         "state machine",
         [n for n in _all(target, "stepfunctions", "list_state_machines", "stateMachines", "name") if ours(n)],
     )
     yield "topic", [n for n in _all(target, "sns", "list_topics", "Topics", "TopicArn") if ours(n.rpartition(":")[2])]
-    yield "queue", [n for n in _all(target, "sqs", "list_queues", "QueueUrls") if ours(n.rpartition("/")[2])]
+    # Without a prefix, or a page's size, SQS lists a thousand queues and does not say that there are more.
+    queues = _all(target, "sqs", "list_queues", "QueueUrls", QueueNamePrefix=names.prefix)
+    yield "queue", [n for n in queues if ours(n.rpartition("/")[2])]
     yield "alarm", [n for n in _all(target, "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName") if ours(n)]
     yield (
         "dashboard",
         [n for n in _all(target, "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName") if ours(n)],
     )
-    yield (
-        "log group",
-        [
-            n
-            for n in _all(target, "logs", "describe_log_groups", "logGroups", "logGroupName")
-            if ours(n.rpartition("/")[2])
-        ],
-    )
-    yield (
-        "parameter",
-        [
-            n
-            for n in _all(target, "ssm", "describe_parameters", "Parameters", "Name")
-            if n in (names.token_parameter, names.lock_parameter)
-        ],
-    )
+    yield "log group", ownership.log_groups(target)
+    wanted = [{"Key": "Name", "Values": [names.token_parameter, names.lock_parameter]}]
+    yield "parameter", list(_all(target, "ssm", "describe_parameters", "Parameters", "Name", ParameterFilters=wanted))
     yield (
         "API",
         [
@@ -117,7 +106,9 @@ def _is_asked_for_by_name(target: Target, arn: str) -> bool:
     )
 
 
-def _all(target: Target, service: str, operation: str, member: str, attribute: str | None = None) -> Iterator[Any]:
-    for page in target.client(service).get_paginator(operation).paginate():
+def _all(
+    target: Target, service: str, operation: str, member: str, attribute: str | None = None, **request: Any
+) -> Iterator[Any]:
+    for page in target.client(service).get_paginator(operation).paginate(**request):
         for each in page.get(member, []):
             yield each if attribute is None else each[attribute]

@@ -15,10 +15,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, Final
 
 from chalicelib.model import timestamp
 from ops.target import OperatorError, Target
+
+FREE_SECONDS: Final = 60.0
+"""How long a lock that was given free may seem to be held: after a deletion SSM wants 30 seconds before a parameter of
+the same name. https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameter.html"""
 
 
 @contextmanager
@@ -27,7 +32,6 @@ def held(target: Target, command: str) -> Iterator[None]:
 
     Errors: ``OperatorError`` where somebody else holds it, which says who, since when, and how to go on without them.
     """
-    ssm, name = target.client("ssm"), target.names.lock_parameter
     own = {
         "command": command,
         "by": f"{getpass.getuser()} on {platform.node()}, process {os.getpid()}",
@@ -35,19 +39,33 @@ def held(target: Target, command: str) -> Iterator[None]:
         "id": str(uuid.uuid4()),
     }
     try:
-        try:
-            ssm.put_parameter(
-                Name=name, Description="A change of this stage is under way.", Value=json.dumps(own), Type="String"
-            )
-        except ssm.exceptions.ParameterAlreadyExists:
-            other = _holder(target)
-            if other is not None and other.get("id") != own["id"]:  # else it is ours, and the reply was lost
-                raise _refusal(target, other) from None
+        _take(target, own)
         yield
     finally:
-        other = _holder(target)
-        if other is not None and other.get("id") == own["id"]:
-            ssm.delete_parameter(Name=name)
+        holder = _holder(target)
+        if holder is not None and holder.get("id") == own["id"]:
+            target.client("ssm").delete_parameter(Name=target.names.lock_parameter)
+
+
+def _take(target: Target, own: dict[str, Any]) -> None:
+    """Errors: ``OperatorError`` where somebody else holds it."""
+    ssm, deadline = target.client("ssm"), monotonic() + FREE_SECONDS
+    while True:
+        try:
+            ssm.put_parameter(
+                Name=target.names.lock_parameter,
+                Description="A change of this stage is under way.",
+                Value=json.dumps(own),
+                Type="String",
+            )
+            return
+        except ssm.exceptions.ParameterAlreadyExists:
+            holder = _holder(target)
+            if holder is not None and holder.get("id") == own["id"]:
+                return  # it is ours, and the reply was lost
+            if holder is not None or monotonic() > deadline:
+                raise _refusal(target, holder or {}) from None
+        sleep(2)  # it was given free meanwhile
 
 
 def _holder(target: Target) -> dict[str, Any] | None:

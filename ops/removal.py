@@ -1,5 +1,5 @@
-"""Takes away what Chalice made, by the stage's names, and its API, whose id is not ours to choose, by the stage's tag.
-Which roles are the stage's has to be told: their names are those of the whole account, in every region.
+"""Takes away what Chalice made: what is told to be the stage's own, and its API, whose id is not ours to choose, by the
+stage's tag.
 
 Chalice's own ``delete`` takes away what it recorded, and stops at the first thing that is gone already: interrupted
 once, it could never end, and what was made by a process that was killed before it recorded it would stay.
@@ -7,27 +7,59 @@ once, it could never end, and what was made by a process that was killed before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from ops import notifications
-from ops.target import STAGE_TAG, Target, Tell
+from ops.target import NOTE, STAGE_TAG, Target, Tell
+
+OF_THE_STACK: Final = frozenset({"workflow", "start"})
+"""The policies that ``infrastructure/workflow.yaml`` puts into its roles; Chalice calls a role's policy by the role."""
 
 
-def delete(target: Target, roles: Iterable[str], tell: Tell) -> None:
-    """Delete the functions, these roles, the rules that invoke the functions and the API; the inbox tells none of them
-    any more. Doing it again goes on. Every rule of the stage's goes: those of the workflow's stack have gone with it.
+@dataclass(frozen=True)
+class Own:
+    """Names of what is a stage's own, and nobody else's."""
+
+    functions: Sequence[str]
+    rules: Sequence[str]
+    roles: Sequence[str]
+
+
+def delete(target: Target, own: Own, tell: Tell) -> None:
+    """Delete the functions, their roles, the rules that invoke them and the API; the inbox tells none of them any more.
+    Doing it again goes on.
     """
-    functions = list(_functions(target))
-    notifications.forget(target, [target.names.arn("lambda", f"function:{name}") for name in functions])
-    for rule in list(_rules(target)):
+    notifications.forget(target, [target.names.arn("lambda", f"function:{name}") for name in own.functions])
+    for rule in own.rules:
         _delete_rule(target, rule)
         tell(f"{rule} deleted")
     delete_apis(target)
-    for name in functions:
+    for name in own.functions:
         _delete_function(target, name)
         tell(f"{name} deleted")
-    for role in roles:
+    for role in own.roles:
         _delete_role(target, role)
+
+
+def free_roles(target: Target, roles: Sequence[str], tell: Tell) -> None:
+    """Take from these roles what others have put on them: as long as it is there IAM refuses to delete a role, and
+    CloudFormation takes away only what it has put there. Managed policies are detached, and stay themselves.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
+    """
+    iam = target.client("iam")
+    for role in roles:
+        try:
+            for arn in _paged(target, "list_attached_role_policies", role, "AttachedPolicies", "PolicyArn"):
+                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+                tell(f"{NOTE}detached {arn} from {role}")
+            for policy in _paged(target, "list_role_policies", role, "PolicyNames"):
+                if policy not in {role, *OF_THE_STACK}:
+                    iam.delete_role_policy(RoleName=role, PolicyName=policy)
+                    tell(f"{NOTE}deleted the policy {policy} of {role}")
+        except iam.exceptions.NoSuchEntityException:
+            continue
 
 
 def delete_apis(target: Target, *, but: str | None = None) -> None:
@@ -36,17 +68,6 @@ def delete_apis(target: Target, *, but: str | None = None) -> None:
     for api in list(_apis(target)):
         if api != but:
             gateway.delete_rest_api(restApiId=api)
-
-
-def _functions(target: Target) -> Iterator[str]:
-    for page in target.lambda_.get_paginator("list_functions").paginate():
-        yield from (each["FunctionName"] for each in page["Functions"] if target.names.owns(each["FunctionName"]))
-
-
-def _rules(target: Target) -> Iterator[str]:
-    pages = target.client("events").get_paginator("list_rules").paginate(NamePrefix=f"{target.names.prefix}-")
-    for page in pages:
-        yield from (each["Name"] for each in page["Rules"])
 
 
 def _apis(target: Target) -> Iterator[str]:
@@ -64,11 +85,17 @@ def _delete_function(target: Target, function: str) -> None:
 def _delete_role(target: Target, role: str) -> None:
     iam = target.client("iam")
     try:
-        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        for policy in _paged(target, "list_role_policies", role, "PolicyNames"):
             iam.delete_role_policy(RoleName=role, PolicyName=policy)
         iam.delete_role(RoleName=role)
     except iam.exceptions.NoSuchEntityException:
         return
+
+
+def _paged(target: Target, operation: str, role: str, member: str, attribute: str | None = None) -> list[str]:
+    """All pages, before what they list is changed."""
+    pages = target.client("iam").get_paginator(operation).paginate(RoleName=role)
+    return [each if attribute is None else each[attribute] for page in pages for each in page[member]]
 
 
 def _delete_rule(target: Target, rule: str) -> None:

@@ -26,6 +26,8 @@ STAGE_TAG: Final = "sluice:stage"
 
 Tell = Callable[[str], None]
 """Called with one line for the operator whenever something happened."""
+NOTE: Final = "note: "
+"""Begins a line that an operator has to see in the end, and not only as progress."""
 
 _STAGE: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 
@@ -111,6 +113,22 @@ class Names:
     def function(self, name: str) -> str:
         """The function's full name. Chalice calls the one that serves the REST API by the application and stage."""
         return self.prefix if name == "api_handler" else f"{self.prefix}-{name}"
+
+    def log_group(self, function: str) -> str:
+        """``function``: its full name."""
+        return f"/aws/lambda/{function}"
+
+    def rule(self, name: str) -> str:
+        """The rule that invokes an event handler. Chalice calls it by the handler."""
+        return f"{self.prefix}-{name}-event"
+
+    @property
+    def upload_rule(self) -> str:
+        return f"{self.prefix}-uploads"
+
+    @property
+    def workflow_log_group(self) -> str:
+        return f"/aws/vendedlogs/states/{self.prefix}"
 
     def role(self, name: str) -> str:
         return f"{self.prefix}-{name}"

@@ -14,14 +14,12 @@ from botocore.exceptions import ClientError
 from ops import functions, ports, stacks
 from ops.change_sets import Stack
 from ops.checkout import ROOT
-from ops.target import Target, Tell
+from ops.target import NOTE, Target, Tell
 
 TEMPLATE: Final = ROOT / "infrastructure" / "workflow.yaml"
 DEFINITION: Final = ROOT / "statemachine.json"
 DEFAULT_CONCURRENCY: Final = 100
 """The template's own default of MaxConcurrency."""
-NOTE: Final = "note: "
-"""Begins a line that an operator has to see in the end, and not only as progress."""
 STOPPED_SECONDS: Final = 60.0
 """How long the jobs of stopped executions may take to be marked; EventBridge tells of them in seconds."""
 GONE_SECONDS: Final = 300.0
@@ -128,11 +126,12 @@ def _concurrency(target: Target, wanted: int | None, tell: Tell) -> str | None:
 
 def _disable_starters(target: Target) -> None:
     """The rule of the uploads and the sweeper's schedule; not the rule that tells of an execution's end."""
-    events, prefix = target.client("events"), target.names.prefix
-    for page in events.get_paginator("list_rules").paginate(NamePrefix=f"{prefix}-"):
-        for rule in page["Rules"]:
-            if rule["Name"].startswith((f"{prefix}-uploads", f"{prefix}-sweep")) and rule["State"] == "ENABLED":
-                events.disable_rule(Name=rule["Name"])
+    events = target.client("events")
+    for rule in (target.names.upload_rule, target.names.rule("sweep")):
+        try:
+            events.disable_rule(Name=rule)
+        except events.exceptions.ResourceNotFoundException:
+            continue
 
 
 def _stop_executions(target: Target) -> Iterator[str]:

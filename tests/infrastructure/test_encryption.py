@@ -80,20 +80,47 @@ def test_a_key_policy_as_dynamodbs_own_example_lets_the_account_in(target: Targe
     [
         {"Effect": "Deny"},
         {"Action": "kms:Decrypt"},
+        {"NotAction": "kms:ScheduleKeyDeletion"},
         {"Principal": "*", "Condition": {"StringEquals": {"kms:CallerAccount": "999999999999"}}},
         {"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}},
     ],
-    ids=["denied", "decrypts only", "anyone of another account", "another account"],
+    ids=["denied", "decrypts only", "all but", "anyone of another account", "another account"],
 )
 def test_a_statement_that_does_not_let_in_is_not_counted(target: Target, changed: dict[str, Any]) -> None:
     held = encryption.key_policy_statements(target.names)
-    assert lacking(target, [held[0], held[1] | changed, *held[2:]]) == ["SluiceAlarms"]
+    statement = held[1] | changed
+    if "NotAction" in changed:
+        del statement["Action"]
+    assert lacking(target, [held[0], statement, *held[2:]]) == ["SluiceAlarms"]
+
+
+def test_a_policy_may_hold_one_statement_by_itself(target: Target) -> None:
+    """As AWS takes it, and not moto: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html"""
+    first, second, *_ = encryption.key_policy_statements(target.names)
+    assert encryption._holds({"Statement": first}, first, target.names)
+    assert not encryption._holds({"Statement": first}, second, target.names)
 
 
 @pytest.mark.parametrize("action", ["kms:*", "*", ["kms:Decrypt", "kms:GenerateDataKey"]], ids=str)
 def test_a_wider_statement_lets_in_too(target: Target, action: Any) -> None:
     held = encryption.key_policy_statements(target.names)
     assert encryption.check(target, a_key([held[0], held[1] | {"Action": action}, *held[2:]]))
+
+
+SINGLY = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "DescribeKey"]
+
+
+def test_actions_that_are_listed_singly_let_the_logs_in_too(target: Target) -> None:
+    held = encryption.key_policy_statements(target.names)
+    logs = held[3] | {"Action": [f"kms:{each}" for each in SINGLY]}
+    assert encryption.check(target, a_key([*held[:3], logs]))
+
+
+@pytest.mark.parametrize("missing", SINGLY)
+def test_each_action_is_asked_for_that_the_logs_need(target: Target, missing: str) -> None:
+    held = encryption.key_policy_statements(target.names)
+    logs = held[3] | {"Action": [f"kms:{each}" for each in SINGLY if each != missing]}
+    assert lacking(target, [*held[:3], logs]) == ["SluiceLogs"]
 
 
 def test_a_key_for_signing_is_refused(target: Target) -> None:

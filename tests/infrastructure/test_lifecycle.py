@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,7 +43,7 @@ from ops.change_sets import Stack
 from ops.deployment import Options
 from ops.drift import Drift
 from ops.emulator import Emulator
-from ops.target import STAGE_TAG, OperatorError, Target
+from ops.target import NOTE, STAGE_TAG, OperatorError, Target, Tell
 from ops.workflow import Alarms
 from tests.infrastructure.documents import ROOT
 
@@ -227,7 +229,7 @@ def test_what_of_the_adopted_data_is_not_as_it_should_be_is_told(target: Target)
     target.s3.put_bucket_versioning(Bucket=results, VersioningConfiguration={"Status": "Suspended"})
     told: list[str] = []
     deployment.up(target, Options(), told.append)
-    notes = [line for line in told if line.startswith(workflow.NOTE)]
+    notes = [line for line in told if line.startswith(NOTE)]
     assert notes == [
         "note: ResultsBucket was adopted as it is, and differs from the template: "
         "/VersioningConfiguration/Status: Enabled → Suspended"
@@ -274,6 +276,13 @@ def test_every_kind_of_resource_is_found_while_it_exists(standing: Target) -> No
         *("stack", "bucket", "table", "function", "role", "rule", "state machine", "topic", "queue"),
         *("alarm", "dashboard", "log group", "parameter", "API"),
     }
+
+
+def test_rules_are_called_as_the_code_calls_them(standing: Target) -> None:
+    names = standing.names
+    listed = standing.client("events").list_rules(NamePrefix=f"{names.prefix}-")["Rules"]
+    made = {names.upload_rule, names.rule("on-execution-status"), names.rule("sweep")}
+    assert {rule["Name"] for rule in listed} == made
 
 
 def test_up_twice_uploads_nothing(target: Target) -> None:
@@ -450,6 +459,82 @@ def test_a_second_region_does_no_harm(standing: Target) -> None:
             act(elsewhere)
     assert leftovers.find(standing) == before
     assert up(standing).changes == ()
+
+
+def test_what_is_another_tools_outlives_the_stage_though_it_is_named_alike(target: Target) -> None:
+    up(target)
+    lambda_, events, logs = target.lambda_, target.client("events"), target.client("logs")
+    name = f"{target.names.prefix}-ci"
+    role = target.client("iam").get_role(RoleName=target.names.role("notify"))["Role"]["Arn"]
+    code: Any = {"ZipFile": archived("handler.py", "def handler(event, context): ...")}
+    lambda_.create_function(FunctionName=name, Role=role, Runtime="python3.13", Handler="handler.handler", Code=code)
+    rules = (f"{name}-nightly", f"{target.names.upload_rule}-audit", f"{target.names.prefix}-sweepings")
+    for rule in rules:
+        events.put_rule(Name=rule, ScheduleExpression="rate(1 day)")
+    group = f"/aws/lambda/{name}"
+    logs.create_log_group(logGroupName=group)
+    assert deployment.down(target, ignore, delete_data=True) == []
+    assert lambda_.get_function(FunctionName=name)["Configuration"]["FunctionName"] == name
+    assert [events.describe_rule(Name=rule)["State"] for rule in rules] == ["ENABLED"] * 3
+    assert logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    lambda_.delete_function(FunctionName=name)
+    for rule in rules:
+        events.delete_rule(Name=rule)
+    logs.delete_log_group(logGroupName=group)
+
+
+def archived(name: str, text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, text)
+    return packed.getvalue()
+
+
+def test_roles_are_freed_before_cloudformation_has_to_delete_them(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CloudFormation takes away only what it has given a role, and IAM then refuses to delete it."""
+    up(target)
+    iam, role = target.client("iam"), target.names.role("workflow")
+    nothing = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [nothing]})
+    guardrail = iam.create_policy(PolicyName=f"{target.stage}-guardrail", PolicyDocument=policy)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role, PolicyArn=guardrail)
+    attached: list[str] = []
+    delete = stacks.delete
+
+    def watched(target: Target, name: str, tell: Tell) -> bool:
+        if name == target.names.workflow_stack:
+            attached.extend(
+                each["PolicyArn"] for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            )
+        return delete(target, name, tell)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stacks, "delete", watched)
+        assert deployment.down(target, ignore, delete_data=True) == []
+    assert attached == []
+    iam.delete_policy(PolicyArn=guardrail)
+
+
+def test_what_another_version_made_goes_with_the_stage(target: Target) -> None:
+    """Known by the tag alone: this version has no function of that name."""
+    names, tags = target.names, {STAGE_TAG: target.stage}
+    name, group = f"{names.prefix}-of-another-version", f"/aws/lambda/{names.prefix}-of-another-version"
+    up(target)
+    role = target.client("iam").get_role(RoleName=names.role("notify"))["Role"]["Arn"]
+    code: Any = {"ZipFile": archived("handler.py", "def handler(event, context): ...")}
+    target.lambda_.create_function(
+        FunctionName=name, Role=role, Runtime="python3.13", Handler="handler.handler", Code=code, Tags=tags
+    )
+    target.client("events").put_rule(
+        Name=name, ScheduleExpression="rate(1 day)", Tags=[{"Key": STAGE_TAG, "Value": target.stage}]
+    )
+    target.client("logs").create_log_group(logGroupName=group, tags=tags)
+    made = {f"function: {name}", f"rule: {name}", f"log group: {group}"}
+    assert made <= set(leftovers.find(target))
+    assert deployment.down(target, ignore, delete_data=True) == []
+    assert not made & set(leftovers.find(target))
 
 
 def test_what_is_not_of_the_stage_in_its_region_outlives_it_and_is_not_told_as_left(target: Target) -> None:

@@ -13,7 +13,7 @@ from chalice.app import S3EventConfig
 
 from app import SETTINGS, app
 from chalicelib import sweeper
-from ops import functions, regions
+from ops import functions, regions, removal
 from ops.change_sets import TEMPLATE_LIMIT_BYTES
 from tests.infrastructure import documents
 
@@ -178,9 +178,13 @@ def test_names_in_the_templates_are_those_of_the_code() -> None:
     topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
     assert names.notices_topic_arn.endswith(f":{topic}")
     assert f"{names.prefix}-validate-data" in functions.function_names(names)
+    assert documents.resolve(found["UploadRule"]["Properties"]["Name"]) == names.upload_rule
+    assert documents.resolve(found["WorkflowLogGroup"]["Properties"]["LogGroupName"]) == names.workflow_log_group
     roles = documents.resources(documents.WORKFLOW, "AWS::IAM::Role").values()
     made = [documents.resolve(role["Properties"]["RoleName"]) for role in roles]
     assert made == [names.role(name) for name in regions.OF_THE_WORKFLOW]
+    given = {policy["PolicyName"] for role in roles for policy in role["Properties"]["Policies"]}
+    assert given == removal.OF_THE_STACK
 
 
 def test_a_result_never_triggers_a_job() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -10,6 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from chalice.awsclient import TypedAWSClient
 
+from ops import chalice_client
 from ops.chalice_client import API_BURST, API_RATE_PER_SECOND, EmulatedStageClient, StageClient
 
 POLLS_UNTIL_READY = 3
@@ -131,6 +134,61 @@ def test_the_stub_is_as_strict_as_aws(strict: StrictLambda) -> None:
     strict.create_function("f")
     with pytest.raises(ClientError, match="ResourceConflictException"):
         strict.add_permission("f")
+
+
+class DoubtfulS3:
+    """S3 that does not see at first that it may invoke the function, or refuses for another reason."""
+
+    def __init__(self, refusals: int, message: str) -> None:
+        self._refusals, self._message = refusals, message
+        self.put: list[Any] = []
+
+    def get_bucket_notification_configuration(self, Bucket: str) -> dict[str, Any]:
+        return {"EventBridgeConfiguration": {}, "ResponseMetadata": {}}
+
+    def put_bucket_notification_configuration(self, Bucket: str, NotificationConfiguration: Any) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            error: Any = {"Error": {"Code": "InvalidArgument", "Message": self._message}}
+            raise ClientError(error, "PutBucketNotificationConfiguration")
+        self.put.append(NotificationConfiguration)
+
+
+NOT_SEEN_YET = "Unable to validate the following destination configurations"
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[[DoubtfulS3], None]:
+    """Have an S3 tell a function of its uploads, by a client for which time passes by itself."""
+    made, passed = StageClient(Session(), "test"), itertools.count(step=5.0)
+
+    def connect(s3: DoubtfulS3) -> None:
+        monkeypatch.setattr(made, "_client", lambda _: s3)
+        made.connect_s3_bucket_to_lambda(
+            bucket="b", function_arn="f", events=["s3:ObjectCreated:*"], prefix="incoming/"
+        )
+
+    monkeypatch.setattr(chalice_client, "sleep", lambda _: None)
+    monkeypatch.setattr(chalice_client, "monotonic", lambda: next(passed))
+    return connect
+
+
+def test_a_permission_that_s3_does_not_see_yet_is_waited_for(connect: Callable[[DoubtfulS3], None]) -> None:
+    s3 = DoubtfulS3(3, NOT_SEEN_YET)
+    connect(s3)
+    (put,) = s3.put
+    assert put["EventBridgeConfiguration"] == {}
+    assert [each["LambdaFunctionArn"] for each in put["LambdaFunctionConfigurations"]] == ["f"]
+
+
+@pytest.mark.parametrize(("refusals", "message"), [(1000, NOT_SEEN_YET), (1, "Configurations overlap")])
+def test_a_permission_that_never_comes_and_another_refusal_are_told(
+    connect: Callable[[DoubtfulS3], None], refusals: int, message: str
+) -> None:
+    s3 = DoubtfulS3(refusals, message)
+    with pytest.raises(ClientError, match=message):
+        connect(s3)
+    assert s3.put == []
 
 
 @pytest.mark.parametrize("kind", [StageClient, EmulatedStageClient])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
+from chalicelib.errors import Terminal
 from ops import dead_letters, ports
 from ops.target import Names
 from tests.fakes import MemoryExecutions, MemoryJobs
@@ -65,6 +68,82 @@ def test_a_permission_that_never_comes_is_told(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(NotYetAllowed):
         dead_letters.catch(target(refusals=10_000))
     assert now[0] >= dead_letters.PERMISSION_SECONDS
+
+
+class Queue:
+    """SQS as it may be: it gives one message at a time, and gives it again when the time has passed for which it was
+    held; then nobody can give it free.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+    """
+
+    def __init__(self, count: int) -> None:
+        self.seconds = 0.0
+        self._held_until = dict.fromkeys(map(str, range(count)), 0.0)
+
+    def get_queue_url(self, QueueName: str) -> dict[str, str]:
+        return {"QueueUrl": QueueName}
+
+    def receive_message(self, VisibilityTimeout: int, **_: Any) -> dict[str, Any]:
+        self.seconds += 1
+        for name, until in self._held_until.items():
+            if until <= self.seconds:
+                self._held_until[name] = self.seconds + VisibilityTimeout
+                attributes = {"SentTimestamp": "1772366400000"}
+                return {
+                    "Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": name, "Attributes": attributes}]
+                }
+        return {}
+
+    def are_free(self) -> bool:
+        return all(until <= self.seconds for until in self._held_until.values())
+
+    def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> None:
+        del self._held_until[ReceiptHandle]
+
+    def change_message_visibility(self, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:
+        if self._held_until[ReceiptHandle] <= self.seconds:
+            refused: Any = {
+                "Error": {"Code": "InvalidParameterValue", "Message": "not available for visibility timeout"}
+            }
+            raise ClientError(refused, "ChangeMessageVisibility")
+        self._held_until[ReceiptHandle] = self.seconds + VisibilityTimeout
+
+
+def queued(count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Queue]:
+    """A stage whose queue holds as many messages. To deliver one takes five minutes, and the first one fails."""
+    stage, queue = target(), Queue(count)
+    monkeypatch.setattr(stage, "client", lambda _: queue)
+
+    def deliver(_: Any, held: Any) -> str:
+        queue.seconds += 300
+        if held.letter.message_id == "0":
+            raise Terminal("unknown-message", "it is no event of this stage")
+        return "started"
+
+    monkeypatch.setattr(dead_letters, "_deliver", deliver)
+    return stage, queue
+
+
+def test_many_are_sent_back_though_one_comes_again_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, queue = queued(8, monkeypatch)
+    handled = list(dead_letters.send_back(stage))
+    assert [each.letter.message_id for each in handled] == [str(number) for number in range(8)]
+    assert [each.kept for each in handled] == [True] + [False] * 7
+    assert list(queue._held_until) == ["0"]
+
+
+def test_what_takes_minutes_to_read_is_listed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, queue = queued(300, monkeypatch)
+    assert [letter.message_id for letter in dead_letters.find(stage)] == list(queue._held_until)
+    assert queue.are_free()
+
+
+def test_what_an_interruption_leaves_can_be_sent_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, queue = queued(3, monkeypatch)
+    monkeypatch.setattr(dead_letters, "_deliver", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(dead_letters.send_back(stage))
+    assert queue.are_free()
 
 
 def upload(bucket: str = INBOX, key: str = "incoming/orders/a.csv") -> dict[str, Any]:

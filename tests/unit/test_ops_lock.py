@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,37 @@ def test_a_lock_that_was_taken_though_nobody_was_told_is_ones_own(
         with lock.held(target, "up"):
             assert is_held(target)
     assert not is_held(target)
+
+
+def refusing(target: Target, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """SSM says as many times that the lock exists, though there is none when its holder is asked for: it was given free
+    in between, or SSM lags behind a deletion, as it may for half a minute.
+    """
+    ssm = target.client("ssm")
+    real, refusals = ssm.put_parameter, iter(range(times))
+
+    def put(**request: Any) -> Any:
+        if next(refusals, None) is not None:
+            raise ssm.exceptions.ParameterAlreadyExists({"Error": {"Code": "ParameterAlreadyExists"}}, "PutParameter")
+        return real(**request)
+
+    monkeypatch.setattr(ssm, "put_parameter", put)
+    passed = itertools.count(step=5.0)
+    monkeypatch.setattr(lock, "sleep", lambda _: None)
+    monkeypatch.setattr(lock, "monotonic", lambda: next(passed))
+
+
+def test_a_lock_that_was_given_free_meanwhile_is_taken(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(target, monkeypatch, 3)
+    with lock.held(target, "up"):
+        assert is_held(target)
+    assert not is_held(target)
+
+
+def test_without_the_lock_nothing_is_done(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(target, monkeypatch, 1000)
+    with pytest.raises(OperatorError, match=r"^a change of this stage is under way"), lock.held(target, "up"):
+        raise AssertionError
 
 
 def test_without_the_permission_nothing_is_done(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import deployment, functions, lock, regions, removal, stacks
+from ops import deployment, functions, lock, ownership, regions, removal, stacks
 from ops.deployment import Options
 from ops.target import STAGE_TAG, Names, OperatorError, Target
 
 HERE, THERE = "us-east-1", "eu-central-1"
+ANY_POLICY = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
+)
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -133,6 +136,30 @@ def test_kept_data_can_be_deleted_while_the_stage_stands_elsewhere(target: Targe
     regions.check(target, removing=True)
 
 
+def test_a_role_to_which_others_have_given_policies_goes_and_they_are_told(target: Target) -> None:
+    """IAM refuses to delete a role that has a policy, managed or not; a managed one is another's, and stays."""
+    iam, names = target.client("iam"), target.names
+    own = {"notify": names.role("notify"), "workflow": "workflow", "uploads": "start"}
+    guardrail = iam.create_policy(PolicyName="guardrail", PolicyDocument=ANY_POLICY)["Policy"]["Arn"]
+    for each, policy in own.items():
+        role(names.role(each))
+        iam.put_role_policy(RoleName=names.role(each), PolicyName=policy, PolicyDocument=ANY_POLICY)
+        iam.attach_role_policy(RoleName=names.role(each), PolicyArn=guardrail)
+        iam.put_role_policy(RoleName=names.role(each), PolicyName="by-hand", PolicyDocument=ANY_POLICY)
+    told: list[str] = []
+    removal.free_roles(target, regions.roles(target), told.append)
+    assert sorted(told) == sorted(
+        f"note: {line} {names.role(each)}"
+        for each in own
+        for line in (f"detached {guardrail} from", "deleted the policy by-hand of")
+    )
+    for each, policy in own.items():  # what CloudFormation has put there it takes away itself
+        assert iam.list_role_policies(RoleName=names.role(each))["PolicyNames"] == [policy]
+    functions.delete(target, ownership.find(target), ignore)
+    assert roles() == set()
+    assert iam.get_policy(PolicyArn=guardrail)
+
+
 def test_down_takes_away_the_stages_roles_and_nobody_elses(target: Target) -> None:
     names, bearing = target.names, {STAGE_TAG: target.stage}
     made_by_chalice(names)
@@ -141,6 +168,6 @@ def test_down_takes_away_the_stages_roles_and_nobody_elses(target: Target) -> No
     role(f"{names.prefix}-ci", functions.policy("notify", names))
     role(f"{names.prefix}-ci-of-another", tags={STAGE_TAG: "another"})
     role("ci-of-all-stages", tags=bearing)
-    functions.delete(target, regions.roles(target), ignore)
+    functions.delete(target, ownership.find(target), ignore)
     assert roles() == {f"{names.prefix}-ci", f"{names.prefix}-ci-of-another", "ci-of-all-stages"}
     assert regions.roles(target) == []

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from ops import change_sets, leftovers, stacks
 from ops.change_sets import Change, Stack
-from ops.target import Target
+from ops.target import OperatorError, Target
 
 AWS = Target("test", "us-east-1")
 EMULATOR = Target(
     "test", "us-east-1", "http://127.0.0.1:1", {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 )
+
+
+ON_AWS = Target("test", "us-east-1", None, EMULATOR.credentials)
+AWS_CLOUDFORMATION = ON_AWS.cloudformation
 
 
 def following(*answers: Any) -> Any:
@@ -41,6 +46,48 @@ def test_a_stack_that_only_adopted_what_was_there_stands(monkeypatch: pytest.Mon
     monkeypatch.setattr(EMULATOR.cloudformation, "execute_change_set", lambda **_: None)
     stack = Stack("stack", Path("never-read.yaml"))
     assert stacks.apply(EMULATOR, stack, lambda _: None) == changes
+
+
+EARLY = (
+    "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]. "
+    "To troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure information."
+)
+
+
+@pytest.fixture
+def failed_change_set() -> Iterator[Stubber]:
+    """A change set that CloudFormation's validation before the deployment has refused."""
+    with Stubber(AWS_CLOUDFORMATION) as stubber:
+        described = {"Status": "FAILED", "StatusReason": EARLY, "StackName": "stack", "Changes": []}
+        stubber.add_response("describe_change_set", described, {"ChangeSetName": "change-set"})
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def test_what_made_a_change_set_fail_is_told(failed_change_set: Stubber) -> None:
+    """The reason names the kind of check alone, and the events cannot be asked for once the placeholder is deleted."""
+    refused = {
+        "EventId": "1",
+        "EventType": "VALIDATION_ERROR",
+        "LogicalResourceId": "DeadLetterQueue",
+        "ResourceType": "AWS::SQS::Queue",
+        "ValidationFailureMode": "FAIL",
+        "ValidationStatusReason": "Resource of type 'AWS::SQS::Queue' already exists.",
+    }
+    warned = refused | {"EventId": "2", "ValidationFailureMode": "WARN", "ValidationStatusReason": "near a quota"}
+    asked = {"ChangeSetName": "change-set", "Filters": {"FailedEvents": True}}
+    failed_change_set.add_response("describe_events", {"OperationEvents": [warned, refused]}, asked)
+    with pytest.raises(OperatorError) as told:
+        change_sets._changes(ON_AWS, "change-set")
+    assert str(told.value) == (
+        f"stack: {EARLY}\n  DeadLetterQueue (AWS::SQS::Queue): Resource of type 'AWS::SQS::Queue' already exists."
+    )
+
+
+def test_where_the_events_may_not_be_read_the_reason_stands(failed_change_set: Stubber) -> None:
+    failed_change_set.add_client_error("describe_events", "AccessDenied", "not authorized")
+    with pytest.raises(OperatorError, match=r"(?s)^stack: The following .* more is not known: .*AccessDenied"):
+        change_sets._changes(ON_AWS, "change-set")
 
 
 def test_what_aws_still_lists_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

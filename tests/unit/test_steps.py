@@ -18,6 +18,7 @@ import pytest
 from chalicelib import failure, steps
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Rows, Status, event_from_source
+from chalicelib.stages import publish
 from tests import pipeline
 from tests.fakes import NOON, MemoryPorts
 from tests.pipeline import INBOX, RESULTS, Outcome, contract
@@ -135,6 +136,20 @@ def test_reasons_beyond_those_on_the_record_are_counted() -> None:
     assert [reason.field for reason in outcome.job.reasons] == [f"f{place:02}" for place in range(10)]
     assert outcome.job.reasons_omitted == 3
     assert len(outcome.document("summary.json")["findings"]["reasons"]) == 13
+
+
+def test_long_labels_leave_room_on_the_record() -> None:
+    """DynamoDB takes 400 KB of a record; a header has up to a megabyte, and a label of it may be all of that.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+    """
+    labels = [f"{place}" + "n" * 60_000 for place in range(10)]
+    fields = [{"name": label, "type": "integer"} for label in labels]
+    outcome = run((",".join(labels) + "\n" + ",".join("x" * 10) + "\n").encode(), contract(*fields))
+    shown = [reason.field for reason in outcome.job.reasons]
+    assert shown == [label[: publish.FIELD_ON_JOB_CHARS] + "…" for label in labels]
+    assert len(json.dumps(outcome.job.to_json())) < 10_000
+    told = outcome.document("summary.json")["findings"]["reasons"]
+    assert [reason["field"] for reason in told] == labels
 
 
 def test_the_absolute_tolerance_is_named() -> None:
