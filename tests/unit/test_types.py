@@ -48,6 +48,7 @@ EXAMPLES = [
     }),
     (Field("x", "integer", bare_number=False), {
         "$5": 5, "5 %": 5, "$-5": -5, "-$5": BAD, "1 of 2": BAD, "5.5%": BAD, "$": BAD, "line\n5": 5,
+        "No. 5": BAD, "No.5": BAD, "5.": BAD,
     }),
     (Field("x", "number"), {
         "1": 1.0, "+1.5": 1.5, "1.": 1.0, ".5": 0.5, "1e3": 1000.0, "1E-2": 0.01, "1e-400": 0.0, "1e400": BAD,
@@ -134,6 +135,7 @@ EXAMPLES = [
     (Field("x", "string", "uri"), {
         "https://u@ex.org:8/p?q=1#f": "https://u@ex.org:8/p?q=1#f", "urn:isbn:1": "urn:isbn:1",
         "mailto:a@b.c": "mailto:a@b.c", "//ex.org": BAD, "http://a b": BAD, "a": BAD, "http://x/%zz": BAD,
+        "http://[::1]/": "http://[::1]/", "http://[1:2]/": "http://[1:2]/", "http://[::1": BAD, "http://[::z]/": BAD,
     }),
     (Field("x", "string", "uuid"), {
         "123E4567-e89b-12d3-a456-426614174000": "123E4567-e89b-12d3-a456-426614174000",
