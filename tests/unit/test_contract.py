@@ -566,7 +566,31 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "sluice.aggregates",
         [AGGREGATE | {"measures": {"n": {"avg": "x"}}}],
         "sluice.aggregates[0].measures.n.avg",
-        "known key",
+        'is no function of a measure: write {"mean": …}',
+    ),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"Median": "x"}}}],
+        "sluice.aggregates[0].measures.n.Median",
+        'write {"quantile": …, "q": 0.5}',
+    ),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"count_distinct": "x"}}}],
+        "sluice.aggregates[0].measures.n.count_distinct",
+        'write {"approxDistinct": …}',
+    ),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"quantil": "x", "q": 0.5}}}],
+        "sluice.aggregates[0].measures.n.quantil",
+        'did you mean "quantile"?',
+    ),
+    (
+        "sluice.aggregates",
+        [AGGREGATE | {"measures": {"n": {"stddev": "x"}}}],
+        "sluice.aggregates[0].measures.n.stddev",
+        "expected one of count, sum, min, max, mean, approxDistinct, quantile",
     ),
     ("sluice.aggregates", [AGGREGATE | {"measures": {"n": {}}}], "sluice.aggregates[0].measures.n", "has 0 functions"),
     (

@@ -227,12 +227,13 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean "required"?``, or nothing where no known word is near. Case and separators do not count."""
     from difflib import get_close_matches  # for an error alone
 
-    plain = {_plain(name): name for name in known}
-    near = get_close_matches(_plain(word[:_SHOWN_CHARACTERS]), plain, n=1, cutoff=cutoff)
-    return f"; did you mean {_quoted(plain[near[0]])}?" if near else ""
+    names = {plain(name): name for name in known}
+    near = get_close_matches(plain(word[:_SHOWN_CHARACTERS]), names, n=1, cutoff=cutoff)
+    return f"; did you mean {_quoted(names[near[0]])}?" if near else ""
 
 
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
+    """A word without case and separators."""
     return re.sub(r"[\s_-]", "", word).lower()
 
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chalicelib.engine.contract.descriptor import Node, shown
+from chalicelib.engine.contract.descriptor import Node, did_you_mean, plain, shown
 from chalicelib.frozen import frozen
 
 FUNCTIONS: Final = ("count", "sum", "min", "max", "mean", "approxDistinct", "quantile")
+_OF_OTHER_TOOLS: Final = {
+    **dict.fromkeys(("avg", "average"), '{"mean": …}'),
+    **dict.fromkeys(("countdistinct", "distinct", "nunique"), '{"approxDistinct": …}'),
+    "median": '{"quantile": …, "q": 0.5}',
+    "percentile": '{"quantile": …, "q": …}, with q from 0 to 1',
+}
+"""What SQL, pandas or Spark call a function, without case and separators → what to write here."""
 MODES: Final = ("append", "replace")
 MAX_PRECISION: Final = 38
 """Digits of Arrow's and Parquet's 128-bit decimals."""
@@ -128,7 +135,9 @@ def _aggregate(node: Node) -> Aggregate:
 
 def _measure(name: str, node: Node) -> Measure:
     Node(name, node.path).text()
-    node.only((*FUNCTIONS, "q"))
+    for key, child in node.children():
+        if key not in (*FUNCTIONS, "q"):
+            raise child.refusal(f"is no function of a measure{_instead(key)}")
     functions = [key for key in node.members() if key != "q"]
     if len(functions) != 1:
         raise node.refusal(f"has {len(functions)} functions, expected one of {', '.join(FUNCTIONS)}")
@@ -142,6 +151,14 @@ def _measure(name: str, node: Node) -> Measure:
     if "q" in node.members():
         raise node.child("q").refusal(f"does not apply to {function}")
     return Measure(name, function, column)
+
+
+def _instead(key: str) -> str:
+    """What to write instead of a function that there is not."""
+    written = _OF_OTHER_TOOLS.get(plain(key))
+    if written is not None:
+        return f": write {written}"
+    return did_you_mean(key, (*FUNCTIONS, "q")) or f", expected one of {', '.join(FUNCTIONS)}"
 
 
 def aggregate_document(aggregate: Aggregate) -> dict[str, Any]:
