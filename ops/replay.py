@@ -85,7 +85,7 @@ def _hours(text: str) -> float:
         hours = float(text)
     except ValueError:
         hours = math.nan
-    if not 0 < hours <= _MOST_WITHIN_HOURS:
+    if not 0 <= hours <= _MOST_WITHIN_HOURS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours up to {_MOST_WITHIN_HOURS:,}")
     return hours
 

@@ -55,7 +55,7 @@ def test_every_command_and_option_is_documented(name: str) -> None:
         (["redrive", "--stage", "prod", "--code", "throttled", "--within", "long"], "a number of hours up to 87,600"),
         (["redrive", "--stage", "prod", "--code", "throttled", "--within", "nan"], "a number of hours up to 87,600"),
         (["redrive", "--stage", "prod", "--code", "throttled", "--within", "1e9"], "a number of hours up to 87,600"),
-        (["redrive", "--stage", "prod", "--code", "throttled", "--within", "0"], "a number of hours up to 87,600"),
+        (["redrive", "--stage", "prod", "--code", "throttled", "--within", "-1"], "a number of hours up to 87,600"),
         (["status", "--stage", "prod"], "no region"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
