@@ -88,11 +88,12 @@ def _joined(current: JSON, entry: JSON) -> list[JSON] | None:
     Jobs end in any order, their events came in any, and the contract's mode may have been changed in between: whatever
     was uploaded before a job that replaces is replaced by it, and whatever came after it stands beside it.
     """
-    jobs: list[JSON] = current["jobs"]
+    # An entry of an earlier version has no mode: that of the whole is its own, as long as nothing else was put there.
+    jobs = [{"mode": current["mode"], **each} for each in current["jobs"]]
     if any(each["job_id"] == entry["job_id"] for each in jobs):
         return None
     later = [each for each in jobs if _is_later(each, entry)]
-    if any(each.get("mode", current["mode"]) == "replace" for each in later):
+    if any(each["mode"] == "replace" for each in later):
         return None
     return [*jobs, entry] if entry["mode"] == "append" else [entry, *later]
 

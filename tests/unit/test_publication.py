@@ -18,6 +18,7 @@ from tests.fakes import NOON, MemoryObjects, MemoryPorts
 
 SETTINGS = pipeline.settings(1 << 20)
 CONTRACT = pipeline.contract({"name": "id", "type": "integer"})
+CURRENT = publication.current_key("things")
 
 
 class Unswitchable(MemoryObjects):
@@ -88,10 +89,10 @@ def test_a_decided_job_is_made_current_and_succeeds(
 
 def test_doing_it_again_changes_nothing(ports: MemoryPorts) -> None:
     first, job = publication.finish(ports, pipeline.RESULTS, job_of(ports)), job_of(ports)
-    before = ports.objects.get(pipeline.RESULTS, "datasets/things/current.json")
+    before = ports.objects.get(pipeline.RESULTS, CURRENT)
     assert publication.end(ports, pipeline.RESULTS, job.job_id, str(job.execution), Failure("late", ""), "") is None
     assert job_of(ports) == first
-    assert ports.objects.get(pipeline.RESULTS, "datasets/things/current.json") == before
+    assert ports.objects.get(pipeline.RESULTS, CURRENT) == before
 
 
 def test_another_execution_finishes_nothing(ports: MemoryPorts) -> None:
@@ -118,7 +119,7 @@ def test_of_two_keys_the_later_upload_stays_current_though_the_earlier_was_taken
     times = {"a": "2026-03-01T12:00:00Z", "b": "2026-03-01T12:00:05Z"}
     for name in sorted(times, reverse=told_first == "b"):
         pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time=times[name])
-    current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    current = json.loads(ports.objects.get(pipeline.RESULTS, CURRENT))
     assert [entry["source"]["key"] for entry in current["jobs"]] == ["incoming/things/b.csv"]
 
 
@@ -145,10 +146,31 @@ def test_a_mode_that_changes_while_jobs_run_keeps_what_it_would_keep_in_the_orde
         ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(described).encode())
         time = f"2026-03-01T12:00:0{'abc'.index(name)}Z"
         pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time=time)
-    current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    current = json.loads(ports.objects.get(pipeline.RESULTS, CURRENT))
     assert sorted(entry["source"]["key"] for entry in current["jobs"]) == [
         f"incoming/things/{each}.csv" for each in kept
     ]
+
+
+def test_a_job_that_an_earlier_version_made_current_keeps_its_mode() -> None:
+    """Once c.csv stood beside it, b.csv, which replaces, was taken for appended: a.csv came back by a retry."""
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    uploads = {name: pipeline.upload(ports, b"id\n1\n", f"incoming/things/{name}.csv") for name in "abc"}
+
+    def run(name: str, mode: str) -> list[str]:
+        described = CONTRACT | {"sluice": {"mode": mode}}
+        ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(described).encode())
+        time = f"2026-03-01T12:00:0{'abc'.index(name)}Z"
+        pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time=time)
+        current = json.loads(ports.objects.get(pipeline.RESULTS, CURRENT))
+        return [entry["source"]["key"] for entry in current["jobs"]]
+
+    run("b", "replace")
+    written = json.loads(ports.objects.get(pipeline.RESULTS, CURRENT))
+    del written["jobs"][0]["mode"]
+    ports.objects.add(pipeline.RESULTS, CURRENT, json.dumps(written).encode())
+    assert run("c", "append") == ["incoming/things/b.csv", "incoming/things/c.csv"]
+    assert run("a", "append") == ["incoming/things/b.csv", "incoming/things/c.csv"]
 
 
 def test_of_two_keys_of_one_second_the_one_that_ends_last_stays_current() -> None:
@@ -160,7 +182,7 @@ def test_of_two_keys_of_one_second_the_one_that_ends_last_stays_current() -> Non
     ports.jobs.register(uploads["a"], "2026-03-01T12:00:00.200Z")
     for name in "ab":
         pipeline.execute(ports, configured, uploads[name], f"arn:{name}", event_time="2026-03-01T12:00:00Z")
-    current = json.loads(ports.objects.get(pipeline.RESULTS, "datasets/things/current.json"))
+    current = json.loads(ports.objects.get(pipeline.RESULTS, CURRENT))
     assert [entry["source"]["key"] for entry in current["jobs"]] == ["incoming/things/b.csv"]
 
 
