@@ -19,7 +19,7 @@ from chalicelib.transitions import JOB_ID
 
 MAX_PAGE: Final = 1000
 _CURSOR_LIMIT_CHARS: Final = 1024
-_TIME: Final = re.compile(r"[0-9TZ:.-]{1,32}")
+_TIME: Final = re.compile(r"[0-9TZ:.+-]{1,32}")
 
 
 @frozen

@@ -90,7 +90,7 @@ def _advice(plan: Plan, rows: Rows, reasons: Mapping[str, int]) -> Iterator[tupl
         yield "text-after-quote", _ESCAPED.format(dialect=snippet(plan.dialect, escapeChar="\\"))
     for code in ("extra-cell", "missing-cell"):
         # A cell that ends at a quote within it is several.
-        if reasons.get(code, 0) - cut < NEARLY * rows.read:
+        if reasons.get(code, 0) - cut < NEARLY * (rows.read - rows.blank):
             continue
         if may_be_title(plan):
             yield code, _TITLE.format(dialect=below_header(plan.dialect))

@@ -56,7 +56,7 @@ def _advice(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> 
         return _ENCODING
     # A contract's fields say how many cells there are; without one the header does.
     is_title = contract.inferred and may_be_title(plan)
-    if is_title and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * rows.read:
+    if is_title and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * (rows.read - rows.blank):
         return _TITLE.format(dialect=below_header(plan.dialect))
     return ""
 

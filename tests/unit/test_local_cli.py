@@ -128,9 +128,10 @@ LACKING = b"a,b,c\n" + b"1,2,3\n" * 79 + b"1\n"
         (LATIN, "6 of 12 rows do not fit the draft: encoding-error 6", "among them, the file is of another encoding"),
         (b"\xef\xbb\xbf" + LATIN, "6 of 12 rows do not fit the draft: encoding-error 6", ""),
         (TITLED, "3 of 3 rows do not fit the draft: extra-cell 3", '"commentRows": [1]'),
+        (TITLED.replace(b"title", b"title\n"), "3 of 4 rows do not fit the draft: extra-cell 3", '"commentRows": [1]'),
         (LACKING, "1 of 80 rows do not fit the draft: missing-cell 1", ""),
     ],
-    ids=["Latin-1", "Latin-1 after a mark of UTF-8", "a title line", "two cells are missing"],
+    ids=["Latin-1", "Latin-1 after a mark of UTF-8", "a title line", "a title and a blank", "two cells are missing"],
 )
 def test_rows_that_do_not_fit_the_draft_are_told_beside_it(
     body: bytes, told: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
