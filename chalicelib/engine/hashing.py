@@ -162,11 +162,14 @@ def _fold_padded(
 
 def _words_from(text: NDArray[np.uint8], starts: NDArray[np.int64], width: int) -> Hashes:
     """For each of ``starts``, ascending, a row of the ``width`` bytes from there on; behind the end are zeros."""
-    within = int(np.searchsorted(starts, len(text) - width, "right"))
-    rows = windows(text, width)[starts[:within]]
-    if within < len(starts):
-        rest = np.append(text[starts[within] :], np.zeros(width, np.uint8))
-        rows = np.concatenate((rows, windows(rest, width)[starts[within:] - starts[within]]))
+    every = windows(text, width)
+    within = int(np.searchsorted(starts, len(every)))
+    if within == len(starts):
+        return every[starts].view("<u8").reshape(len(starts), -1)
+    rest = np.append(text[starts[within] :], np.zeros(width, np.uint8))
+    # All are gathered at once, and the few behind put right: to lay the two together would be another copy.
+    rows = every[np.minimum(starts, len(every) - 1)] if len(every) else np.empty(len(starts), every.dtype)
+    rows[within:] = windows(rest, width)[starts[within:] - starts[within]]
     return rows.view("<u8").reshape(len(starts), -1)
 
 
