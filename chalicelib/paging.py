@@ -71,9 +71,8 @@ def decode(listing: Listing, cursor: str) -> Position:
     if (dataset, status) != (listing.dataset, listing.status):
         raise Terminal("bad-cursor", "the cursor belongs to a listing with other filters")
     # DynamoDB refuses as a key what is no text, half a surrogate pair, say.
-    if not (isinstance(received_at, str) and _TIME.fullmatch(received_at)):
-        raise Terminal("bad-cursor", "the cursor was not made by this API")
-    if not (isinstance(job_id, str) and JOB_ID.fullmatch(job_id)):
+    parts = ((received_at, _TIME), (job_id, JOB_ID))
+    if not all(isinstance(part, str) and form.fullmatch(part) for part, form in parts):
         raise Terminal("bad-cursor", "the cursor was not made by this API")
     return Position(received_at, job_id)
 
