@@ -5,20 +5,26 @@ The outputs of a job are decided by one write to its record: STORING, with the m
 (``transitions.failed`` refuses), and whoever comes to end it does what is left: ``datasets/<dataset>/current.json`` is
 switched, then the record becomes SUCCEEDED. So no job is FAILED and current, whichever call was the last that worked.
 
+What is current is told a second time, file by file, in the form that query engines read a table from
+(``symlink_key``). It follows ``current.json`` and is made from it, so it may be late, but never of half a job.
+
 Imports nothing heavy: the functions that end a job carry no layer.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
-from chalicelib.errors import Transient
+from chalicelib.errors import Terminal, Transient
 from chalicelib.model import JSON, Failure, Job, Status, second
+from chalicelib.parallel import parallel
 from chalicelib.ports import Objects, Ports
 
-_SWITCH_ATTEMPTS: Final = 5
+_REPLACE_ATTEMPTS: Final = 5
 _JSON_TYPE: Final = "application/json"
+_TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
 
 def outputs_prefix(job_id: str) -> str:
@@ -29,6 +35,14 @@ def outputs_prefix(job_id: str) -> str:
 def current_key(dataset: str) -> str:
     """Where in the results bucket a dataset tells which jobs are current."""
     return f"datasets/{dataset}/current.json"
+
+
+def symlink_key(dataset: str) -> str:
+    """Where in the results bucket the Parquet files of a dataset's current jobs are listed, one URI to a line: what
+    Hive's SymlinkTextInputFormat reads, and Athena, Presto and Trino with it. The name is that of S3 Inventory's list
+    for Hive: https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html
+    """
+    return f"datasets/{dataset}/hive/symlink.txt"
 
 
 def end(ports: Ports, bucket: str, job_id: str, execution: str, error: Failure, at: str) -> Job | None:
@@ -51,12 +65,13 @@ def finish(ports: Ports, bucket: str, job: Job) -> Job:
     assert job.execution is not None
     manifest = json.loads(ports.objects.get(bucket, f"{outputs_prefix(job.job_id)}manifest.json"))
     _switch(ports.objects, bucket, job, manifest)
+    _link(ports.objects, bucket, job.dataset)
     return ports.jobs.advance(job.job_id, job.execution, Status.SUCCEEDED, finished_at=manifest["finished_at"])
 
 
 def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
     """Make the job current: beside the others of its dataset (``append``) or in their place (``replace``)."""
-    key, folder, mode = current_key(job.dataset), outputs_prefix(job.job_id), manifest["mode"]
+    folder, mode = outputs_prefix(job.job_id), manifest["mode"]
     entry = {
         "job_id": job.job_id,
         "manifest": f"{folder}manifest.json",
@@ -67,18 +82,71 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
         "received_at": job.received_at,
         "finished_at": manifest["finished_at"],
     }
-    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
-        found = objects.get_with_etag(bucket, key)
-        current = json.loads(found[0]) if found else {"jobs": []}
-        jobs = _joined(current, entry)
+
+    def switched(before: bytes | None) -> bytes | None:
+        jobs = _joined(json.loads(before) if before is not None else {"jobs": []}, entry)
         if jobs is None:
-            return
-        body = json.dumps({"dataset": job.dataset, "mode": mode, "jobs": jobs}, indent=2).encode()
+            return None
+        return json.dumps({"dataset": job.dataset, "mode": mode, "jobs": jobs}, indent=2).encode()
+
+    _replace(objects, bucket, current_key(job.dataset), _JSON_TYPE, switched)
+
+
+def _link(objects: Objects, bucket: str, dataset: str) -> None:
+    """List the files of the dataset's current jobs."""
+
+    def linked(before: bytes | None) -> bytes | None:
+        # Read after the list itself: whoever put that since, for a later state of this, makes the put fail.
+        jobs = json.loads(objects.get(bucket, current_key(dataset)))["jobs"]
+        after = _list(objects, bucket, jobs, before or b"")
+        return None if after == before else after
+
+    _replace(objects, bucket, symlink_key(dataset), _TEXT_TYPE, linked)
+
+
+def _list(objects: Objects, bucket: str, jobs: list[JSON], before: bytes) -> bytes:
+    """The URIs of the jobs' files, job by job. Those of a job that is listed already are taken from there, for a
+    manifest of each of thousands of jobs would be read for one more. A file without a row is left out: it may lack the
+    columns that only a transform knows.
+    """
+    listed: dict[str, list[str]] = {}
+    for uri in before.decode().splitlines():
+        folder, slash, _ = uri.partition("/data/")
+        listed.setdefault(folder + slash, []).append(uri)
+
+    def files(job: JSON) -> list[str]:
+        folder = f"s3://{bucket}/{job['data']}"
+        if not job["rows"] or folder in listed:
+            return listed.get(folder, [])
         try:
-            objects.put(bucket, key, body, _JSON_TYPE, if_match=found[1] if found else "")
+            outputs = json.loads(objects.get(bucket, job["manifest"]))["outputs"]
+        except Terminal as error:
+            if error.code != "object-not-found":
+                raise
+            return []  # somebody has removed the job's outputs since
+        return [f"s3://{bucket}/{each['key']}" for each in outputs if each["name"] == "data" and each["rows"]]
+
+    return "".join(f"{uri}\n" for uris in parallel(objects, files, jobs) for uri in uris).encode()
+
+
+def _replace(
+    objects: Objects, bucket: str, key: str, content_type: str, change: Callable[[bytes | None], bytes | None]
+) -> None:
+    """Put an object anew, as ``change`` makes it of what stands there (None: nothing); None leaves that. Of two that do
+    so at the same time one does it once more.
+
+    Errors: ``Transient("precondition-failed")`` where others were faster each time.
+    """
+    for attempt in range(1, _REPLACE_ATTEMPTS + 1):
+        found = objects.get_with_etag(bucket, key)
+        body = change(found[0] if found else None)
+        if body is None:
+            return
+        try:
+            objects.put(bucket, key, body, content_type, if_match=found[1] if found else "")
             return
         except Transient as error:
-            if error.code != "precondition-failed" or attempt == _SWITCH_ATTEMPTS:
+            if error.code != "precondition-failed" or attempt == _REPLACE_ATTEMPTS:
                 raise
 
 

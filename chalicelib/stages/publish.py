@@ -29,6 +29,7 @@ from chalicelib.engine.rejects.render import csv_header
 from chalicelib.engine.report import render
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
+from chalicelib.parallel import parallel
 from chalicelib.ports import Ports, Stored
 from chalicelib.stages import lanes, workspace
 from chalicelib.stages.excess import excess
@@ -173,7 +174,7 @@ def _reasons(state: State, bases: Mapping[int, Base]) -> Reasons:
         return json.loads(state.workspace.body(report.outputs["reasons"])) if "reasons" in report.outputs else []
 
     reasons = Reasons()
-    told_of = workspace.parallel(state.workspace.objects, load, state.reports)
+    told_of = parallel(state.workspace.objects, load, state.reports)
     for each, told in zip(state.reports, told_of, strict=True):
         before = reasons.total
         reasons.merge(told, each.index, bases)
@@ -225,7 +226,7 @@ def _copy_data(outputs: _Outputs, state: State) -> None:
                 raise
             raise errors.Transient("output-replaced", f"{part['key']} was written by another run") from error
 
-    copied = workspace.parallel(outputs.objects, copy, parts)
+    copied = parallel(outputs.objects, copy, parts)
     if len({path for path, _ in copied}) < len(copied):
         raise errors.Terminal("ledger-unbalanced", "two of the job's files have one name")
     for (path, stored), (_, part) in zip(copied, parts, strict=True):

@@ -32,9 +32,10 @@ from chalicelib.engine.plan import Plan
 from chalicelib.engine.types import temporal
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON
+from chalicelib.parallel import parallel
 from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
-from chalicelib.stages.workspace import BINARY_TYPE, JSON_TYPE, Workspace, parallel
+from chalicelib.stages.workspace import BINARY_TYPE, JSON_TYPE, Workspace
 
 _PARTS_AT_ONCE: Final = 8
 """Parquet files read at a time: their keys are merged, and counted, before the next are read."""

@@ -26,8 +26,9 @@ from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Chunks, Rows
+from chalicelib.parallel import parallel
 from chalicelib.stages.tape import ObjectTape
-from chalicelib.stages.workspace import Workspace, parallel
+from chalicelib.stages.workspace import Workspace
 
 MAX_ROUNDS: Final = 5
 """A survey, its repair, processing, its repair, and one more where a repaired chunk's rows have yet other types."""

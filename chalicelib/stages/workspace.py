@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from chalicelib import errors
 from chalicelib.engine import ledger
@@ -23,27 +23,13 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.worker import Result
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON
+from chalicelib.parallel import parallel
 from chalicelib.ports import Objects, Stored
 from chalicelib.stages.code import code_digest
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 JSON_TYPE: Final = "application/json"
 BINARY_TYPE: Final = "application/octet-stream"
 PARQUET_TYPE: Final = "application/vnd.apache.parquet"
-
-
-def parallel(objects: Objects, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``function``, which asks ``objects``, of each item, in order, as many at a time as gains."""
-    items = list(items)
-    count = min(len(items), objects.requests_at_once)
-    if count < 2:  # the most frequent job is of one chunk: no thread for it
-        return [function(item) for item in items]
-    from concurrent.futures import ThreadPoolExecutor  # 2 ms that a folder does not need
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(function, items))
 
 
 @frozen

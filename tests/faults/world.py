@@ -211,7 +211,15 @@ class World:
         return source, self.execution("rule-1")
 
 
-EARLIER: Final = b'{"dataset": "x", "mode": "append", "jobs": [{"job_id": "earlier", "received_at": ""}]}'
+_EARLIER_JOB: Final = {
+    "job_id": "earlier",
+    "manifest": "jobs/earlier/manifest.json",
+    "data": "jobs/earlier/data/",
+    "rows": 3,
+    "received_at": "",
+}
+EARLIER: Final = json.dumps({"dataset": "x", "mode": "append", "jobs": [_EARLIER_JOB]}).encode()
+"""A version that listed no files has written it, and somebody has removed the job's outputs since."""
 
 
 def stored(bucket: str, key: str) -> bytes:

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chalicelib import triggers
+from chalicelib import publication, triggers
 from chalicelib.model import NO_DATASET, Source, dataset_of, execution_name, is_dataset, source_from_event
 from chalicelib.transitions import JOB_ID
 from tests import pipeline
@@ -76,7 +76,7 @@ def test_everything_that_a_job_writes_stays_under_its_prefixes(key: str) -> None
     body = b'id,to\n1,../../../etc\n2,..\n3,/\n4,"a//b"\n5,%2F%2e%2e\n6,.\nx,y\n'
     outcome = pipeline.run(body, thing, ports=ports, key=key)
     dataset, job_id = dataset_of(key), outcome.job.job_id
-    allowed = (f"jobs/{job_id}/", f"work/{job_id}/", f"datasets/{dataset}/current.json")
+    allowed = (f"jobs/{job_id}/", f"work/{job_id}/", publication.current_key(dataset), publication.symlink_key(dataset))
     written = [stored.key for stored in ports.objects.list(RESULTS, "")]
     for each in written:
         assert each.startswith(allowed)
