@@ -1,5 +1,5 @@
-"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``, and put jobs right there:
-``redrive``, ``dead-letters``.
+"""Deploy Sluice into an AWS account: ``python deploy.py plan|up|status|down --stage S``, put jobs right there
+(``redrive``, ``dead-letters``), and read what came out (``athena``).
 
 Results go to standard output (``--json``: as JSON, and nothing else there), progress to standard error. Exit status: 0
 done, 1 something failed (what was rolled back and what stands is said), 2 usage. Which account: the AWS credentials in
@@ -28,7 +28,7 @@ from rich.status import Status
 from rich.table import Table
 
 from chalicelib.model import Job
-from ops import data, dead_letters, deployment, inspection, replay
+from ops import athena, data, dead_letters, deployment, inspection, replay
 from ops.deployment import Deployed, Options
 from ops.inspection import Resource
 from ops.interrupts import terminated_as_interrupted
@@ -240,6 +240,7 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--yes", action="store_true", help="do not ask")
     replay.add_command(commands, common)
     dead_letters.add_command(commands, common)
+    athena.add_command(commands, common)
     return root
 
 
@@ -272,6 +273,7 @@ _COMMANDS = {
     "down": _down,
     "redrive": replay.command,
     "dead-letters": dead_letters.command,
+    "athena": athena.command,
 }
 
 if __name__ == "__main__":

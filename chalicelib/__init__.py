@@ -19,8 +19,8 @@
     Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told
     the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
 5.  **StoreResults** (``steps.store_results``, ``stages.publish``) writes the outputs under ``jobs/<job_id>/``, the
-    manifest last, and then makes the job current with one conditional put (``publication``). Too many rejected rows end
-    the job here.
+    manifest last, and then makes the job current with one conditional put, and lists the dataset's files for those who
+    query it (``publication``). Too many rejected rows end the job here.
 6.  **NotifySuccess, NotifyFailure** (``notify``) tell people and machines. A failure of any state was first written to
     the job by ``failure.record_failure``; an execution that died outside its own Catch is seen by
     ``triggers.execution_status_changed``. Both finish a job that was to be made current already.

@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +26,7 @@ from chalicelib.engine.checks import references as engine
 from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract import Contract, Field, ForeignKey
 from chalicelib.engine.contract.schema import SELF_REFERENCE
-from chalicelib.engine.delivery.partition import NULL_PARTITION
+from chalicelib.engine.delivery.partition import in_folders
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.types import temporal
 from chalicelib.frozen import frozen
@@ -150,7 +149,7 @@ def _parts(workspace: Workspace, dataset: str) -> list[str]:
 
 def _part_keys(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], part: str) -> pa.Table:
     """The distinct keys of one Parquet file; columns that Hive's style leaves out of it stand in its folder's name."""
-    folders = _partition(part)
+    folders = in_folders(part)
     file = pq.ParquetFile(pa.BufferReader(workspace.objects.get(workspace.bucket, part)))
     if not file.metadata.num_rows:  # nothing to refer to; and of a partitioned dataset no folder would tell the columns
         return engine.merged(fields, [])
@@ -171,13 +170,6 @@ def _part_keys(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], p
             raise _mismatch(key, field, name, arrays.shown(column.type))
         columns.append(column)
     return engine.normalised(fields, columns)
-
-
-def _partition(part: str) -> dict[str, str | None]:
-    """Column → text, from ``…/data/country=US/part-00000.parquet``."""
-    folders = part.rpartition("/data/")[2].split("/")[:-1]
-    found = (folder.partition("=") for folder in folders)
-    return {unquote(name): None if value == NULL_PARTITION else unquote(value) for name, _, value in found}
 
 
 def _folder_column(key: ForeignKey, field: Field, name: str, text: str | None, count: int) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from chalicelib import metrics, telemetry
 from chalicelib.errors import FINDINGS
 from chalicelib.model import Chunks, Job, Rows, Status
-from ops import inprocess
+from ops import athena, inprocess
 from ops.uploads import plan
 from tests.e2e.conftest import CHUNK_SIZE_BYTES, Pipeline, Unwatched
 
@@ -63,6 +63,13 @@ def test_every_output_of_the_design_is_there_and_the_manifest_lists_it(folder: P
 def test_the_dataset_points_to_the_job(pipeline: Pipeline, job: Job) -> None:
     current = json.loads(pipeline.stack.objects.get(pipeline.stack.results, "datasets/orders/current.json"))
     assert job.job_id in json.dumps(current)
+
+
+def test_the_dataset_is_a_table(pipeline: Pipeline, job: Job) -> None:
+    listed = pipeline.stack.objects.get(pipeline.stack.results, "datasets/orders/hive/symlink.txt").decode()
+    assert f"s3://{pipeline.stack.results}/jobs/{job.job_id}/data/part-00000.parquet\n" in listed
+    made = athena.statements_of(pipeline.stack.objects, pipeline.stack.results, "orders", "orders")
+    assert "`amount` double" in made.sql[0]
 
 
 def test_valid_rows_are_typed_and_transformed(folder: Path) -> None:

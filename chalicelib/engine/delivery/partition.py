@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
@@ -107,3 +107,10 @@ def _folder(name: str, text: str | None) -> str:
     if text == NULL_PARTITION:  # the very text, not a null: readers decode it
         return f"{quote(name, safe='')}=%5F{NULL_PARTITION[1:]}/"
     return f"{quote(name, safe='')}={NULL_PARTITION if text is None else quote(text, safe='')}/"
+
+
+def in_folders(key: str) -> dict[str, str | None]:
+    """Column → text, from a file's key, ``…/data/country=US/part-00000.parquet``; None for null."""
+    folders = key.rpartition("/data/")[2].split("/")[:-1]
+    found = (folder.partition("=") for folder in folders)
+    return {unquote(name): None if value == NULL_PARTITION else unquote(value) for name, _, value in found}
