@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from chalicelib import publication
 from chalicelib.model import Source, event_from_source, timestamp
 from ops import functions
 from ops.emulator import ACCOUNT, REGION
@@ -139,7 +140,8 @@ class Stage:
     def put_back(self, **changes: Any) -> str:
         """The done job's record is as at its end again, but for changes, and not current. Gives its execution."""
         self._dynamodb.put_item(TableName=self.target.names.jobs_table, Item=self._record | changes)
-        self.target.s3.delete_object(Bucket=self._pipeline.stack.results, Key=f"datasets/{DATASET}/current.json")
+        for key in (publication.current_key(DATASET), publication.symlink_key(DATASET)):
+            self.target.s3.delete_object(Bucket=self._pipeline.stack.results, Key=key)
         execution: str = self._record["execution"]["S"]
         return execution
 
