@@ -73,7 +73,7 @@ lint: $(STAMP) $(CHECKOV)/.installed ## ruff, mypy --strict, cfn-lint, checkov
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint infrastructure/*.yaml
-	$(BIN)/python -m ops.expanded .build/checkov
+	$(BIN)/python -m ops.stage.expanded .build/checkov
 	$(CHECKOV)/bin/checkov --framework cloudformation --skip-download --compact --quiet --directory .build/checkov
 
 format: $(STAMP) ## put the sources into ruff's format
@@ -81,7 +81,7 @@ format: $(STAMP) ## put the sources into ruff's format
 	$(BIN)/ruff format .
 
 lock: $(STAMP) ## pin the hashes of what is deployed (after changing requirements.txt or requirements-layer.txt)
-	$(BIN)/python -m ops.wheels
+	$(BIN)/python -m ops.packages.wheels
 
 samples: $(STAMP) ## write samples/orders.csv anew (always the same bytes)
 	$(BIN)/python samples/make_orders.py

@@ -28,14 +28,15 @@ from rich.status import Status
 from rich.table import Table
 
 from chalicelib.model import Job
-from ops import athena, data, dead_letters, deployment, inspection, replay
-from ops.deployment import Deployed, Options
-from ops.inspection import Resource
+from ops.chalice import dead_letters
 from ops.interrupts import terminated_as_interrupted
-from ops.rollback import UpFailed
 from ops.sizes import size
+from ops.stage import athena, data, deployment, inspection, replay
+from ops.stage.deployment import Deployed, Options
+from ops.stage.inspection import Resource
+from ops.stage.rollback import UpFailed
+from ops.stage.workflow import Alarms
 from ops.target import NOTE, Names, OperatorError, Target, Tell
-from ops.workflow import Alarms
 
 PIPED_WIDTH_CHARS = 160
 """Of a table where nobody's terminal says how wide it may be."""

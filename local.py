@@ -25,8 +25,9 @@ from pathlib import Path
 
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Status
-from ops import process, uploads
+from ops import process
 from ops.interrupts import terminated_as_interrupted
+from ops.jobs import uploads
 from ops.sizes import size
 
 _PLAIN_WIDTH = 110
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
     uploads.make_folder(options.out)  # before the emulator's start, not at the end of the work
-    from ops import laptop
+    from ops.emulation import laptop
 
     with laptop.started(options.chunk_size) as stack:
         jobs = laptop.run(stack, planned, options.out)
@@ -95,7 +96,8 @@ def _run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     planned = uploads.plan(options.files, options.contract, options.dataset)
     with process.importing():
-        from ops import inprocess, progress
+        from ops.check import inprocess
+        from ops.jobs import progress
 
     # Standard output is the answer: what a transform prints goes beside it.
     with progress.view() as view, contextlib.redirect_stdout(sys.stderr):
@@ -107,7 +109,7 @@ def _check(options: argparse.Namespace) -> int:
 def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=())
     with process.importing():
-        from ops import inprocess, misfits
+        from ops.check import inprocess, misfits
 
     draft = inprocess.infer(planned)
     print(json.dumps(draft.contract, indent=2, ensure_ascii=False))
@@ -117,7 +119,7 @@ def _infer(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from ops import laptop
+    from ops.emulation import laptop
 
     with laptop.started(options.chunk_size) as stack:
         print(laptop.instructions(stack), flush=True)
@@ -134,7 +136,7 @@ def _print(jobs: Sequence[Job], planned: Sequence[uploads.Upload], *, as_json: b
         return
     from rich.console import Console
 
-    from ops import table
+    from ops.jobs import table
 
     table.show(jobs, planned, Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
 

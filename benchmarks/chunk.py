@@ -16,7 +16,7 @@ from benchmarks.data import DATASET
 from chalicelib import steps
 from chalicelib.model import JSON, Source, event_from_source
 from chalicelib.settings import Settings, from_environment
-from ops.inprocess import FolderPorts
+from ops.check.inprocess import FolderPorts
 
 
 def plan(place: Path, folder: Path, chunk_bytes: int) -> tuple[FolderPorts, Settings, list[JSON]]:

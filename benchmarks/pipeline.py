@@ -11,9 +11,9 @@ from typing import Any, Final
 from benchmarks import data, measure
 from benchmarks.competitors import check
 from chalicelib.model import Status
-from ops import laptop
-from ops.laptop import Stack
-from ops.uploads import Upload
+from ops.emulation import laptop
+from ops.emulation.laptop import Stack
+from ops.jobs.uploads import Upload
 
 POLL_SECONDS: Final = 0.02
 DEADLINE_SECONDS: Final = 300

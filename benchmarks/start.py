@@ -12,7 +12,7 @@ from typing import Any, Final
 import chalice
 
 from benchmarks import data, measure
-from ops import wheels
+from ops.packages import wheels
 
 IMPORTS: Final = {
     "API, authorizer": ("import app", "chalicelib.aws.jobs, chalicelib.aws.executions, chalicelib.aws.secrets"),

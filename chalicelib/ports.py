@@ -1,5 +1,5 @@
-"""What the stages need from the world, as Protocols. ``aws/`` implements them on AWS, ``ops/disk/`` on a folder; one
-test suite runs over both. Adapters turn every foreign exception into ``errors.Terminal`` or ``errors.Transient``.
+"""What the stages need from the world, as Protocols. ``aws/`` implements them on AWS, ``ops/check/disk/`` on a folder;
+one test suite runs over both. Adapters turn every foreign exception into ``errors.Terminal`` or ``errors.Transient``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.aws.multipart import PART_SIZE_BYTES
 from chalicelib.aws.objects import S3Objects
 from chalicelib.ports import Jobs, Objects
-from ops.disk import DiskJobs, DiskObjects
+from ops.check.disk import DiskJobs, DiskObjects
 from tests.adapters.support import Faulty, client, empty_table
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import Terminal, Transient
-from ops.disk import DiskObjects, NoExecutions, RecordedNotice, RecordedNotices
-from ops.disk.files import locked
+from ops.check.disk import DiskObjects, NoExecutions, RecordedNotice, RecordedNotices
+from ops.check.disk.files import locked
 from tests.adapters.support import source, source_of
 
 

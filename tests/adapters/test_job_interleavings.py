@@ -23,7 +23,7 @@ from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.errors import SluiceError
 from chalicelib.model import Job, Rows, Status, event_from_source
 from chalicelib.ports import Jobs
-from ops.disk import DiskJobs
+from ops.check.disk import DiskJobs
 from tests import pipeline
 from tests.adapters.support import empty_table
 from tests.fakes import MemoryExecutions, MemoryPorts, execution_arn

@@ -21,7 +21,7 @@ from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Rows, Status
 from chalicelib.ports import Jobs
-from ops.disk import DiskJobs
+from ops.check.disk import DiskJobs
 from tests.adapters.support import Faulty, empty_table, source
 
 pytestmark = pytest.mark.usefixtures("aws_throughout")

@@ -15,7 +15,7 @@ from chalicelib import paging, transitions
 from chalicelib.errors import Terminal
 from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
 from chalicelib.ports import Jobs
-from ops.disk import DiskJobs
+from ops.check.disk import DiskJobs
 from tests.adapters.support import source
 
 SOURCE = source()

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from chalicelib.model import Job, Source
-from ops import laptop, outputs
-from ops.watch import Sight, watch
+from ops.emulation import laptop
+from ops.jobs import outputs
+from ops.jobs.watch import Sight, watch
 
 CHUNK_SIZE_BYTES = 100 * 1024
 """Small, so that the sample takes several chunks."""

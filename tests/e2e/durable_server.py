@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from ops import emulator_server
+from ops.emulation import emulator_server
 
 
 def crashing(persist: Callable[..., None], crash_at: Path) -> Callable[..., None]:

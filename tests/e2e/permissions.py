@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from chalicelib import publication
 from chalicelib.model import Source, event_from_source, timestamp
-from ops import functions
-from ops.emulator import ACCOUNT, REGION
-from ops.laptop import STAGE
+from ops.chalice import functions
+from ops.emulation.emulator import ACCOUNT, REGION
+from ops.emulation.laptop import STAGE
 from ops.target import Names
 from tests.e2e.conftest import CHUNK_SIZE_BYTES, Pipeline
 from tests.events import event

@@ -11,7 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from ops import laptop
+from ops.emulation import laptop
 from tests.e2e.conftest import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from chalicelib.model import Job, Source, Status, event_from_source
-from ops import dead_letters
+from ops.chalice import dead_letters
 from tests.e2e.conftest import CHUNK_SIZE_BYTES, Pipeline
 from tests.events import event
 

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal
 from chalicelib.model import JSON, Job, Source, Status, timestamp
-from ops import deployment, replay
-from ops.emulator import Emulator
+from ops.emulation.emulator import Emulator
+from ops.stage import deployment, replay
 from ops.target import Target
 from tests.e2e.conftest import CHUNK_SIZE_BYTES
 from tests.events import event

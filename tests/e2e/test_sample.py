@@ -15,8 +15,9 @@ import pytest
 from chalicelib import metrics, telemetry
 from chalicelib.errors import FINDINGS
 from chalicelib.model import Chunks, Job, Rows, Status
-from ops import athena, inprocess
-from ops.uploads import plan
+from ops.check import inprocess
+from ops.jobs.uploads import plan
+from ops.stage import athena
 from tests.e2e.conftest import CHUNK_SIZE_BYTES, Pipeline, Unwatched
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ import pytest
 
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.model import JSON, Chunks, Source, Status, timestamp
-from ops import functions
+from ops.chalice import functions
 from tests.events import event
 from tests.fakes import NOON
 from tests.faults import permissions, scenarios, world

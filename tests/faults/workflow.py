@@ -1,8 +1,8 @@
 """The workflow's path through the real Lambda handlers, with the retries and catches that statemachine.json gives.
 
-No interpreter of its language: the order of the states stands here, as it does in ``ops/inprocess.py`` (and the e2e
-tests run the definition itself); what is read from the definition is what a fault meets: ``Retry``, ``Catch``, and the
-function and payload of each task. Waits between attempts are not waited.
+No interpreter of its language: the order of the states stands here, as it does in ``ops/check/inprocess.py`` (and the
+e2e tests run the definition itself); what is read from the definition is what a fault meets: ``Retry``, ``Catch``, and
+the function and payload of each task. Waits between attempts are not waited.
 """
 
 from __future__ import annotations

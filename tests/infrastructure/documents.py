@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from ops import functions
-from ops.expanded import decided
+from ops.chalice import functions
+from ops.stage.expanded import decided
 from ops.target import Names
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,9 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import data, deployment, encryption, leftovers
-from ops.deployment import Options
-from ops.emulator import Emulator
+from ops.cloudformation import encryption
+from ops.emulation.emulator import Emulator
+from ops.stage import data, deployment, leftovers
+from ops.stage.deployment import Options
 from ops.target import OperatorError, Target
 from tests.infrastructure import documents, jobs
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ops.expanded import expand
-from ops.functions import function_names
+from ops.chalice.functions import function_names
+from ops.stage.expanded import expand
 from tests.infrastructure import documents
 
 TEMPLATES = [documents.FOUNDATION, documents.WORKFLOW]

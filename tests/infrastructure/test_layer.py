@@ -15,7 +15,8 @@ import pytest
 from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager
 from chalice.utils import UI, OSUtils
 
-from ops import functions, layer, wheels
+from ops.chalice import functions
+from ops.packages import layer, wheels
 from ops.target import Target
 from tests.infrastructure import documents
 from tests.infrastructure.documents import ROOT
@@ -125,7 +126,7 @@ def test_the_same_wheels_give_the_same_archive(built: layer.Archive, tmp_path: P
 def test_the_lock_names_what_the_requirements_name(stem: str) -> None:
     pins = [line for line in (ROOT / f"{stem}.txt").read_text().splitlines() if line and not line.startswith("#")]
     lock = (ROOT / f"{stem}.lock").read_text()
-    assert re.findall(r"(?m)^([a-z][^\s]*==[^\s]+)", lock) == pins, "run: python -m ops.wheels"
+    assert re.findall(r"(?m)^([a-z][^\s]*==[^\s]+)", lock) == pins, "run: python -m ops.packages.wheels"
     assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", lock)) >= len(pins)
 
 

@@ -24,27 +24,15 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.jobs import DynamoJobs
 from chalicelib.model import Status
-from ops import (
-    chalice_process,
-    change_sets,
-    data,
-    dead_letters,
-    deployment,
-    functions,
-    inspection,
-    leftovers,
-    record,
-    removal,
-    rollback,
-    stacks,
-    workflow,
-)
-from ops.change_sets import Stack
-from ops.deployment import Options
-from ops.drift import Drift
-from ops.emulator import Emulator
+from ops.chalice import chalice_process, dead_letters, functions, record, removal
+from ops.cloudformation import change_sets, stacks
+from ops.cloudformation.change_sets import Stack
+from ops.cloudformation.drift import Drift
+from ops.emulation.emulator import Emulator
+from ops.stage import data, deployment, inspection, leftovers, rollback, workflow
+from ops.stage.deployment import Options
+from ops.stage.workflow import Alarms
 from ops.target import NOTE, STAGE_TAG, OperatorError, Target, Tell
-from ops.workflow import Alarms
 from tests.infrastructure.documents import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lifecycle")]

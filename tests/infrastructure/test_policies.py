@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import app
-from ops import dead_letters, functions
+from ops.chalice import dead_letters, functions
 from tests.infrastructure import documents
 
 CONFIGURED: dict[str, dict[str, Any]] = functions.template()["lambda_functions"]
@@ -85,7 +85,7 @@ def test_what_the_adapters_call_is_allowed_somewhere_and_nothing_else_is() -> No
     """The adapters name the IAM action of every call that they make (``aws_errors("s3:GetObject", …)``)."""
     allowed = {action for policy in POLICIES.values() for each in policy["Statement"] for action in each["Action"]}
     everyones = {"logs:CreateLogStream", "logs:PutLogEvents"} | WITHOUT_RESOURCES
-    everyones |= {"sqs:SendMessage"}  # by Lambda itself, on the function's behalf: see ops/dead_letters.py
+    everyones |= {"sqs:SendMessage"}  # by Lambda itself, on the function's behalf: see ops/chalice/dead_letters.py
     # A read that names a version asks for this one: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     assert allowed - everyones - {"s3:GetObjectVersion"} == actions_in_the_code()
 

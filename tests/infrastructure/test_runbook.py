@@ -9,7 +9,7 @@ import pytest
 from botocore import xform_name
 
 import deploy
-from ops import dead_letters
+from ops.chalice import dead_letters
 from tests.infrastructure import documents
 
 RUNBOOK = documents.ROOT / "docs" / "runbook.md"

@@ -15,7 +15,7 @@ from cfnlint.api import lint_all
 
 from chalicelib.model import INCOMING_PREFIX, Source, event_from_source
 from chalicelib.settings import STATE_PAYLOAD_LIMIT_BYTES
-from ops import functions
+from ops.chalice import functions
 from tests.infrastructure import documents
 
 LAMBDA_SERVICE_ERRORS = {

@@ -13,8 +13,9 @@ from chalice.app import S3EventConfig
 
 from app import SETTINGS, app
 from chalicelib import sweeper
-from ops import functions, regions, removal
-from ops.change_sets import TEMPLATE_LIMIT_BYTES
+from ops.chalice import functions, removal
+from ops.cloudformation.change_sets import TEMPLATE_LIMIT_BYTES
+from ops.stage import regions
 from tests.infrastructure import documents
 
 TEMPLATES = [documents.FOUNDATION, documents.WORKFLOW]

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from ops import deployment
-from ops.deployment import Options
-from ops.emulator import Emulator
+from ops.emulation.emulator import Emulator
+from ops.stage import deployment
+from ops.stage.deployment import Options
 from ops.target import Target
 from tests.infrastructure import jobs
 from tests.infrastructure.documents import ROOT

@@ -12,7 +12,7 @@ import pytest
 
 import deploy
 from chalicelib import metrics
-from ops import functions
+from ops.chalice import functions
 from tests import witness
 from tests.infrastructure import documents
 from tests.pipeline import contract

@@ -12,7 +12,8 @@ import sqlglot
 from sqlglot import exp
 
 import deploy
-from ops import athena, ports
+from ops import ports
+from ops.stage import athena
 from ops.target import Names, OperatorError
 from tests import pipeline
 from tests.fakes import MemoryPorts

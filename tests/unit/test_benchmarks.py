@@ -13,8 +13,8 @@ import pytest
 from benchmarks import answers, data, generate, measure, readme
 from benchmarks.__main__ import RESULTS
 from benchmarks.shapes import SHAPES
-from ops import inprocess
-from ops.uploads import Upload
+from ops.check import inprocess
+from ops.jobs.uploads import Upload
 
 ROWS = 600
 BAD = 0.1

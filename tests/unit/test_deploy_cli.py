@@ -11,8 +11,9 @@ from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
 import deploy
-from ops import data, deployment, inspection, stacks
-from ops.inspection import Inspection
+from ops.cloudformation import stacks
+from ops.stage import data, deployment, inspection
+from ops.stage.inspection import Inspection
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "deploy.md").read_text()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import InvalidContract, Terminal, Transient
-from ops import emulator_server
+from ops.emulation import emulator_server
 
 
 @pytest.mark.parametrize(

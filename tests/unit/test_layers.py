@@ -56,6 +56,20 @@ def test_what_is_shipped_needs_nothing_that_is_not(path: Path) -> None:
     )
 
 
+ROOMS = ["", "jobs", "check", "packages", "cloudformation", "chalice", "stage", "emulation"]
+"""The folders of ops, "" for what lies beside them: each is made of those before it."""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ops").rglob("*.py")), ids=named)
+def test_the_rooms_of_ops_lean_one_way(path: Path) -> None:
+    def room(module: str) -> int:
+        parts = module.split(".")
+        return ROOMS.index(parts[1] if len(parts) > 1 and (ROOT / "ops" / parts[1]).is_dir() else "")
+
+    own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert all(room(name) <= own for name in imports(path) if within(name, {"ops"}))
+
+
 @pytest.mark.parametrize("path", [ROOT / "chalicelib/ports.py", ROOT / "chalicelib/model.py"], ids=named)
 def test_ports_and_nouns_know_no_implementation(path: Path) -> None:
     assert not any(within(name, {"chalicelib.aws", "chalicelib.engine"}) for name in imports(path))

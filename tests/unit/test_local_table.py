@@ -13,8 +13,9 @@ from rich.console import Console
 
 from chalicelib.errors import Transient
 from chalicelib.model import Chunks, Failure, Job, Reason, Rows, Source, Status
-from ops import disk, outputs, table
-from ops.uploads import Upload
+from ops.check import disk
+from ops.jobs import outputs, table
+from ops.jobs.uploads import Upload
 
 SOURCE = Source("inbox", "incoming/orders/a.csv", "1")
 DONE = Job(

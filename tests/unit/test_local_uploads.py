@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.engine.text import signatures
 from chalicelib.model import NO_DATASET, dataset_of
 from ops.checkout import ROOT
-from ops.uploads import PACKED_SUFFIXES, Upload, UsageError, names, plan
+from ops.jobs.uploads import PACKED_SUFFIXES, Upload, UsageError, names, plan
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_files_of_the_same_name_are_shown_by_their_paths() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=80))
 def test_every_file_name_gets_a_dataset_that_the_inbox_accepts(name: str) -> None:
-    from ops.uploads import _dataset_for
+    from ops.jobs.uploads import _dataset_for
 
     dataset = _dataset_for(Path("/x") / name, [Path("/no contracts")])
     assert dataset_of(f"incoming/{dataset}/{name}") == dataset != NO_DATASET

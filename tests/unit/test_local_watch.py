@@ -9,8 +9,8 @@ import pytest
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Chunks, Failure, Job, Source, Status
 from chalicelib.ports import MapProgress
-from ops.progress import Lines, completion
-from ops.watch import Sight, Silence, watch
+from ops.jobs.progress import Lines, completion
+from ops.jobs.watch import Sight, Silence, watch
 
 SOURCE = Source("inbox", "incoming/orders/a.csv", "1")
 JOB = Job.received(SOURCE, "2026-01-01T00:00:00+00:00")

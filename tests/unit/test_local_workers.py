@@ -16,7 +16,7 @@ import pytest
 
 import local
 from benchmarks.data import ROOT
-from ops import inprocess, workers
+from ops.check import inprocess, workers
 from tests.platforms import linux
 
 
@@ -96,7 +96,7 @@ SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
 import local
-from ops import inprocess
+from ops.check import inprocess
 from chalicelib.engine.delivery import transform
 inprocess._cores = lambda: 2
 def slow(frame):

@@ -99,7 +99,7 @@ CYCLES = """
 import gc
 from ops import process
 with process.importing():
-    from ops import inprocess
+    from ops.check import inprocess
 class Table:
     alive = 0
     def __init__(self):

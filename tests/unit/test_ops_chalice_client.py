@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from chalice.awsclient import TypedAWSClient
 
-from ops import chalice_client
-from ops.chalice_client import API_BURST, API_RATE_PER_SECOND, EmulatedStageClient, StageClient
+from ops.chalice import chalice_client
+from ops.chalice.chalice_client import API_BURST, API_RATE_PER_SECOND, EmulatedStageClient, StageClient
 
 POLLS_UNTIL_READY = 3
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from moto import mock_aws
 
-from ops import data
+from ops.stage import data
 from ops.target import OperatorError, Target
 from tests.adapters.support import table_definition
 

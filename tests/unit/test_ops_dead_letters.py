@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import Terminal
-from ops import dead_letters, ports
+from ops import ports
+from ops.chalice import dead_letters
 from ops.target import Names
 from tests.fakes import MemoryExecutions, MemoryJobs
 
@@ -53,7 +54,7 @@ def target(refusals: int = 0) -> Any:
 
 def test_a_permission_that_is_not_seen_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("ops.dead_letters.time.sleep", slept.append)
+    monkeypatch.setattr("ops.chalice.dead_letters.time.sleep", slept.append)
     stage = target(refusals=3)
     dead_letters.catch(stage)
     assert set(stage.lambda_.kept) == {NAMES.function(name) for name in dead_letters.HANDLERS}
@@ -63,8 +64,8 @@ def test_a_permission_that_is_not_seen_yet_is_waited_for(monkeypatch: pytest.Mon
 
 def test_a_permission_that_never_comes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("ops.dead_letters.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("ops.dead_letters.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr("ops.chalice.dead_letters.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ops.chalice.dead_letters.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     with pytest.raises(NotYetAllowed):
         dead_letters.catch(target(refusals=10_000))
     assert now[0] >= dead_letters.PERMISSION_SECONDS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.function_settings import Settings, built, compare
+from ops.chalice.function_settings import Settings, built, compare
 
 READ = {"Sid": "Read", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["a"]}
 SETTINGS: Settings = {

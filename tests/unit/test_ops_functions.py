@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import chalice_process, chalice_runner, functions, record, removal
+from ops.chalice import chalice_process, chalice_runner, functions, record, removal
 from ops.target import Target
 
 MADE = {"name": "notify", "resource_type": "lambda_function", "lambda_arn": "arn:notify"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import keeper
+from ops.emulation import keeper
 
 KEEPER = keeper.__file__
 

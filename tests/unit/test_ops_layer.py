@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from ops import layer
+from ops.packages import layer
 from ops.target import Target
 
 

@@ -8,7 +8,8 @@ import pytest
 from moto import mock_aws
 from moto.sqs.models import sqs_backends
 
-from ops import leftovers, ownership, regions, stacks
+from ops.cloudformation import stacks
+from ops.stage import leftovers, ownership, regions
 from ops.target import Target
 
 

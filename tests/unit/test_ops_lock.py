@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from ops import lock
+from ops.stage import lock
 from ops.target import OperatorError, Target
 
 

@@ -10,8 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import deployment, functions, lock, ownership, regions, removal, stacks
-from ops.deployment import Options
+from ops.chalice import functions, removal
+from ops.cloudformation import stacks
+from ops.stage import deployment, lock, ownership, regions
+from ops.stage.deployment import Options
 from ops.target import STAGE_TAG, Names, OperatorError, Target
 
 HERE, THERE = "us-east-1", "eu-central-1"

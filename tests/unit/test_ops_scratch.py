@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.scratch import scratch
+from ops.check.scratch import scratch
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from ops import change_sets, leftovers, stacks
-from ops.change_sets import Change, Stack
+from ops.cloudformation import change_sets, stacks
+from ops.cloudformation.change_sets import Change, Stack
+from ops.stage import leftovers
 from ops.target import OperatorError, Target
 
 AWS = Target("test", "us-east-1")

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.data import ROOT
 from chalicelib.errors import InvalidContract, SluiceError, Terminal, ToleranceExceeded, Transient
-from ops import forked, workers
+from ops.check import forked, workers
 from tests.platforms import linux
 
 WAYS = {"neither": (1, False), "threads": (2, False), "processes": (2, True)}
@@ -198,7 +198,7 @@ def test_what_a_worker_prints_comes_out_here_in_whole_lines(capsys: pytest.Captu
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from ops import workers
+from ops.check import workers
 def work(task):
     os.write(1, f"{os.getpid()}\\n".encode())  # in one piece, however Python's own output is buffered
     time.sleep(600)

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 import pytest
 from pyarrow import fs
 
-from ops import athena
+from ops.stage import athena
 from tests import pipeline
 from tests.fakes import MemoryPorts
 

@@ -25,7 +25,7 @@ from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.profile import Profile
 from chalicelib.errors import Terminal
 from chalicelib.model import Status
-from ops import inprocess
+from ops.check import inprocess
 from tests import pipeline
 from tests.pipeline import INBOX, RESULTS, Outcome, contract
 

@@ -1,0 +1,1 @@
+"""A stage in the AWS emulator on this machine (``laptop``), for ``local.py run`` and ``serve``."""
