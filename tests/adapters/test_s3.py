@@ -64,6 +64,15 @@ def test_a_body_that_stays_wrong_is_an_error(objects: S3Objects, s3: Faulty, fau
         objects.read_range(source, 0, 10)
 
 
+def test_what_got_no_answer_at_all_is_not_asked_for_again(objects: S3Objects, s3: Faulty) -> None:
+    """botocore has done that already."""
+    source = source_of(objects.put("inbox", "k", BODY, "text/csv"))
+    s3.fail("get_object", "before")
+    with pytest.raises(Transient, match="aws-unavailable"):
+        objects.read_range(source, 0, 10)
+    assert len(s3.sent("get_object")) == 1
+
+
 def test_a_server_that_ignores_ranges_is_understood(objects: S3Objects, s3: Faulty) -> None:
     source = source_of(objects.put("inbox", "k", BODY, "text/csv"))
 

@@ -17,7 +17,7 @@ import pytest
 
 from chalicelib import failure, steps
 from chalicelib.errors import Terminal, Transient
-from chalicelib.model import Rows, Status, event_from_source
+from chalicelib.model import Chunks, Job, Rows, Status, event_from_source
 from chalicelib.stages import publish
 from tests import pipeline
 from tests.fakes import NOON, MemoryPorts
@@ -203,6 +203,7 @@ def test_what_is_not_the_dataset_is_refused(body: bytes, code: str, said: str) -
     ("key", "said"),
     [
         ("incoming/a.csv", "not in a folder incoming/<dataset>/"),
+        ("elsewhere/things/a.csv", "not in a folder incoming/<dataset>/"),
         ("incoming/not a dataset!/a.csv", 'the folder "not a dataset!" cannot be a dataset: letters'),
         ("incoming//a.csv", 'the folder "" cannot be a dataset'),
         ("incoming/things/../a.csv", '".."'),
@@ -299,6 +300,20 @@ def test_doing_every_step_twice_changes_nothing() -> None:
     assert [each["job_id"] for each in current] == [source.job_id]
 
 
+def test_a_job_whose_record_was_deleted_on_the_way_is_not_published() -> None:
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
+    ports.objects.add(INBOX, "contracts/things.json", json.dumps(THINGS).encode())
+    state = steps.validate_data(ports, configured, {"execution": "arn:1", "event": event_from_source(source)})
+    for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])):
+        steps.process_chunk(ports, configured, {"task": task})
+    state = steps.aggregate_data(ports, configured, {"job": state, "execution": "arn:1"})
+    del ports.jobs.records[source.job_id]
+    with pytest.raises(Terminal, match="stale-execution"):
+        steps.store_results(ports, configured, {"job": state, "execution": "arn:1"})
+    assert list(ports.objects.list(RESULTS, "jobs/")) == []
+
+
 def test_a_chunk_that_is_done_twice_at_the_same_time_is_stored_once_its_report_tells_of_it() -> None:
     """Under a key of KMS the same bytes have another ETag each time, so the part is not the one that was reported."""
     ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
@@ -340,6 +355,26 @@ def test_repeated_keys_are_found_across_chunks_and_name_the_first_record() -> No
         "the primary key is the same as in record 1",
     ]
     assert outcome.table.column("id").to_pylist() == [1, 2]
+
+
+def test_the_record_tells_on_the_way_how_many_chunks_there_are_and_how_many_are_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports, told = MemoryPorts(), []
+    advance = ports.jobs.advance
+
+    def watched(*moved: Any, **facts: Any) -> Job:
+        job = advance(*moved, **facts)
+        told.append((job.status, job.chunks))
+        return job
+
+    monkeypatch.setattr(ports.jobs, "advance", watched)
+    run(b"id,name\n1,a\n2,b\n1,c\n", contract(ID, NAME, schema={"primaryKey": ["id"]}), chunk_size=7, ports=ports)
+    assert told[:3] == [
+        (Status.PROCESSING, Chunks(planned=3)),
+        (Status.PROCESSING, Chunks(planned=3, done=3)),
+        (Status.AGGREGATING, Chunks(planned=3, done=3, repaired=1)),
+    ]
 
 
 def test_without_a_contract_types_come_from_the_whole_file_and_a_draft_is_published() -> None:
