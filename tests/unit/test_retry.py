@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib import failure, retry, sweeper, triggers
+from chalicelib.engine import ledger
 from chalicelib.engine.delivery import transform as transforms
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Source, Status, event_from_source, execution_name
@@ -119,7 +120,11 @@ def test_no_chunk_that_stands_is_processed_again(workflow: Workflow, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "harm", ["report gone", "output gone", "output replaced", "report of another task", "report of a failure"]
+    "harm",
+    [
+        *("report gone", "report damaged", "report of another task", "report of a failure"),
+        *("output gone", "output replaced"),
+    ],
 )
 def test_a_chunk_that_does_not_stand_is_processed_again_and_no_other(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch, harm: str
@@ -131,16 +136,19 @@ def test_a_chunk_that_does_not_stand_is_processed_again_and_no_other(
     data = document["outputs"]["data"][0]["key"]
     if harm == "report gone":
         objects.delete(RESULTS, report)
+    elif harm == "report damaged":
+        objects.add(RESULTS, report, json.dumps(document | {"round": 2}).encode())
     elif harm == "output gone":
         objects.delete(RESULTS, data)
     elif harm == "output replaced":
         objects.add(RESULTS, data, b"PAR1, and cut short")
     else:
+        del document["digest"]
         if harm == "report of another task":
             document["task"]["end"] -= 1
         else:
             document["failure"] = {"code": "transform-failed", "message": "it raised"}
-        objects.add(RESULTS, report, json.dumps(document).encode())
+        objects.add(RESULTS, report, ledger.sealed(document))
     workflow.retry(source.job_id)
     assert workflow.execute(source) == [(1, 3)]
     assert workflow.job(source).status is Status.SUCCEEDED
