@@ -157,6 +157,13 @@ def test_the_absolute_tolerance_is_named() -> None:
     assert error_of(run(b"id,name\nx,b\n", strict))[1] == "1 of 1 rows were rejected, at most 0 may be"
 
 
+@pytest.mark.parametrize("tolerance", [{"maxRejectedRows": 1, "maxRejectedRatio": 1}, {"maxRejectedRatio": 0.5}])
+def test_so_many_rejected_rows_as_may_be_are_tolerated(tolerance: Any) -> None:
+    tolerant = contract(ID, NAME, sluice={"tolerance": tolerance})
+    assert run(b"id,name\n1,a\nx,b\n", tolerant).job.status is Status.SUCCEEDED
+    assert error_of(run(b"id,name\n1,a\nx,b\nx,c\n", tolerant))[0] == "tolerance-exceeded"
+
+
 def test_a_header_alone_succeeds_with_no_rows_and_typed_columns() -> None:
     outcome = run(b"id,name\n")
     assert outcome.job.status is Status.SUCCEEDED
