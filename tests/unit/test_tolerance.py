@@ -98,6 +98,7 @@ def test_a_title_below_excels_line_is_advised_to_be_passed_over_with_it() -> Non
         pytest.param(b"id,name\n" + b"1,ink,\n" * 9, None, id="every row ends in a delimiter"),
         pytest.param(b"id,name,price\n" + b"1,ink\n" * 9, None, id="every row lacks its last cell"),
         pytest.param(b"1,2\n" + b"1,2,\n" * 9, None, id="there is no header"),
+        pytest.param(b"\xef\xbb\xbfname\n" + b"ink\n" * 9 + b"K\xe4se\n", None, id="a header of one cell is no title"),
         pytest.param(
             CLEAN.partition(b"\n")[2].replace(b",", b";"),
             contract(*FIELDS, sluice=STRICT, dialect={"header": False}),
