@@ -207,6 +207,16 @@ def test_one_that_nothing_can_be_done_with_keeps_no_other_from_being_sent_back(m
     assert list(queue._held_until) == ["0", "1"]
 
 
+def test_the_event_of_a_handler_is_handed_to_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, invoked = target(), Mock()
+    monkeypatch.setattr(stage.lambda_, "invoke", invoked, raising=False)
+    name = NAMES.function("on-contract")
+    message: Any = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": {"SentTimestamp": "0"}}
+    body = json.dumps(failed(name) | {"requestPayload": {"Records": [1]}})
+    assert dead_letters._deliver(stage, dead_letters._held(stage, message | {"Body": body})) == "invoked"
+    invoked.assert_called_once_with(FunctionName=name, InvocationType="Event", Payload=b'{"Records": [1]}')
+
+
 def test_what_is_listed_is_no_failure_and_what_had_to_be_kept_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, _ = queued(2, monkeypatch)
     stage.stage = "test"
