@@ -416,6 +416,8 @@ def test_rows_are_partitioned_in_hives_style() -> None:
         ({"Error": "States.Timeout", "Cause": ""}, "timed-out", "a step took longer than it may"),
         ({"Error": "KeyError", "Cause": '{"errorMessage": "\'x\'"}'}, "internal-error", "KeyError: 'x'"),
         ({"Error": "States.Runtime", "Cause": "not JSON"}, "internal-error", "States.Runtime: not JSON"),
+        ({"Error": "States.Runtime", "Cause": "[1]"}, "internal-error", "States.Runtime: [1]"),
+        ({"Error": "States.Runtime", "Cause": "null"}, "internal-error", "States.Runtime: null"),
         ({}, "internal-error", "unknown error: "),
     ],
 )
@@ -424,10 +426,11 @@ def test_the_failure_behind_a_cause(caught: Any, code: str, message: str) -> Non
     assert (found.code, found.message) == (code, message)
 
 
-def test_a_failure_before_the_job_had_a_record_is_recorded() -> None:
+@pytest.mark.parametrize("caught", [{"failure": {"Error": "States.Timeout"}}, {"failure": None}, {}])
+def test_a_failure_before_the_job_had_a_record_is_recorded(caught: Any) -> None:
     ports = MemoryPorts()
     source = pipeline.upload(ports, b"", "incoming/things/a.csv")
-    payload = {"execution": "arn:1", "event": event_from_source(source), "failure": {"Error": "States.Timeout"}}
+    payload = {"execution": "arn:1", "event": event_from_source(source)} | caught
     assert failure.record_failure(ports, pipeline.settings(10), payload) == {
         "job_id": source.job_id, "dataset": "things"
     }  # fmt: skip
