@@ -307,7 +307,9 @@ def test_doing_every_step_twice_changes_nothing() -> None:
     assert [each["job_id"] for each in current] == [source.job_id]
 
 
-def test_a_job_whose_record_was_deleted_on_the_way_is_not_published() -> None:
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_job_whose_record_was_deleted_or_is_another_executions_by_now_is_not_published(is_deleted: bool) -> None:
+    """Even where the other one has decided its outputs: to finish that, and to tell of it, is the other's."""
     ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
     source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
     ports.objects.add(INBOX, "contracts/things.json", json.dumps(THINGS).encode())
@@ -315,7 +317,9 @@ def test_a_job_whose_record_was_deleted_on_the_way_is_not_published() -> None:
     for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])):
         steps.process_chunk(ports, configured, {"task": task})
     state = steps.aggregate_data(ports, configured, {"job": state, "execution": "arn:1"})
-    del ports.jobs.records[source.job_id]
+    job = ports.jobs.records.pop(source.job_id)
+    if not is_deleted:
+        ports.jobs.add(job.with_(status=Status.STORING, execution="arn:2", outputs={"manifest": "manifest.json"}))
     with pytest.raises(Terminal, match="stale-execution"):
         steps.store_results(ports, configured, {"job": state, "execution": "arn:1"})
     assert list(ports.objects.list(RESULTS, "jobs/")) == []
