@@ -1,4 +1,4 @@
-"""What ``down`` takes away, where AWS is stricter than the emulator."""
+"""What ``down`` takes for the stage's own, and how it takes that away where AWS is stricter than the emulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unittest.mock import Mock, call
 import pytest
 from moto import mock_aws
 
-from ops import removal
+from ops import ownership, removal
 from ops.removal import Own
 from ops.target import STAGE_TAG, Target
 
@@ -52,3 +52,24 @@ def test_a_role_goes_with_its_policies_and_one_that_is_gone_is_no_trouble(target
     for _ in range(2):
         removal.delete(target, Own([], [], [role]), lambda _: None)
     assert iam.list_roles()["Roles"] == []
+
+
+def test_a_stages_own_is_what_this_version_makes_and_what_has_both_its_name_and_its_tag(target: Target) -> None:
+    prefix, stage = target.names.prefix, {STAGE_TAG: "test"}
+    tags = {
+        f"{prefix}-older": stage,
+        f"/aws/lambda/{prefix}-older": stage,
+        f"{prefix}-ci": {},
+        f"{prefix}-copied": {STAGE_TAG: "prod"},
+        f"{prefix}ing": stage,
+        "an-operators": stage,
+    }
+    asked: list[str] = []
+
+    def tags_of(name: str) -> dict[str, str]:
+        asked.append(name)
+        return tags[name]
+
+    found = ownership._own(target, iter([f"{prefix}-notify", *tags]), [f"{prefix}-notify"], tags_of)
+    assert list(found) == [f"{prefix}-notify", f"{prefix}-older", f"/aws/lambda/{prefix}-older"]
+    assert asked == list(tags)[:4]  # by one request each: not for every function of an account
