@@ -214,6 +214,16 @@ class TestLostEvents:
         assert sweep(ports) == NOTHING | {"found": 1}
         assert second.job_id in ports.jobs.records
 
+    def test_an_upload_whose_job_the_listing_does_not_show_yet_is_not_started_again(
+        self, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch
+    ):
+        """The listing comes from an index, which may lag behind the record."""
+        job = ports.jobs.register(self.put(ports, 60), ago(60))
+        done = ports.jobs.add(job.with_(status=Status.SUCCEEDED))
+        monkeypatch.setattr(ports.jobs, "list", lambda **_: Page((), None))
+        assert sweep(ports) == NOTHING
+        assert (ports.jobs.records, ports.executions.started) == ({job.job_id: done}, [])
+
     def test_an_object_replaced_since_the_listing_is_left_to_its_own_event(
         self, ports: MemoryPorts, monkeypatch: pytest.MonkeyPatch
     ):
