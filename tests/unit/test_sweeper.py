@@ -124,7 +124,7 @@ def test_a_job_that_runs_too_long_is_told_once(ports: MemoryPorts):
     (notice,) = ports.notices.sent
     assert notice.attributes == {"status": "STUCK", "dataset": "orders"}
     assert notice.document["job_id"] == job.job_id
-    assert 30 <= notice.document["minutes"] < 35
+    assert notice.document["minutes"] == 32
     assert ports.jobs.records[job.job_id] == job
 
 
