@@ -208,15 +208,18 @@ def _parsed(body: str) -> JSON:
 
 
 def _read(target: Target, document: JSON) -> tuple[Kind, str, str]:
-    """Kind, subject and reason of a message; what is not this stage's is unknown, and never sent anywhere."""
+    """Kind, subject and reason of a message; what is not this stage's, or lacks what sending it back takes, is unknown,
+    and never sent anywhere.
+    """
     names = target.names
     try:
         if "requestContext" in document:
             context = document["requestContext"]
             function = context["functionArn"].split(":function:")[1].split(":")[0]
-            if function in map(names.function, HANDLERS):
+            if function in map(names.function, HANDLERS) and "requestPayload" in document:
                 return "invocation", function, context["condition"]
         source = source_from_event(document)
+        time_of_event(document)
         if source.bucket == names.bucket("inbox"):
             return "upload", f"s3://{source.bucket}/{source.key}", ""
     except (KeyError, TypeError, AttributeError, IndexError, ValueError):

@@ -47,6 +47,7 @@ URL = {"endpoint_url": "http://aws"}
         (exceptions.SSLError(**URL, error=OSError()), Transient, "aws-unavailable"),
         (exceptions.HTTPClientError(error="x"), Transient, "aws-unavailable"),
         (exceptions.CredentialRetrievalError(provider="x", error_msg="x"), Transient, "aws-unavailable"),
+        (exceptions.MetadataRetrievalError(error_msg="x"), Transient, "aws-unavailable"),
         (ResponseParserError("not XML"), Transient, "aws-unavailable"),
         (ProtocolError("reset"), Transient, "aws-unavailable"),
         (exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), Transient, "short-read"),
@@ -108,6 +109,13 @@ def test_a_lost_endpoint_is_transient() -> None:
     client = boto3.client("sns", endpoint_url="http://127.0.0.1:1", config=config)
     with pytest.raises(Transient, match="aws-unavailable: sns:Publish"), clients.aws_errors("sns:Publish"):
         client.publish(TopicArn="arn:aws:sns:us-east-1:000000000000:x", Message="x")
+
+
+def test_s3_alone_may_be_silent_for_long() -> None:
+    """It copies gigabytes; whoever asks the API waits 29 s at the most, whatever service that asks."""
+    patience = {service: clients.config(service).read_timeout for service in ("s3", "dynamodb", "stepfunctions", "ssm")}  # type: ignore[attr-defined]
+    assert patience.pop("s3") >= 60
+    assert max(patience.values()) < 29
 
 
 def test_importing_and_constructing_the_adapters_makes_no_client() -> None:

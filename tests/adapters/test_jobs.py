@@ -119,10 +119,20 @@ def test_a_claim_completes_a_source_that_lacked_its_etag(jobs: Jobs) -> None:
     assert claimed.source == SOURCE
 
 
+@pytest.mark.parametrize("registered, told", [("", "0055AED6"), ("0055AED6", "")], ids=["late", "early"])
+def test_a_claimed_job_has_the_sequencer_that_either_event_told(jobs: Jobs, registered: str, told: str) -> None:
+    """Whatever the sweeper found, or starts, has none. Sources are compared without it."""
+    jobs.register(replace(SOURCE, sequencer=registered), T0)
+    jobs.claim(replace(SOURCE, sequencer=told), "e1", T1)
+    found = jobs.get(JOB)
+    assert found is not None
+    assert found.source.sequencer == "0055AED6"
+
+
 def test_a_job_moves_forward_with_its_facts(jobs: Jobs) -> None:
     jobs.claim(SOURCE, "e1", T0)
     jobs.advance(JOB, "e1", Status.PROCESSING, chunks=Chunks(3), contract="inferred")
-    stays = jobs.advance(JOB, "e1", Status.PROCESSING, chunks=Chunks(3, 1))
+    stays = jobs.advance(JOB, "e1", Status.PROCESSING, chunks=Chunks(3, 1), contract=None)
     assert (stays.chunks, stays.contract) == (Chunks(3, 1), "inferred")
     reasons = (Reason("type-error", "price", 2), Reason("blank-row", "", 1))
     jobs.advance(JOB, "e1", Status.AGGREGATING, rows=Rows(4, 1, 2, 1), reasons=reasons)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.response import StreamingBody
 
+from chalicelib.aws import multipart
 from chalicelib.aws.multipart import cut
 from chalicelib.aws.objects import S3Objects
 from chalicelib.errors import Terminal, Transient
@@ -62,6 +63,15 @@ def test_a_body_that_stays_wrong_is_an_error(objects: S3Objects, s3: Faulty, fau
     s3.fail("get_object", *[fault] * 3)
     with pytest.raises(Transient, match="short-read"):
         objects.read_range(source, 0, 10)
+
+
+def test_what_got_no_answer_at_all_is_not_asked_for_again(objects: S3Objects, s3: Faulty) -> None:
+    """botocore has done that already."""
+    source = source_of(objects.put("inbox", "k", BODY, "text/csv"))
+    s3.fail("get_object", "before")
+    with pytest.raises(Transient, match="aws-unavailable"):
+        objects.read_range(source, 0, 10)
+    assert len(s3.sent("get_object")) == 1
 
 
 def test_a_server_that_ignores_ranges_is_understood(objects: S3Objects, s3: Faulty) -> None:
@@ -178,6 +188,16 @@ def test_a_failed_upload_is_aborted(objects: S3Objects, s3: Any, operation: str)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket="plain")
 
 
+def test_an_upload_of_more_parts_than_s3_takes_is_refused_and_aborted(
+    objects: S3Objects, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart, "MAX_PARTS", 2)
+    with pytest.raises(Terminal, match="object-too-large"):
+        objects.put_stream("plain", "big", big(), "text/plain")
+    assert len(s3.sent("upload_part")) == 2
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="plain")
+
+
 def test_the_first_failure_is_told_even_where_the_abort_fails_too(objects: S3Objects, s3: Faulty) -> None:
     s3.fail("upload_part", client_error("SlowDown", 503))
     s3.fail("abort_multipart_upload", client_error("AccessDenied", 403))
@@ -194,7 +214,7 @@ def test_a_large_copy_goes_by_parts(s3: Any) -> None:
     objects = S3Objects(s3, copy_limit_bytes=5 * MIB)
     written = objects.put_stream("inbox", "big +%ü", big(), "text/csv")
     copied = objects.copy("inbox", "big +%ü", "copy", written.etag)
-    assert copied.size_bytes == 20 * MIB
+    assert (copied.bucket, copied.key, copied.size_bytes) == ("inbox", "copy", 20 * MIB)
     assert objects.get("inbox", "copy") == b"".join(big())
     assert s3.head_object(Bucket="inbox", Key="copy")["ContentType"] == "text/csv"
     assert [request["CopySourceRange"] for request in s3.sent("upload_part_copy")][-1] == "bytes=15728640-20971519"

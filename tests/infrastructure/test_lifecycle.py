@@ -489,6 +489,7 @@ def test_roles_are_freed_before_cloudformation_has_to_delete_them(
     guardrail = iam.create_policy(PolicyName=f"{target.stage}-guardrail", PolicyDocument=policy)["Policy"]["Arn"]
     iam.attach_role_policy(RoleName=role, PolicyArn=guardrail)
     attached: list[str] = []
+    told: list[str] = []
     delete = stacks.delete
 
     def watched(target: Target, name: str, tell: Tell) -> bool:
@@ -500,8 +501,9 @@ def test_roles_are_freed_before_cloudformation_has_to_delete_them(
 
     with monkeypatch.context() as patched:
         patched.setattr(stacks, "delete", watched)
-        assert deployment.down(target, ignore, delete_data=True) == []
+        assert deployment.down(target, told.append, delete_data=True) == []
     assert attached == []
+    assert f"{NOTE}detached {guardrail} from {role}" in told
     iam.delete_policy(PolicyArn=guardrail)
 
 

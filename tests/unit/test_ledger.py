@@ -15,7 +15,7 @@ from chalicelib.engine.checks.findings import Base
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Task
 from chalicelib.errors import Terminal
-from chalicelib.model import Rows
+from chalicelib.model import Rows, Source
 from chalicelib.ports import Body, Stored
 from chalicelib.stages import settling
 from tests import pipeline
@@ -237,6 +237,34 @@ def test_a_worker_that_miscounts_is_found_out(path: tuple[str, ...], by: int, mo
             assert essence(outcome) == right
             assert path[0] == "first_record" or liar.startswith("round-1/chunk-00002")
     assert refused >= (0 if path[0] == "first_record" else 4)
+
+
+def test_a_wrong_guess_and_a_repeated_key_are_repaired_in_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "MAX_ROUNDS", 2)
+    outcome = pipeline.run(BODY + b"1,z,1\n", THINGS, chunk_size=CHUNK_SIZE)
+    assert (outcome.job.error, outcome.job.chunks.repaired) == (None, 3)
+
+
+def test_a_chunk_that_could_not_be_read_ends_the_job_before_anything_is_done_again() -> None:
+    """Though it could be by now: nothing is known of its records, and the chunk before it guessed wrong."""
+    ports = MemoryPorts()
+    refused: list[int] = []
+    read_range = ports.objects.read_range
+
+    def once(source: Source, start: int, end: int) -> bytes:
+        if not refused and start >= len(BODY) - CHUNK_SIZE - 1:  # the last chunk
+            refused.append(start)
+            raise Terminal("access-denied", "s3:GetObject is not allowed")
+        return read_range(source, start, end)
+
+    ports.objects.read_range = once  # type: ignore[method-assign]
+    source = pipeline.upload(ports, BODY, "incoming/things/a.csv")
+    ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(THINGS).encode())
+    called = pipeline.execute(ports, pipeline.settings(CHUNK_SIZE), source, "arn:1")
+    error = ports.jobs.records[source.job_id].error
+    assert error is not None
+    assert (error.code, len(refused)) == ("access-denied", 1)
+    assert called == [(1, index) for index in range(4)]
 
 
 def test_a_round_that_settles_is_accepted_though_it_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,12 @@ def test_a_stuck_job_is_told_with_its_progress():
     assert message.document["job_id"] == job.job_id
 
 
+def test_a_stuck_job_without_chunks_leaves_no_gap_in_its_message():
+    text = notify.compose_stuck(RECEIVED.with_(status=Status.VALIDATING), 31).text
+    assert "Chunks" not in text
+    assert "\n\n\n" not in text
+
+
 def test_a_contract_fault_names_the_key_and_the_path():
     fault = InvalidContract("schema.fields[0].name", "is missing")
     message = notify.compose_contract_fault("in", "contracts/orders.json", "orders", fault)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+from argparse import Namespace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
+from rich.console import Console
 
 from chalicelib.errors import Terminal
+from chalicelib.model import Failure, source_from_event
 from ops import ports
 from ops.chalice import dead_letters
-from ops.target import Names
+from ops.target import Names, OperatorError
 from tests.fakes import MemoryExecutions, MemoryJobs
 
 NAMES = Names("test", "111122223333", "eu-central-1")
@@ -164,6 +169,13 @@ def failed(function: str) -> dict[str, Any]:
         (failed(NAMES.function("on-contract")), "invocation", NAMES.function("on-contract")),
         (failed(NAMES.function("store-results")), "unknown", ""),
         (failed("sluice-prod-on-contract"), "unknown", ""),
+        ({"requestContext": failed(NAMES.function("on-contract"))["requestContext"]}, "unknown", ""),
+        (upload() | {"time": "yesterday"}, "unknown", ""),
+        (
+            {"detail": {"bucket": {"name": INBOX}, "object": {"key": "incoming/orders/a.csv", "size": "large"}}},
+            "unknown",
+            "",
+        ),
         ({"requestContext": "odd"}, "unknown", ""),
         ({"requestContext": {"functionArn": "odd"}}, "unknown", ""),
         ({"detail": []}, "unknown", ""),
@@ -177,6 +189,70 @@ def test_what_a_message_is_about(document: dict[str, Any], kind: str, about: str
 @pytest.mark.parametrize("body", ["", "{", "[]", "1", "null"])
 def test_a_message_that_is_no_document_is_an_empty_one(body: str) -> None:
     assert dead_letters._parsed(body) == {}
+
+
+def test_one_that_nothing_can_be_done_with_keeps_no_other_from_being_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, queue = target(), Queue(3)
+    context = failed(NAMES.function("on-contract"))["requestContext"]
+    bodies = {"0": {"requestContext": context}, "1": upload() | {"time": "yesterday"}, "2": upload()}
+    receive = queue.receive_message
+
+    def received(**asked: Any) -> dict[str, Any]:
+        messages = receive(**asked).get("Messages", [])
+        return {"Messages": [each | {"Body": json.dumps(bodies[each["MessageId"]])} for each in messages]}
+
+    monkeypatch.setattr(queue, "receive_message", received)
+    monkeypatch.setattr(stage, "client", lambda _: queue)
+    monkeypatch.setattr(dead_letters, "_start", lambda *_: "started")
+    assert [each.kept for each in dead_letters.send_back(stage)] == [True, True, False]
+    assert list(queue._held_until) == ["0", "1"]
+
+
+def test_the_event_of_a_handler_is_handed_to_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, invoked = target(), Mock()
+    monkeypatch.setattr(stage.lambda_, "invoke", invoked, raising=False)
+    name = NAMES.function("on-contract")
+    message: Any = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": {"SentTimestamp": "0"}}
+    body = json.dumps(failed(name) | {"requestPayload": {"Records": [1]}})
+    assert dead_letters._deliver(stage, dead_letters._held(stage, message | {"Body": body})) == "invoked"
+    invoked.assert_called_once_with(FunctionName=name, InvocationType="Event", Payload=b'{"Records": [1]}')
+
+
+def test_what_is_listed_is_no_failure_and_what_had_to_be_kept_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, _ = queued(2, monkeypatch)
+    stage.stage = "test"
+
+    def commanded(action: str) -> list[bool]:
+        out = Console(file=io.StringIO(), width=200)
+        try:
+            assert (
+                dead_letters.command(stage, Namespace(action=action, json=True), out, Console(file=io.StringIO())) == 0
+            )
+        finally:
+            told = json.loads(out.file.getvalue())  # type: ignore[attr-defined]
+        return [each["kept"] for each in told["messages"]]
+
+    assert commanded("list") == [True, True]
+    with pytest.raises(OperatorError, match=r"^1 of 2 messages are still in the queue"):
+        commanded("send-back")
+
+
+@pytest.mark.parametrize("execution", [None, "arn:1"])
+def test_an_upload_whose_job_has_ended_or_is_in_work_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, execution: str | None
+) -> None:
+    jobs, executions = MemoryJobs(), MemoryExecutions()
+    monkeypatch.setattr(ports, "jobs", lambda _: jobs)
+    monkeypatch.setattr(ports, "executions", lambda _: executions)
+    source = source_from_event(upload())
+    if execution is None:  # it was failed before anyone took it up
+        jobs.register(source, "2026-03-01T12:00:00.000Z")
+        jobs.fail(source.job_id, None, Failure("throttled", "too many"), "2026-03-01T13:00:00.000Z")
+    else:
+        jobs.claim(source, execution, "2026-03-01T12:00:00.000Z")
+    before = dict(jobs.records)
+    assert dead_letters._start(target(), upload()).startswith("nothing to do: its job is")
+    assert (jobs.records, executions.started) == (before, [])
 
 
 def test_an_upload_that_is_sent_back_was_received_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -24,7 +25,8 @@ def is_held(target: Target) -> bool:
     return bool(target.client("ssm").describe_parameters()["Parameters"])
 
 
-def test_who_holds_it_is_told_to_the_other(target: Target) -> None:
+def test_who_holds_it_is_told_to_the_other_at_once(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "sleep", Mock(side_effect=AssertionError("it waits for a lock that is held")))
     refused = pytest.raises(OperatorError, match=r"^up of this stage is under way, by \S+ on .* since 20")
     with lock.held(target, "up"):
         with refused as told, lock.held(target, "down"):

@@ -54,3 +54,8 @@ def test_nothing_of_a_real_account_reaches_the_emulator() -> None:
 def test_on_aws_the_operators_own_chain_serves() -> None:
     environment = Target("prod", "eu-central-1").process_environment({"AWS_PROFILE": "work"})
     assert environment == {"AWS_PROFILE": "work", "AWS_DEFAULT_REGION": "eu-central-1", "AWS_REGION": "eu-central-1"}
+
+
+def test_what_has_an_address_of_its_own_is_the_emulator() -> None:
+    assert Target("prod", "eu-central-1", "http://127.0.0.1:4566").is_emulated
+    assert not Target("prod", "eu-central-1").is_emulated

@@ -21,6 +21,7 @@ from chalicelib.engine.checks.references import KeySet
 from chalicelib.engine.contract.fields import TYPES as FIELD_TYPES
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.hashing import hash_array
+from chalicelib.errors import Transient
 from chalicelib.model import JSON, event_from_source
 from chalicelib.stages import references
 from tests import pipeline
@@ -199,6 +200,14 @@ def test_folders_of_every_type_are_referred_to(described: JSON, known: list[str]
     assert outcome.findings == {(len(known) + 1, "code", "foreign-key")}
 
 
+def test_folders_are_no_lists() -> None:
+    ports = with_countries(described=PARTITIONED)
+    lists = contract({"name": "codes", "type": "list"}, schema=foreign("codes", "code"))
+    code, message = refused(pipeline.run(b"codes\nUS\n", lists, ports=ports))
+    assert code == "reference-type"
+    assert "codes is of type list" in message
+
+
 def test_folders_of_no_time_fail_the_job() -> None:
     ports = with_countries(b"code,number,at\n10:00:00,1,\n24:00:00,2,\n", PARTITIONED)
     times = contract({"name": "at", "type": "time"}, schema=foreign("at", "code"))
@@ -213,6 +222,21 @@ def test_more_keys_than_a_worker_can_hold_fail_the_job(limit: dict[str, int], mo
         monkeypatch.setattr(references, name, value)
     outcome = pipeline.run(b"id,country,day\n1,US,\n", referring(foreign("country", "code")), ports=with_countries())
     assert refused(outcome)[0] == "reference-too-large"
+
+
+def test_what_cannot_be_pinned_fails_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else no value would be looked up."""
+    ports = with_countries()
+    put = ports.objects.put
+
+    def unavailable(bucket: str, key: str, body: bytes, content_type: str, if_match: str | None = None) -> Any:
+        if if_match == "" and "/references-" in key:
+            raise Transient("aws-unavailable", "s3:PutObject got no answer")
+        return put(bucket, key, body, content_type, if_match)
+
+    monkeypatch.setattr(ports.objects, "put", unavailable)
+    outcome = pipeline.run(b"id,country,day\n1,FR,\n", referring(foreign("country", "code")), ports=ports)
+    assert refused(outcome)[0] == "aws-unavailable"
 
 
 def test_every_chunk_and_every_retry_sees_what_was_pinned_first() -> None:

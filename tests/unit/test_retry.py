@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib import failure, retry, sweeper, triggers
+from chalicelib.engine import ledger
 from chalicelib.engine.delivery import transform as transforms
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Source, Status, event_from_source, execution_name
@@ -119,7 +120,11 @@ def test_no_chunk_that_stands_is_processed_again(workflow: Workflow, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "harm", ["report gone", "output gone", "output replaced", "report of another task", "report of a failure"]
+    "harm",
+    [
+        *("report gone", "report damaged", "report of another task", "report of a failure"),
+        *("output gone", "output replaced"),
+    ],
 )
 def test_a_chunk_that_does_not_stand_is_processed_again_and_no_other(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch, harm: str
@@ -131,16 +136,19 @@ def test_a_chunk_that_does_not_stand_is_processed_again_and_no_other(
     data = document["outputs"]["data"][0]["key"]
     if harm == "report gone":
         objects.delete(RESULTS, report)
+    elif harm == "report damaged":
+        objects.add(RESULTS, report, json.dumps(document | {"round": 2}).encode())
     elif harm == "output gone":
         objects.delete(RESULTS, data)
     elif harm == "output replaced":
         objects.add(RESULTS, data, b"PAR1, and cut short")
     else:
+        del document["digest"]
         if harm == "report of another task":
             document["task"]["end"] -= 1
         else:
             document["failure"] = {"code": "transform-failed", "message": "it raised"}
-        objects.add(RESULTS, report, json.dumps(document).encode())
+        objects.add(RESULTS, report, ledger.sealed(document))
     workflow.retry(source.job_id)
     assert workflow.execute(source) == [(1, 3)]
     assert workflow.job(source).status is Status.SUCCEEDED
@@ -299,7 +307,8 @@ def lost(ports: MemoryPorts) -> Job:
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.FAILED])
 def test_only_a_failed_job_can_be_retried(workflow: Workflow, status: Status) -> None:
-    job = workflow.ports.jobs.add(replace(lost(workflow.ports), status=status, execution=None, error=None))
+    job = replace(lost(workflow.ports), status=status, error=None)
+    job = workflow.ports.jobs.add(replace(job, execution=None) if status is Status.RECEIVED else job)
     with pytest.raises(Terminal, match=f"job-not-failed: the job is {status}"):
         workflow.retry(job.job_id)
     assert workflow.ports.jobs.get(job.job_id) == job
@@ -337,6 +346,32 @@ def test_two_who_retry_at_once_start_one_execution(workflow: Workflow, monkeypat
     monkeypatch.setattr(workflow.ports.jobs, "retry", overtaken)
     assert workflow.retry(job.job_id).attempt == 2
     assert workflow.ports.executions.started == [job.source]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_one_that_was_overtaken_by_further_attempts_goes_on_with_the_last(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch, is_deleted: bool
+) -> None:
+    """Between its reading and its writing the next attempt failed, too, and was retried, or the record was deleted."""
+    job = lost(workflow.ports)
+    move = workflow.ports.jobs.retry
+
+    def overtaken(*arguments: Any) -> Job | None:
+        monkeypatch.setattr(workflow.ports.jobs, "retry", move)
+        again = workflow.retry(job.job_id)
+        workflow.ports.jobs.fail(job.job_id, again.execution, Failure("throttled", "too many"), AT)
+        workflow.retry(job.job_id)
+        if is_deleted:
+            del workflow.ports.jobs.records[job.job_id]
+        return move(*arguments)
+
+    monkeypatch.setattr(workflow.ports.jobs, "retry", overtaken)
+    if is_deleted:
+        with pytest.raises(Terminal, match="job-not-found"):
+            workflow.retry(job.job_id)
+    else:
+        assert workflow.retry(job.job_id).attempt == 3
+    assert workflow.ports.executions.started == [job.source] * 2  # of attempts 2 and 3
 
 
 def test_a_retry_that_comes_late_restarts_nothing(workflow: Workflow) -> None:

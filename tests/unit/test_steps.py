@@ -17,7 +17,7 @@ import pytest
 
 from chalicelib import failure, steps
 from chalicelib.errors import Terminal, Transient
-from chalicelib.model import Rows, Status, event_from_source
+from chalicelib.model import Chunks, Job, Rows, Status, event_from_source
 from chalicelib.stages import publish
 from tests import pipeline
 from tests.fakes import NOON, MemoryPorts
@@ -157,6 +157,13 @@ def test_the_absolute_tolerance_is_named() -> None:
     assert error_of(run(b"id,name\nx,b\n", strict))[1] == "1 of 1 rows were rejected, at most 0 may be"
 
 
+@pytest.mark.parametrize("tolerance", [{"maxRejectedRows": 1, "maxRejectedRatio": 1}, {"maxRejectedRatio": 0.5}])
+def test_so_many_rejected_rows_as_may_be_are_tolerated(tolerance: Any) -> None:
+    tolerant = contract(ID, NAME, sluice={"tolerance": tolerance})
+    assert run(b"id,name\n1,a\nx,b\n", tolerant).job.status is Status.SUCCEEDED
+    assert error_of(run(b"id,name\n1,a\nx,b\nx,c\n", tolerant))[0] == "tolerance-exceeded"
+
+
 def test_a_header_alone_succeeds_with_no_rows_and_typed_columns() -> None:
     outcome = run(b"id,name\n")
     assert outcome.job.status is Status.SUCCEEDED
@@ -203,6 +210,7 @@ def test_what_is_not_the_dataset_is_refused(body: bytes, code: str, said: str) -
     ("key", "said"),
     [
         ("incoming/a.csv", "not in a folder incoming/<dataset>/"),
+        ("elsewhere/things/a.csv", "not in a folder incoming/<dataset>/"),
         ("incoming/not a dataset!/a.csv", 'the folder "not a dataset!" cannot be a dataset: letters'),
         ("incoming//a.csv", 'the folder "" cannot be a dataset'),
         ("incoming/things/../a.csv", '".."'),
@@ -299,6 +307,24 @@ def test_doing_every_step_twice_changes_nothing() -> None:
     assert [each["job_id"] for each in current] == [source.job_id]
 
 
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_job_whose_record_was_deleted_or_is_another_executions_by_now_is_not_published(is_deleted: bool) -> None:
+    """Even where the other one has decided its outputs: to finish that, and to tell of it, is the other's."""
+    ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
+    source = pipeline.upload(ports, b"id,name\n1,a\n", "incoming/things/a.csv")
+    ports.objects.add(INBOX, "contracts/things.json", json.dumps(THINGS).encode())
+    state = steps.validate_data(ports, configured, {"execution": "arn:1", "event": event_from_source(source)})
+    for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])):
+        steps.process_chunk(ports, configured, {"task": task})
+    state = steps.aggregate_data(ports, configured, {"job": state, "execution": "arn:1"})
+    job = ports.jobs.records.pop(source.job_id)
+    if not is_deleted:
+        ports.jobs.add(job.with_(status=Status.STORING, execution="arn:2", outputs={"manifest": "manifest.json"}))
+    with pytest.raises(Terminal, match="stale-execution"):
+        steps.store_results(ports, configured, {"job": state, "execution": "arn:1"})
+    assert list(ports.objects.list(RESULTS, "jobs/")) == []
+
+
 def test_a_chunk_that_is_done_twice_at_the_same_time_is_stored_once_its_report_tells_of_it() -> None:
     """Under a key of KMS the same bytes have another ETag each time, so the part is not the one that was reported."""
     ports, configured = MemoryPorts(), pipeline.settings(1 << 20)
@@ -342,6 +368,26 @@ def test_repeated_keys_are_found_across_chunks_and_name_the_first_record() -> No
     assert outcome.table.column("id").to_pylist() == [1, 2]
 
 
+def test_the_record_tells_on_the_way_how_many_chunks_there_are_and_how_many_are_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ports, told = MemoryPorts(), []
+    advance = ports.jobs.advance
+
+    def watched(*moved: Any, **facts: Any) -> Job:
+        job = advance(*moved, **facts)
+        told.append((job.status, job.chunks))
+        return job
+
+    monkeypatch.setattr(ports.jobs, "advance", watched)
+    run(b"id,name\n1,a\n2,b\n1,c\n", contract(ID, NAME, schema={"primaryKey": ["id"]}), chunk_size=7, ports=ports)
+    assert told[:3] == [
+        (Status.PROCESSING, Chunks(planned=3)),
+        (Status.PROCESSING, Chunks(planned=3, done=3)),
+        (Status.AGGREGATING, Chunks(planned=3, done=3, repaired=1)),
+    ]
+
+
 def test_without_a_contract_types_come_from_the_whole_file_and_a_draft_is_published() -> None:
     rows = "".join(f"{number},{number}\n" for number in range(50)) + "x,2.5\n"
     outcome = run(b"id,size\n" + rows.encode(), None, chunk_size=40)
@@ -374,6 +420,8 @@ def test_rows_are_partitioned_in_hives_style() -> None:
         ({"Error": "States.Timeout", "Cause": ""}, "timed-out", "a step took longer than it may"),
         ({"Error": "KeyError", "Cause": '{"errorMessage": "\'x\'"}'}, "internal-error", "KeyError: 'x'"),
         ({"Error": "States.Runtime", "Cause": "not JSON"}, "internal-error", "States.Runtime: not JSON"),
+        ({"Error": "States.Runtime", "Cause": "[1]"}, "internal-error", "States.Runtime: [1]"),
+        ({"Error": "States.Runtime", "Cause": "null"}, "internal-error", "States.Runtime: null"),
         ({}, "internal-error", "unknown error: "),
     ],
 )
@@ -382,10 +430,11 @@ def test_the_failure_behind_a_cause(caught: Any, code: str, message: str) -> Non
     assert (found.code, found.message) == (code, message)
 
 
-def test_a_failure_before_the_job_had_a_record_is_recorded() -> None:
+@pytest.mark.parametrize("caught", [{"failure": {"Error": "States.Timeout"}}, {"failure": None}, {}])
+def test_a_failure_before_the_job_had_a_record_is_recorded(caught: Any) -> None:
     ports = MemoryPorts()
     source = pipeline.upload(ports, b"", "incoming/things/a.csv")
-    payload = {"execution": "arn:1", "event": event_from_source(source), "failure": {"Error": "States.Timeout"}}
+    payload = {"execution": "arn:1", "event": event_from_source(source)} | caught
     assert failure.record_failure(ports, pipeline.settings(10), payload) == {
         "job_id": source.job_id, "dataset": "things"
     }  # fmt: skip

@@ -40,6 +40,12 @@ def test_a_file_in_an_old_encoding_is_advised_to_state_it(described: Any) -> Non
     assert outcome.table.column("name").to_pylist()[3:] == ["Käse", "crème"]
 
 
+@pytest.mark.parametrize("others, advised", [(1, {"encoding": "cp1252"}), (2, {})])
+def test_nearly_every_row_is_nine_of_ten(others: int, advised: dict[str, Any]) -> None:
+    body = b"id,name,price\n" + b"1,K\xe4se,1\n" * 9 + b"x,ink,1\n" * others
+    assert advice(body, contract(*FIELDS, sluice=STRICT, encoding="utf-8")) == advised
+
+
 def test_how_to_tell_an_old_encoding_from_damaged_rows_is_said_before_it_is_advised() -> None:
     # Stated as cp1252, this file would be delivered whole, with "MÃ¼ller" in every row that was good.
     said = message(UMLAUTS)
@@ -92,6 +98,7 @@ def test_a_title_below_excels_line_is_advised_to_be_passed_over_with_it() -> Non
         pytest.param(b"id,name\n" + b"1,ink,\n" * 9, None, id="every row ends in a delimiter"),
         pytest.param(b"id,name,price\n" + b"1,ink\n" * 9, None, id="every row lacks its last cell"),
         pytest.param(b"1,2\n" + b"1,2,\n" * 9, None, id="there is no header"),
+        pytest.param(b"\xef\xbb\xbfname\n" + b"ink\n" * 9 + b"K\xe4se\n", None, id="a header of one cell is no title"),
         pytest.param(
             CLEAN.partition(b"\n")[2].replace(b",", b";"),
             contract(*FIELDS, sluice=STRICT, dialect={"header": False}),
