@@ -6,11 +6,13 @@ import csv
 import io
 import re
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from chalicelib import steps
 from chalicelib.model import Rows
 from tests import pipeline
 from tests.pipeline import Outcome, contract
@@ -100,6 +102,29 @@ def test_spaces_at_the_start_of_a_cell_are_skipped(chunk_size: int) -> None:
     body = b'x, y\n1,  2\n  "3,", "4"\n5 , \n'
     outcome = pipeline.run(body, described(skipInitialSpace=True), chunk_size=chunk_size)
     assert rows_of(outcome) == [("1", "2"), ("3,", "4"), ("5 ", "")]
+
+
+@pytest.mark.parametrize("quote", [None, '"'])
+def test_an_escaped_space_at_the_start_of_a_cell_is_not_skipped(quote: str | None) -> None:
+    body = b"x,y\n\\ 1,\\ 2\n3\\ , 4\\ 5\n"
+    outcome = pipeline.run(body, described(skipInitialSpace=True, escapeChar="\\", quoteChar=quote))
+    assert rows_of(outcome) == [(" 1", " 2"), ("3 ", "4 5")]
+
+
+@pytest.mark.parametrize(
+    ("record", "cells"),
+    [
+        pytest.param(b"1,2345\n", ("1", "2345"), id="together with others"),
+        pytest.param(b'1, "23"\n', ("1", "23"), id="by itself"),
+        pytest.param(b'1,"2\n3"\n', ("1", "2\n3"), id="of two lines"),
+    ],
+)
+def test_a_record_may_be_as_long_as_the_limit(record: bytes, cells: tuple[str, str]) -> None:
+    body, dialect = b"x,y\n" + record, described(skipInitialSpace=True)
+    with mock.patch.object(steps, "RECORD_LIMIT_BYTES", len(record)):
+        assert rows_of(pipeline.run(body, dialect)) == [cells]
+    with mock.patch.object(steps, "RECORD_LIMIT_BYTES", len(record) - 1):
+        assert pipeline.run(body, dialect).findings == {(1, "", "record-too-long")}
 
 
 def test_header_rows_are_joined_and_comment_rows_passed_over() -> None:

@@ -45,3 +45,18 @@ def test_they_are_counted_from_the_first_whole_character() -> None:
     assert found.of(np.array([3, 6])).tolist() == [4, 6]
     with pytest.raises(ValueError, match="before"):
         found.of(np.array([0, 3]))
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "asked", "expected"),
+    [
+        pytest.param("utf-16-le", "\ud020a\ud7a3".encode("utf-16-le"), [0, 3, 4, 7], [0, 2, 4, 6], id="characters"),
+        pytest.param("ascii", b"a\x81b\xffc", [0, 1, 4, 5, 8, 9], [0, 1, 2, 3, 4, 5], id="bytes"),
+    ],
+)
+def test_escaped_bytes_are_told_from_the_characters_that_begin_alike(
+    name: str, raw: bytes, asked: list[int], expected: list[int]
+) -> None:
+    """The last ones before the surrogates, of which escaped bytes are, begin with the same byte in UTF-8."""
+    found = OriginalOffsets(to_text(raw, name), 0, 0, Original(name))
+    assert found.of(np.array(asked)).tolist() == expected

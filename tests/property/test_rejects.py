@@ -157,6 +157,18 @@ def test_rejects_are_written_as_row_by_row(
     assert_written_as_row_by_row(again)
 
 
+def test_numbers_of_records_stand_in_the_note_that_they_belong_to() -> None:
+    """Also of many rows at once, each of which repeats two keys."""
+    described = contract(
+        {"name": "id", "type": "integer", "constraints": {"unique": True}},
+        {"name": "name", "type": "string", "constraints": {"unique": True}},
+    )
+    repeats = 500
+    outcome = pipeline.run(b"id,name\n1,a\n2,b\n" + b"1,b\n2,a\n" * repeats, described)
+    told = [[(error["field"], error["note"][-1]) for error in each["errors"]] for each in outcome.rejects]
+    assert told == [[("id", "1"), ("name", "2")], [("id", "2"), ("name", "1")]] * repeats
+
+
 def assert_notes_show_their_cells(outcome: Outcome, dialect: Dialect) -> None:
     places = {field["name"]: place for place, field in enumerate(FIELDS)}
     for each in outcome.rejects:

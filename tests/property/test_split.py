@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from chalicelib.engine.contract.dialect import Dialect
@@ -109,6 +109,9 @@ def run(
 
 
 @given(long_data, grammars, st.integers(1, 40) | st.integers(60, 400), st.integers(0, 60), st.integers(1, 9))
+@example(b'"aa\\\r\nb"\n', Grammar.of(Dialect(escape_char="\\"), 1), 100, 60, 9)
+@example(b'"aa\r', Grammar.of(Dialect(), 1), 100, 60, 9)
+@example(b'"a"b,1\n"cc\ndd\n"a"b,2\n"cc\ndd\n"a"b,3\n1\n', Grammar.of(Dialect(), 3), 100, 60, 9)
 def test_vectorised_equals_plain(whole: bytes, grammar: Grammar, block_bytes: int, at_hand: int, step: int) -> None:
     found, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes)
     assert found == reference.records(whole, 0, grammar)
@@ -153,6 +156,74 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
         first = true_after
     assert found == reference.records(whole, 0, grammar)
     assert first == len(whole)
+
+
+def told(whole: bytes, start: int, end: int, grammar: Grammar) -> tuple[int | None, speculate.Continuations]:
+    """The guess of a range's first record, and what its worker tells of every state."""
+    tape = Tape(whole, start - 1, end - start + 1, 1)
+    guess = speculate.guess(tape, start, end, grammar)
+    following = speculate.Following(tape, guess, end, grammar)
+    after = 0
+    if guess.first_record is not None:
+        _, after = run(tape, guess.first_record, end, grammar, 100, following.add)
+    return guess.first_record, following.continuations(after)
+
+
+closed = st.lists(
+    st.lists(
+        st.sampled_from(
+            [
+                b"a",
+                b"",
+                b'"a"',
+                b'"a\nb"',
+                b'"a\r\nb"',
+                b'"a""b"',
+                b'"a"b',
+                b' "a\nb"',
+                b"\\,",
+                b'"a\\"\nb"',
+                b'"\\""',
+                b"#",
+            ]
+        ),
+        min_size=1,
+        max_size=3,
+    ).map(b",".join),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(closed, st.sampled_from([b"\n", b"\r\n", b"\r"]), dialects, st.integers(1, 40), st.integers(1, 9))
+@example([b' "a\nb"', b"c"], b"\n", Dialect(skip_initial_space=True), 40, 1)
+@example([b'"a\\"\nb"', b'\\\\,"x\ny"', b'\\,"b', b'"a\\\\""b\nc"', b"d"], b"\n", Dialect(escape_char="\\"), 40, 1)
+@example([b'"a\nb",c', b"d"], b"\r\n", Dialect(), 40, 1)
+@example([b"a,#", b'#b,"c', b"d"], b"\n", Dialect(comment_char="#"), 40, 1)
+def test_a_wrong_guess_still_tells_where_the_next_range_begins(
+    rows: list[bytes], line_break: bytes, dialect: Dialect, size: int, step: int
+) -> None:
+    """No range has to be read again to know that, as long as no quote is unclosed."""
+    whole, grammar = line_break.join(rows) + line_break, Grammar.of(dialect, 1000)
+    records = reference.records(whole, 0, grammar)
+    assume(all(shape is not Shape.UNCLOSED_QUOTE for _, shape in records))
+    starts = [*(start for start, _ in records), len(whole)]
+    for start in range(step, len(whole), step):
+        end = min(start + size, len(whole))
+        first, after = (starts[bisect_left(starts, edge)] for edge in (start, end))
+        if first < end:
+            _, continuations = told(whole, start, end, grammar)
+            assert speculate.next_record(continuations, first) == after
+
+
+@given(st.lists(st.sampled_from([b"a", b'"a\nb"', b'"a,b"', b'"a""b"', b'"a"']), min_size=1, max_size=30), st.data())
+def test_where_quotes_are_telling_the_guess_is_right(cells: list[bytes], data: Any) -> None:
+    """Else every chunk of such a file would be done twice."""
+    whole = b"".join(cell + b",x\n" for cell in cells) + b'"a"\n'
+    start = data.draw(st.integers(1, len(whole) - len(b'"a"\n')))
+    starts = [at for at, _ in reference.records(whole, 0, Grammar.of(Dialect(), 1000))]
+    first, _ = told(whole, start, len(whole), Grammar.of(Dialect(), 1000))
+    assert first == starts[bisect_left(starts, start)]
 
 
 @given(st.integers(1, 400), st.integers(2, 12), st.integers(50, 100), st.data())

@@ -55,6 +55,15 @@ def test_many_columns_of_many_values_do_not_overflow() -> None:
     assert found["p0=B/" + "".join(f"p{number}=0/" for number in range(1, 9))] == [511]
 
 
+def test_a_chunk_writes_to_so_many_partitions_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "MAX_PARTITIONS", 3)
+    table = pa.table({"a": ["x", "y", None, "x"], "b": [1, 2, 3, 4]})
+    assert len(list(partition.partitions(table, ("a",)))) == 3
+    with pytest.raises(Terminal, match="gives 4 partitions in one chunk, the limit is 3") as caught:
+        list(partition.partitions(pa.table({"a": ["x", "y", None, "z"], "b": [1, 2, 3, 4]}), ("a",)))
+    assert caught.value.code == "too-many-partitions"
+
+
 def test_the_text_of_hives_null_is_not_null() -> None:
     described = contract(text("a", missingValues=["NULL"]), text("b"), sluice={"partitionBy": ["a"]})
     outcome = pipeline.run(f"a,b\n{NULL_PARTITION},2\nNULL,4\n".encode(), described)

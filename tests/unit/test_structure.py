@@ -88,10 +88,17 @@ def test_a_file_of_another_encoding_costs_a_few_times_a_good_one(encoding: str) 
     assert_ratio_below(MOST_TIMES, garbled, good, described)
 
 
-def test_examples_are_those_of_the_first_records_however_the_file_is_cut() -> None:
-    at = np.repeat(np.arange(9), [0, 2, 0, 12, 1, 1, 1, 1, 1])
-    positions = np.concatenate([np.arange(count) + 8 for count in np.bincount(at)])
-    numbers = np.arange(9)
+@pytest.mark.parametrize(
+    ("counts", "records"),
+    [
+        pytest.param([0, 2, 0, 12, 1, 1, 1, 1, 1], [1, 1, 3, 3, 3], id="many in one record"),
+        pytest.param([1, 1, 1, 1, 2, 1], [0, 1, 2, 3, 4], id="several in the last one told"),
+    ],
+)
+def test_examples_are_those_of_the_first_records_however_the_file_is_cut(counts: list[int], records: list[int]) -> None:
+    at = np.repeat(np.arange(len(counts)), counts)
+    positions = np.concatenate([np.arange(count) + 8 for count in counts])
+    numbers = np.arange(len(counts))
 
     def examples(*parts: slice) -> Any:
         reasons = Reasons()
@@ -102,6 +109,6 @@ def test_examples_are_those_of_the_first_records_however_the_file_is_cut() -> No
 
     whole = examples(slice(None))
     assert whole[0]["count"] == len(at)
-    assert [each["record"] for each in whole[0]["examples"]] == [1, 1, 3, 3, 3][:EXAMPLES]
-    for cut in (2, 14, 16):  # between two records
+    assert [each["record"] for each in whole[0]["examples"]] == records[:EXAMPLES]
+    for cut in (np.flatnonzero(np.diff(at)) + 1).tolist():  # between two records
         assert examples(slice(cut), slice(cut, None)) == whole

@@ -104,6 +104,17 @@ def test_what_is_at_hand_is_the_object(start: int, size: int, moves: list[tuple[
     assert not ahead or all(finish - begin <= PART for begin, finish in objects.asked)
 
 
+@pytest.mark.parametrize(
+    ("start", "first_record", "base"),
+    [(20, None, 19), (0, None, 0), (20, 20, 20), (20, 33, 33), (20, 50, 50), (20, 60, 50)],
+)
+def test_a_tape_begins_at_its_first_record_or_where_that_is_guessed_by(
+    start: int, first_record: int | None, base: int
+) -> None:
+    with tape_of(Objects(), start, 50, first_record=first_record) as tape:
+        assert tape.base == base
+
+
 def test_each_byte_is_asked_for_once_and_no_more_than_is_wanted() -> None:
     objects = Objects()
     with tape_of(objects, 10, 50, first_record=10) as tape:

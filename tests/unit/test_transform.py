@@ -59,6 +59,14 @@ def test_dropped_rows_are_counted(package: Path) -> None:
     assert outcome.document("summary.json")["aggregates"]["all"] == [{"rows": 2}]
 
 
+def test_the_types_of_no_rows_do_not_count(package: Path) -> None:
+    """A frame without rows has what types its columns were made of: here texts, where all rows are dropped."""
+    code = "    kept = df[df['id'] > 2]\n    return kept.assign(one=1 if len(kept) else pd.Series([], dtype='string'))"
+    outcome = run(package, code, chunk_size=10)
+    assert outcome.job.error is None
+    assert [row["one"] for row in outcome.table.to_pylist()] == [1, 1]
+
+
 def test_added_rows_are_counted(package: Path) -> None:
     outcome = run(package, "    return pd.concat([df, df])", chunk_size=4)
     assert outcome.document("manifest.json")["ledger"]["delivered"] == 8

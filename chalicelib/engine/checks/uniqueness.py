@@ -111,7 +111,7 @@ class Occurrences:
         suspects = np.flatnonzero(np.concatenate(([False], same)))
         later, first = order[suspects], firsts[suspects]
         unlike = arrays.distinct(first[~self._equal(later, first)])
-        if len(unlike):  # values that only share a hash, or of a type that Arrow does not compare
+        if len(unlike):  # values that only share a hash
             apart = np.isin(first, unlike)
             resolved = self._repeats_by_value(arrays.distinct(np.concatenate((later[apart], unlike))))
             later = np.concatenate((later[~apart], np.array(list(resolved), np.int64)))
@@ -123,8 +123,6 @@ class Occurrences:
         """Whether the values at these positions are surely the same."""
         equal = np.ones(len(left), np.bool_)
         for column in self.values.columns:
-            if pa.types.is_nested(column.type):
-                return np.zeros(len(left), np.bool_)
             ours, theirs = (
                 column.take(arrays.from_values(each, pa.int64())).combine_chunks() for each in (left, right)
             )
