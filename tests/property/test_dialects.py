@@ -179,3 +179,10 @@ def test_an_escape_at_the_end_escapes_nothing() -> None:
 def test_an_escaped_line_break_belongs_to_its_cell() -> None:
     outcome = pipeline.run(b"x,y\n1,a\\\nb\n2,\\\r\n", described(escapeChar="\\"))
     assert rows_of(outcome) == [("1", "a\nb"), ("2", "\r")]
+
+
+def test_an_escaped_line_break_at_the_end_of_a_rejected_record_is_shown() -> None:
+    described = contract({"name": "x", "type": "integer"}, TWO[1], dialect={"delimiter": ",", "escapeChar": "\\"})
+    outcome = pipeline.run(b"x,y\na,b\na,\\\r\na,\\\n\n", described)
+    assert outcome.findings == {(record, "x", "type-error") for record in (1, 2, 3)}
+    assert [each["raw"] for each in outcome.rejects] == ["a,b", "a,\\\r", "a,\\\n"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from chalicelib.engine.contract import Aggregate, Measure
-from chalicelib.engine.measure import aggregate, canonical
+from chalicelib.engine.measure import aggregate, canonical, packing
 from chalicelib.engine.measure.aggregate import Aggregates
 from chalicelib.engine.measure.columns import Block
 from chalicelib.errors import Terminal
@@ -245,6 +245,16 @@ def test_a_partial_result_of_something_else_is_refused():
         Aggregates.load((), made.dump())
     with pytest.raises(ValueError, match="not a partial result"):
         Aggregates.load(first, b"not Arrow")
+
+
+def test_a_partial_result_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What workers tell each other in hashes, perhaps across a deployment, means the same to one version only."""
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "VERSION", "another")
+        packed = packing.pack({}, {"x": np.array([1, 2])})
+        assert packing.unpack(packed)[1]["x"].to_pylist() == [1, 2]
+    with pytest.raises(ValueError, match="of version another, expected"):
+        packing.unpack(packed)
 
 
 def test_a_block_works_a_column_out_once():
