@@ -28,9 +28,9 @@ from ops.target import OperatorError, Target
 
 _NAME_BYTES: Final = 255
 """https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html"""
-_REFUSED_IN_NAMES: Final = re.compile(r"[.:,`\x00-\x1f]")
-"""Hive takes a name apart at some of these, and cannot quote a backtick."""
-_PLAIN_NAME: Final = re.compile("[a-z_][a-z0-9_]*", re.IGNORECASE)
+_REFUSED_IN_NAMES: Final = re.compile(r"[.:,`\x00-\x1f]|\A\$")
+"""Hive takes a name apart at some of these, and cannot quote a backtick; ``$path`` and the like are Athena's own."""
+_PLAIN_NAME: Final = re.compile("[a-z_][a-z0-9_]*")
 
 _TYPES: Final[Mapping[str, str]] = {
     "bool": "boolean",
@@ -108,10 +108,12 @@ def _type(kind: pa.DataType) -> str | None:
         item = _type(kind.value_type)
         return None if item is None else f"array<{item}>"
     if pa.types.is_struct(kind):
-        inner = {each.name: _type(each.type) for each in kind}
-        if not all(kind and _PLAIN_NAME.fullmatch(name) for name, kind in inner.items()):
+        inner = {each.name.lower(): _type(each.type) for each in kind}
+        if len(inner) < kind.num_fields or not all(
+            each and _PLAIN_NAME.fullmatch(name) for name, each in inner.items()
+        ):
             return None
-        return f"struct<{','.join(f'{name}:{kind}' for name, kind in inner.items())}>"
+        return f"struct<{','.join(f'`{name}`:{each}' for name, each in inner.items())}>"
     return _TYPES.get(str(kind))
 
 
@@ -138,8 +140,9 @@ def _from_path(name: str) -> str:
     return f"url_decode(nullif(regexp_extract(\"$path\", '/{folder}=([^/]*)/', 1), '{NULL_PARTITION}'))"
 
 
-def _quoted(table: str, mark: str = '"') -> str:
-    return ".".join(f"{mark}{part}{mark}" for part in table.split("."))
+def _quoted(name: str, mark: str = '"') -> str:
+    """``name``: of a column, or of a table, perhaps behind its database's."""
+    return ".".join(f"{mark}{part.replace(mark, mark * 2)}{mark}" for part in name.split("."))
 
 
 def statements_of(objects: Objects, bucket: str, dataset: str, table: str) -> Statements:
