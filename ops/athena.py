@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -58,6 +59,9 @@ class Statements:
     sql: tuple[str, ...]
     left_out: Mapping[str, str]
     """Column → why the table has none of the name."""
+    in_some_folders: tuple[str, ...] = ()
+    """Columns that the table tells for some files only: they stand in those folders' names, or in all but those files.
+    ``partitionBy`` was changed."""
 
 
 def statements(schema: pa.Schema, folders: Sequence[str], location: str, table: str) -> Statements:
@@ -151,13 +155,19 @@ def statements_of(objects: Objects, bucket: str, dataset: str, table: str) -> St
     Errors: ``OperatorError`` where there is none.
     """
     found = objects.get_with_etag(bucket, publication.symlink_key(dataset))
-    files = found[0].decode().splitlines() if found else []
+    if found is None:
+        raise OperatorError(
+            f"the dataset {dataset} has no list of files in {bucket}: its first job, or its next, puts it"
+        )
+    files = found[0].decode().splitlines()
     if not files:
         raise OperatorError(f"the dataset {dataset} has no current rows in {bucket}")
     key = files[-1].removeprefix(f"s3://{bucket}/")
     schema = pq.read_schema(pa.BufferReader(objects.get(bucket, key)))
     folder = publication.symlink_key(dataset).rpartition("/")[0]
-    return statements(schema, list(in_folders(key)), f"s3://{bucket}/{folder}/", table)
+    made = statements(schema, list(in_folders(key)), f"s3://{bucket}/{folder}/", table)
+    kinds = {frozenset(in_folders(uri)) for uri in files}
+    return replace(made, in_some_folders=tuple(sorted(frozenset.union(*kinds) - frozenset.intersection(*kinds))))
 
 
 def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -185,9 +195,12 @@ def command(target: Target, options: argparse.Namespace, out: Console, log: Cons
         raise OperatorError(str(error)) from error
     if options.json:
         told = {"dataset": options.dataset, "statements": list(made.sql), "left_out": dict(made.left_out)}
-        out.print_json(data={"stage": target.stage} | told)
+        out.print_json(data={"stage": target.stage} | told | {"in_some_folders": list(made.in_some_folders)})
     else:
-        out.print(";\n\n".join(made.sql) + ";", markup=False)
+        out.print(";\n\n".join(made.sql) + ";", markup=False, emoji=False)
     for name, why in made.left_out.items():
-        log.print(f"left out: {name}: {why}", markup=False)
+        log.print(f"left out: {name}: {why}", markup=False, emoji=False)
+    for name in made.in_some_folders:
+        why = "it stands in the folders' names of some files and not of others (partitionBy was changed)"
+        log.print(f"null for some jobs: {name}: {why}", markup=False, emoji=False)
     return 0

@@ -202,6 +202,18 @@ def test_a_column_in_folders_takes_the_place_of_one_alike() -> None:
     assert list(found.left_out) == ["CITY"]
 
 
+def test_a_column_that_only_some_files_have_in_their_folders_is_told() -> None:
+    """In the table it is null for the others, or for those, and nothing else would say so."""
+    fields = [{"name": "id", "type": "integer"}, {"name": "city", "type": "string"}, {"name": "to", "type": "string"}]
+    rows = "id,city,to\n1,x,y\n"
+    ports = published(*fields, rows=rows, partitionBy=["to"])
+    assert of(ports).in_some_folders == ()
+    published(*fields, rows=rows + "2,y,z\n", ports=ports, partitionBy=["to", "city"])
+    assert of(ports).in_some_folders == ("city",)
+    published(*fields, rows=rows + "3,z,z\n", ports=ports)
+    assert of(ports).in_some_folders == ("city", "to")
+
+
 def test_the_newest_job_with_rows_tells_the_columns() -> None:
     ports = published({"name": "id", "type": "integer"}, rows="id\n1\n")
     two = [{"name": "id", "type": "integer"}, {"name": "to", "type": "string"}]
@@ -211,7 +223,7 @@ def test_the_newest_job_with_rows_tells_the_columns() -> None:
 
 
 def test_a_dataset_without_rows_has_no_table() -> None:
-    with pytest.raises(OperatorError, match="the dataset things has no current rows in"):
+    with pytest.raises(OperatorError, match="the dataset things has no list of files in"):
         of(MemoryPorts())
     with pytest.raises(OperatorError, match="the dataset things has no current rows in"):
         of(published({"name": "id", "type": "integer"}, rows="id\n"))
