@@ -22,7 +22,8 @@ from chalicelib.model import JSON, Failure, Job, Status, second
 from chalicelib.parallel import parallel
 from chalicelib.ports import Objects, Ports
 
-_REPLACE_ATTEMPTS: Final = 5
+_REPLACE_ATTEMPTS: Final = 20
+"""So many jobs of one dataset may end at once, and none gives up: for each put that fails another's has worked."""
 _JSON_TYPE: Final = "application/json"
 _TEXT_TYPE: Final = "text/plain; charset=utf-8"
 

@@ -179,6 +179,32 @@ def test_of_two_jobs_that_end_at_the_same_time_both_are_told(mode: str) -> None:
     assert len(listed(ports)) == len(jobs)
 
 
+class Crowded(MemoryObjects):
+    """Another job becomes current before each of this many puts of either object."""
+
+    others = 0
+
+    def put(self, bucket: str, key: str, *args: Any, **options: Any) -> Any:
+        if key in (CURRENT, SYMLINK) and self.others:
+            others, self.others = self.others, 0
+            run(self.ports, f"other-{others}")
+            self.others = others - 1
+        return super().put(bucket, key, *args, **options)
+
+    ports: MemoryPorts
+
+
+@pytest.mark.parametrize("others", [1, 19])
+def test_a_job_that_loses_every_race_against_many_becomes_current_all_the_same(others: int) -> None:
+    """A file that was cut up and uploaded in parts ends as so many jobs within a second: no alarm is due for it."""
+    objects = Crowded()
+    ports = objects.ports = MemoryPorts(objects=objects)
+    objects.others = others
+    run(ports, "a")
+    assert listed(ports) == current_files(ports)
+    assert len(listed(ports)) == others + 1
+
+
 def test_a_list_that_was_put_again_in_between_is_not_taken_for_the_one_that_was_read() -> None:
     """The list is empty, then tells of a job, and is empty again, with the same ETag, once another has replaced all."""
     objects = Interrupted()
