@@ -73,22 +73,22 @@ def statements(schema: pa.Schema, folders: Sequence[str], location: str, table: 
     files has no partitions.
     """
     left_out: dict[str, str] = {}
-    in_folders: list[str] = []
+    of_folders: list[str] = []
     for name in folders:
-        if not _is_refused(name, in_folders, left_out):
-            in_folders.append(name)
+        if not _is_refused(name, of_folders, left_out):
+            of_folders.append(name)
     columns: dict[str, str] = {}
     for field in schema:
         kind = _type(field.type)
         if kind is None:
             left_out[field.name] = f"Athena has no type for {shown(field.type)}"
-        elif not _is_refused(field.name, [*in_folders, *columns], left_out):
+        elif not _is_refused(field.name, [*of_folders, *columns], left_out):
             columns[field.name] = kind
     if not columns:
         raise OperatorError("Athena has a type for none of the columns, or takes none of their names")
-    if not in_folders:
+    if not of_folders:
         return Statements((_table(columns, location, table),), left_out)
-    return Statements((_table(columns, location, f"{table}_files"), _view(in_folders, table)), left_out)
+    return Statements((_table(columns, location, f"{table}_files"), _view(of_folders, table)), left_out)
 
 
 def _is_refused(name: str, others: Iterable[str], left_out: dict[str, str]) -> bool:
