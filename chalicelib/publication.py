@@ -17,12 +17,13 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from chalicelib.errors import Terminal, Transient
+from chalicelib.errors import Transient
 from chalicelib.model import JSON, Failure, Job, Status, second
 from chalicelib.parallel import parallel
 from chalicelib.ports import Objects, Ports
 
-_REPLACE_ATTEMPTS: Final = 5
+_REPLACE_ATTEMPTS: Final = 20
+"""So many jobs of one dataset may end at once, and none gives up: for each put that fails another's has worked."""
 _JSON_TYPE: Final = "application/json"
 _TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
@@ -93,15 +94,27 @@ def _switch(objects: Objects, bucket: str, job: Job, manifest: JSON) -> None:
 
 
 def _link(objects: Objects, bucket: str, dataset: str) -> None:
-    """List the files of the dataset's current jobs."""
+    """List the files of the dataset's current jobs.
+
+    Errors: ``Transient("precondition-failed")`` where others were faster each time.
+    """
+    jobs: list[JSON] = []
+
+    def current() -> list[JSON]:
+        return list(json.loads(objects.get(bucket, current_key(dataset)))["jobs"])
 
     def linked(before: bytes | None) -> bytes | None:
         # Read after the list itself: whoever put that since, for a later state of this, makes the put fail.
-        jobs = json.loads(objects.get(bucket, current_key(dataset)))["jobs"]
+        jobs[:] = current()
         after = _list(objects, bucket, jobs, before or b"")
         return None if after == before else after
 
-    _replace(objects, bucket, symlink_key(dataset), _TEXT_TYPE, linked)
+    for _ in range(_REPLACE_ATTEMPTS):
+        _replace(objects, bucket, symlink_key(dataset), _TEXT_TYPE, linked)
+        # But not where the list was put as it had been read, after another, or deleted: that ETag stands again.
+        if current() == jobs:
+            return
+    raise Transient("precondition-failed", f"other jobs of {dataset} became current each time")
 
 
 def _list(objects: Objects, bucket: str, jobs: list[JSON], before: bytes) -> bytes:
@@ -118,12 +131,10 @@ def _list(objects: Objects, bucket: str, jobs: list[JSON], before: bytes) -> byt
         folder = f"s3://{bucket}/{job['data']}"
         if not job["rows"] or folder in listed:
             return listed.get(folder, [])
-        try:
-            outputs = json.loads(objects.get(bucket, job["manifest"]))["outputs"]
-        except Terminal as error:
-            if error.code != "object-not-found":
-                raise
+        found = objects.get_with_etag(bucket, job["manifest"])
+        if found is None:
             return []  # somebody has removed the job's outputs since
+        outputs = json.loads(found[0])["outputs"]
         return [f"s3://{bucket}/{each['key']}" for each in outputs if each["name"] == "data" and each["rows"]]
 
     return "".join(f"{uri}\n" for uris in parallel(objects, files, jobs) for uri in uris).encode()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -28,9 +29,9 @@ from ops.target import OperatorError, Target
 
 _NAME_BYTES: Final = 255
 """https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html"""
-_REFUSED_IN_NAMES: Final = re.compile(r"[.:,`\x00-\x1f]")
-"""Hive takes a name apart at some of these, and cannot quote a backtick."""
-_PLAIN_NAME: Final = re.compile("[a-z_][a-z0-9_]*", re.IGNORECASE)
+_REFUSED_IN_NAMES: Final = re.compile(r"[.:,`\x00-\x1f]|\A\$")
+"""Hive takes a name apart at some of these, and cannot quote a backtick; ``$path`` and the like are Athena's own."""
+_PLAIN_NAME: Final = re.compile("[a-z_][a-z0-9_]*")
 
 _TYPES: Final[Mapping[str, str]] = {
     "bool": "boolean",
@@ -58,6 +59,9 @@ class Statements:
     sql: tuple[str, ...]
     left_out: Mapping[str, str]
     """Column → why the table has none of the name."""
+    in_some_folders: tuple[str, ...] = ()
+    """Columns that the table tells for some files only: they stand in those folders' names, or in all but those files.
+    ``partitionBy`` was changed."""
 
 
 def statements(schema: pa.Schema, folders: Sequence[str], location: str, table: str) -> Statements:
@@ -69,22 +73,22 @@ def statements(schema: pa.Schema, folders: Sequence[str], location: str, table: 
     files has no partitions.
     """
     left_out: dict[str, str] = {}
-    in_folders: list[str] = []
+    of_folders: list[str] = []
     for name in folders:
-        if not _is_refused(name, in_folders, left_out):
-            in_folders.append(name)
+        if not _is_refused(name, of_folders, left_out):
+            of_folders.append(name)
     columns: dict[str, str] = {}
     for field in schema:
         kind = _type(field.type)
         if kind is None:
             left_out[field.name] = f"Athena has no type for {shown(field.type)}"
-        elif not _is_refused(field.name, [*in_folders, *columns], left_out):
+        elif not _is_refused(field.name, [*of_folders, *columns], left_out):
             columns[field.name] = kind
     if not columns:
         raise OperatorError("Athena has a type for none of the columns, or takes none of their names")
-    if not in_folders:
+    if not of_folders:
         return Statements((_table(columns, location, table),), left_out)
-    return Statements((_table(columns, location, f"{table}_files"), _view(in_folders, table)), left_out)
+    return Statements((_table(columns, location, f"{table}_files"), _view(of_folders, table)), left_out)
 
 
 def _is_refused(name: str, others: Iterable[str], left_out: dict[str, str]) -> bool:
@@ -108,10 +112,12 @@ def _type(kind: pa.DataType) -> str | None:
         item = _type(kind.value_type)
         return None if item is None else f"array<{item}>"
     if pa.types.is_struct(kind):
-        inner = {each.name: _type(each.type) for each in kind}
-        if not all(kind and _PLAIN_NAME.fullmatch(name) for name, kind in inner.items()):
+        inner = {each.name.lower(): _type(each.type) for each in kind}
+        if len(inner) < kind.num_fields or not all(
+            each and _PLAIN_NAME.fullmatch(name) for name, each in inner.items()
+        ):
             return None
-        return f"struct<{','.join(f'{name}:{kind}' for name, kind in inner.items())}>"
+        return f"struct<{','.join(f'`{name}`:{each}' for name, each in inner.items())}>"
     return _TYPES.get(str(kind))
 
 
@@ -138,8 +144,9 @@ def _from_path(name: str) -> str:
     return f"url_decode(nullif(regexp_extract(\"$path\", '/{folder}=([^/]*)/', 1), '{NULL_PARTITION}'))"
 
 
-def _quoted(table: str, mark: str = '"') -> str:
-    return ".".join(f"{mark}{part}{mark}" for part in table.split("."))
+def _quoted(name: str, mark: str = '"') -> str:
+    """``name``: of a column, or of a table, perhaps behind its database's."""
+    return ".".join(f"{mark}{part.replace(mark, mark * 2)}{mark}" for part in name.split("."))
 
 
 def statements_of(objects: Objects, bucket: str, dataset: str, table: str) -> Statements:
@@ -148,13 +155,19 @@ def statements_of(objects: Objects, bucket: str, dataset: str, table: str) -> St
     Errors: ``OperatorError`` where there is none.
     """
     found = objects.get_with_etag(bucket, publication.symlink_key(dataset))
-    files = found[0].decode().splitlines() if found else []
+    if found is None:
+        raise OperatorError(
+            f"the dataset {dataset} has no list of files in {bucket}: its first job, or its next, puts it"
+        )
+    files = found[0].decode().splitlines()
     if not files:
         raise OperatorError(f"the dataset {dataset} has no current rows in {bucket}")
     key = files[-1].removeprefix(f"s3://{bucket}/")
     schema = pq.read_schema(pa.BufferReader(objects.get(bucket, key)))
     folder = publication.symlink_key(dataset).rpartition("/")[0]
-    return statements(schema, list(in_folders(key)), f"s3://{bucket}/{folder}/", table)
+    made = statements(schema, list(in_folders(key)), f"s3://{bucket}/{folder}/", table)
+    kinds = {frozenset(in_folders(uri)) for uri in files}
+    return replace(made, in_some_folders=tuple(sorted(frozenset.union(*kinds) - frozenset.intersection(*kinds))))
 
 
 def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -182,9 +195,12 @@ def command(target: Target, options: argparse.Namespace, out: Console, log: Cons
         raise OperatorError(str(error)) from error
     if options.json:
         told = {"dataset": options.dataset, "statements": list(made.sql), "left_out": dict(made.left_out)}
-        out.print_json(data={"stage": target.stage} | told)
+        out.print_json(data={"stage": target.stage} | told | {"in_some_folders": list(made.in_some_folders)})
     else:
-        out.print(";\n\n".join(made.sql) + ";", markup=False)
+        out.print(";\n\n".join(made.sql) + ";", markup=False, emoji=False)
     for name, why in made.left_out.items():
-        log.print(f"left out: {name}: {why}", markup=False)
+        log.print(f"left out: {name}: {why}", markup=False, emoji=False)
+    for name in made.in_some_folders:
+        why = "it stands in the folders' names of some files and not of others (partitionBy was changed)"
+        log.print(f"null for some jobs: {name}: {why}", markup=False, emoji=False)
     return 0

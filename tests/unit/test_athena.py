@@ -83,7 +83,7 @@ def test_every_type_of_a_contract_has_one_in_athena_but_times() -> None:
         "an_object": "STRING",
         "an_array": "STRING",
         "a_list": "ARRAY<BIGINT>",
-        "a_geopoint": "STRUCT<lon: DOUBLE, lat: DOUBLE>",
+        "a_geopoint": "STRUCT<`lon`: DOUBLE, `lat`: DOUBLE>",
         "a_geojson": "STRING",
         "a_string": "STRING",
         "an_any": "STRING",
@@ -114,7 +114,8 @@ def test_the_table_reads_the_list_of_files() -> None:
         (pa.binary(), "BINARY"),
         (pa.timestamp("us"), "TIMESTAMP"),
         (pa.dictionary(pa.int32(), pa.string()), "STRING"),
-        (pa.list_(pa.struct([("a", pa.date32())])), "ARRAY<STRUCT<a: DATE>>"),
+        (pa.list_(pa.struct([("a", pa.date32())])), "ARRAY<STRUCT<`a`: DATE>>"),
+        (pa.struct([("date", pa.date32()), ("Order", pa.int64())]), "STRUCT<`date`: DATE, `order`: BIGINT>"),
     ],
 )
 def test_a_transforms_types(kind: pa.DataType, expected: str) -> None:
@@ -123,7 +124,14 @@ def test_a_transforms_types(kind: pa.DataType, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.uint64(), pa.duration("us"), pa.list_(pa.time64("us")), pa.struct([("a b", pa.int8())])]
+    "kind",
+    [
+        pa.uint64(),
+        pa.duration("us"),
+        pa.list_(pa.time64("us")),
+        pa.struct([("a b", pa.int8())]),
+        pa.struct([("a", pa.int8()), ("A", pa.int8())]),
+    ],
 )
 def test_what_athena_has_no_type_for_is_left_out_and_told(kind: pa.DataType) -> None:
     found = made(pa.schema([("id", pa.int64()), ("made", kind)]))
@@ -132,7 +140,7 @@ def test_what_athena_has_no_type_for_is_left_out_and_told(kind: pa.DataType) -> 
     assert "a b" not in found.left_out["made"]
 
 
-@pytest.mark.parametrize("name", ["a.b", "a:b", "a,b", "a`b", "a\nb", "ä" * 128, ""])
+@pytest.mark.parametrize("name", ["a.b", "a:b", "a,b", "a`b", "a\nb", "ä" * 128, "", "$path"])
 def test_a_name_that_athena_does_not_take_is_left_out_and_told(name: str) -> None:
     found = made(pa.schema([("id", pa.int64()), (name, pa.int64())]))
     assert created(found.sql[0]) == {"id": "BIGINT"}
@@ -183,10 +191,28 @@ def test_the_view_has_the_columns_that_stand_in_folders() -> None:
     assert {row[-1] for row in found} == {"2024-05-06"}
 
 
+def test_a_column_of_a_view_may_have_any_name_that_a_table_takes() -> None:
+    _, view = made(pa.schema([("id", pa.int64())]), 'the "City"', "order", "$path").sql
+    (selected,) = sqlglot.parse_one(view, read="trino").find_all(exp.Select)
+    assert selected.named_selects == ["*", 'the "city"', "order"]
+
+
 def test_a_column_in_folders_takes_the_place_of_one_alike() -> None:
     found = made(pa.schema([("id", pa.int64()), ("CITY", pa.string())]), "city")
     assert created(found.sql[0]) == {"id": "BIGINT"}
     assert list(found.left_out) == ["CITY"]
+
+
+def test_a_column_that_only_some_files_have_in_their_folders_is_told() -> None:
+    """In the table it is null for the others, or for those, and nothing else would say so."""
+    fields = [{"name": "id", "type": "integer"}, {"name": "city", "type": "string"}, {"name": "to", "type": "string"}]
+    rows = "id,city,to\n1,x,y\n"
+    ports = published(*fields, rows=rows, partitionBy=["to"])
+    assert of(ports).in_some_folders == ()
+    published(*fields, rows=rows + "2,y,z\n", ports=ports, partitionBy=["to", "city"])
+    assert of(ports).in_some_folders == ("city",)
+    published(*fields, rows=rows + "3,z,z\n", ports=ports)
+    assert of(ports).in_some_folders == ("city", "to")
 
 
 def test_the_newest_job_with_rows_tells_the_columns() -> None:
@@ -198,7 +224,7 @@ def test_the_newest_job_with_rows_tells_the_columns() -> None:
 
 
 def test_a_dataset_without_rows_has_no_table() -> None:
-    with pytest.raises(OperatorError, match="the dataset things has no current rows in"):
+    with pytest.raises(OperatorError, match="the dataset things has no list of files in"):
         of(MemoryPorts())
     with pytest.raises(OperatorError, match="the dataset things has no current rows in"):
         of(published({"name": "id", "type": "integer"}, rows="id\n"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from pyarrow import fs
@@ -87,6 +88,67 @@ def test_duckdb(bucket: Path, expected: pd.DataFrame) -> None:
     groups = expected.groupby("country")["amount"]
     assert [(country, count) for country, count, _ in found] == list(groups.count().items())
     assert [revenue for *_, revenue in found] == pytest.approx(list(groups.sum()))
+
+
+ZIPS = [{"name": "id", "type": "integer"}, {"name": "The City", "type": "string"}, {"name": "zip", "type": "string"}]
+
+
+def in_s3(folder: Path, *jobs: tuple[str, list[str]]) -> list[str]:
+    """Jobs of these rows by these columns of ``partitionBy``; the paths of the files that are listed then."""
+    ports = MemoryPorts()
+    for name, (rows, partition_by) in zip("ab", jobs, strict=False):
+        described = pipeline.contract(*ZIPS, sluice={"partitionBy": partition_by})
+        body = f"id,The City,zip\n{rows}".encode()
+        assert pipeline.run(body, described, key=f"incoming/things/{name}.csv", ports=ports).job.error is None
+    listed = ports.objects.get(pipeline.RESULTS, "datasets/things/hive/symlink.txt").decode().splitlines()
+    for uri in listed:
+        path = folder / uri.removeprefix("s3://")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(ports.objects.get(pipeline.RESULTS, uri.removeprefix(f"s3://{pipeline.RESULTS}/")))
+    return [str(folder / uri.removeprefix("s3://")) for uri in listed]
+
+
+def told(words: str) -> str:
+    """Words that the page has, in code or out of it."""
+    assert words in PAGE
+    return words
+
+
+def test_arrow_guesses_the_types_of_columns_in_folders_or_is_told(tmp_path: Path) -> None:
+    files = in_s3(tmp_path, ("1,a b,01234\n2,,5\n", ["The City", "zip"]))
+    guessed = ds.dataset(files, format="parquet", partitioning="hive").to_table()
+    assert guessed.select(["The City", "zip"]).to_pylist() == [
+        {"The City": None, "zip": 5},
+        {"The City": "a b", "zip": 1234},
+    ]
+    given = told('ds.partitioning(pa.schema([("zip", pa.string())]), flavor="hive")')
+    files = in_s3(tmp_path / "zip", ("1,a b,01234\n2,,5\n", ["zip"]))
+    read = ds.dataset(files, format="parquet", partitioning=eval(given, {"ds": ds, "pa": pa})).to_table()
+    assert sorted(read.column("zip").to_pylist()) == ["01234", "5"]
+
+
+def test_duckdb_guesses_the_types_of_columns_in_folders_or_is_told(tmp_path: Path) -> None:
+    files = in_s3(tmp_path, ("1,a b,1234\n2,,5\n", ["The City", "zip"]))
+    with duckdb.connect() as connection:
+        read = "SELECT * FROM read_parquet(?, hive_partitioning = true"
+        connection.execute(f"{read}) ORDER BY id", [files])
+        columns = [name for name, *_ in connection.description or ()]
+        assert columns == ["id", told("The%20City"), "zip"]
+        assert connection.fetchall() == [(1, "a b", 1234), (2, None, 5)]
+        given = told("hive_types = {'zip': VARCHAR}")
+        connection.execute(f"{read}, {given}) ORDER BY id", [files])
+        assert connection.fetchall() == [(1, "a b", "1234"), (2, None, "5")]
+        leading = in_s3(tmp_path / "leading", ("1,a b,01234\n2,,5\n", ["zip"]))
+        connection.execute(f"{read}) ORDER BY id", [leading])
+        assert connection.fetchall() == [(1, "a b", "01234"), (2, None, "5")]
+
+
+def test_readers_refuse_columns_that_are_in_folders_here_and_in_files_there(tmp_path: Path) -> None:
+    files = in_s3(tmp_path, ("1,a,5\n", []), ("2,b,6\n", ["zip"]))
+    with duckdb.connect() as connection, pytest.raises(duckdb.BinderException, match=told("Hive partition mismatch")):
+        connection.execute("SELECT * FROM read_parquet(?, union_by_name = true, hive_partitioning = true)", [files])
+    with pytest.raises(pa.ArrowTypeError, match=told("Unable to merge")):
+        ds.dataset(files, format="parquet", partitioning="hive")
 
 
 def test_athena() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib import publication
-from chalicelib.errors import Transient
+from chalicelib.errors import Terminal, Transient
 from chalicelib.model import JSON, Status
 from tests import pipeline
 from tests.fakes import MemoryObjects, MemoryPorts
@@ -111,6 +111,10 @@ class Counting(MemoryObjects):
         self.manifests_read += key.endswith("/manifest.json")
         return super().get(bucket, key)
 
+    def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        self.manifests_read += key.endswith("/manifest.json")
+        return super().get_with_etag(bucket, key)
+
 
 def test_a_dataset_of_many_jobs_costs_no_more_requests_than_one_of_few() -> None:
     objects = Counting()
@@ -173,6 +177,93 @@ def test_of_two_jobs_that_end_at_the_same_time_both_are_told(mode: str) -> None:
     assert listed(ports) == current_files(ports)
     jobs: list[JSON] = json.loads(ports.objects.get(BUCKET, CURRENT))["jobs"]
     assert len(listed(ports)) == len(jobs)
+
+
+class Crowded(MemoryObjects):
+    """Another job becomes current before each of this many puts of either object."""
+
+    others = 0
+
+    def put(self, bucket: str, key: str, *args: Any, **options: Any) -> Any:
+        if key in (CURRENT, SYMLINK) and self.others:
+            others, self.others = self.others, 0
+            run(self.ports, f"other-{others}")
+            self.others = others - 1
+        return super().put(bucket, key, *args, **options)
+
+    ports: MemoryPorts
+
+
+@pytest.mark.parametrize("others", [1, 19])
+def test_a_job_that_loses_every_race_against_many_becomes_current_all_the_same(others: int) -> None:
+    """A file that was cut up and uploaded in parts ends as so many jobs within a second: no alarm is due for it."""
+    objects = Crowded()
+    ports = objects.ports = MemoryPorts(objects=objects)
+    objects.others = others
+    run(ports, "a")
+    assert listed(ports) == current_files(ports)
+    assert len(listed(ports)) == others + 1
+
+
+def test_a_list_that_was_put_again_in_between_is_not_taken_for_the_one_that_was_read() -> None:
+    """The list is empty, then tells of a job, and is empty again, with the same ETag, once another has replaced all."""
+    objects = Interrupted()
+    ports = MemoryPorts(objects=objects)
+    run(ports, "a", b"id\nx\n")
+
+    def meanwhile() -> None:
+        run(ports, "c")
+        run(ports, "d", b"id\nx\n", mode="replace")
+
+    objects.meanwhile = meanwhile
+    run(ports, "b")
+    assert listed(ports) == current_files(ports) == []
+
+
+def test_a_list_that_is_deleted_in_between_is_made_of_what_is_current_by_then() -> None:
+    objects = Interrupted()
+    ports = MemoryPorts(objects=objects)
+
+    def meanwhile() -> None:
+        run(ports, "c")
+        objects.delete(BUCKET, SYMLINK)
+
+    objects.meanwhile = meanwhile
+    run(ports, "b")
+    assert listed(ports) == current_files(ports)
+    assert len(listed(ports)) == 2
+
+
+class Forbidden(MemoryObjects):
+    """S3 refuses one key. Whoever asks by ``get`` is not told that from its absence (``aws.objects``)."""
+
+    key = ""
+
+    def get(self, bucket: str, key: str) -> bytes:
+        if key == self.key:
+            raise Terminal("object-not-found", f"{key} does not exist, or this role may not read it")
+        return super().get(bucket, key)
+
+    def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        if key == self.key:
+            raise Terminal("access-denied", f"{key} may not be read")
+        return super().get_with_etag(bucket, key)
+
+
+def test_a_manifest_that_may_not_be_read_is_not_taken_for_one_that_was_removed() -> None:
+    """The job's rows would be missing from the list, and nobody told."""
+    objects = Forbidden()
+    ports = MemoryPorts(objects=objects)
+    run(ports, "a")
+    (job,) = json.loads(objects.get(BUCKET, CURRENT))["jobs"]
+    objects.delete(BUCKET, SYMLINK)
+    objects.key = job["manifest"]
+    with pytest.raises(Terminal, match="access-denied"):
+        pipeline.run(b"id\n2\n", CONTRACT, key="incoming/things/b.csv", ports=ports)
+    objects.key = ""
+    run(ports, "c")
+    assert listed(ports) == current_files(ports)
+    assert len(listed(ports)) == 3
 
 
 class Unlinkable(MemoryObjects):
