@@ -38,6 +38,13 @@ def current_key(dataset: str) -> str:
     return f"datasets/{dataset}/current.json"
 
 
+def current_jobs(objects: Objects, bucket: str, dataset: str) -> list[JSON]:
+    """A dataset's entries in ``current.json``; none where there is no such object."""
+    found = objects.get_with_etag(bucket, current_key(dataset))
+    jobs: list[JSON] = json.loads(found[0])["jobs"] if found else []
+    return jobs
+
+
 def symlink_key(dataset: str) -> str:
     """Where in the results bucket the Parquet files of a dataset's current jobs are listed, one URI to a line: what
     Hive's SymlinkTextInputFormat reads, and Athena, Presto and Trino with it. The name is that of S3 Inventory's list
@@ -100,19 +107,17 @@ def _link(objects: Objects, bucket: str, dataset: str) -> None:
     """
     jobs: list[JSON] = []
 
-    def current() -> list[JSON]:
-        return list(json.loads(objects.get(bucket, current_key(dataset)))["jobs"])
-
     def linked(before: bytes | None) -> bytes | None:
+        nonlocal jobs
         # Read after the list itself: whoever put that since, for a later state of this, makes the put fail.
-        jobs[:] = current()
+        jobs = current_jobs(objects, bucket, dataset)
         after = _list(objects, bucket, jobs, before or b"")
         return None if after == before else after
 
     for _ in range(_REPLACE_ATTEMPTS):
         _replace(objects, bucket, symlink_key(dataset), _TEXT_TYPE, linked)
         # But not where the list was put as it had been read, after another, or deleted: that ETag stands again.
-        if current() == jobs:
+        if current_jobs(objects, bucket, dataset) == jobs:
             return
     raise Transient("precondition-failed", f"other jobs of {dataset} became current each time")
 

@@ -30,7 +30,6 @@ from chalicelib.engine.delivery.partition import in_folders
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.types import temporal
 from chalicelib.frozen import frozen
-from chalicelib.model import JSON
 from chalicelib.parallel import parallel
 from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
@@ -139,8 +138,7 @@ def _keys_of(workspace: Workspace, key: ForeignKey, fields: Sequence[Field], roo
 def _parts(workspace: Workspace, dataset: str) -> list[str]:
     """The keys of a dataset's current Parquet files."""
     objects, bucket = workspace.objects, workspace.bucket
-    found = objects.get_with_etag(bucket, publication.current_key(dataset))
-    jobs: list[JSON] = json.loads(found[0])["jobs"] if found else []
+    jobs = publication.current_jobs(objects, bucket, dataset)
     if not jobs:
         raise errors.Terminal("reference-missing", f"the dataset {dataset}, a foreign key's, has no current data")
     manifests: list[Any] = parallel(objects, lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)

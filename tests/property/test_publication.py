@@ -5,7 +5,7 @@ asks for an object: in no order of the calls does ``hive/symlink.txt`` end up ot
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -68,10 +68,7 @@ def test_the_list_says_what_is_current_in_whatever_order_jobs_end(
     for job, manifest in made:
         ports.jobs.add(job)
         ports.objects.add(pipeline.RESULTS, f"jobs/{job.job_id}/manifest.json", manifest)
-    actors = [
-        Actor(lambda job=job: publication.finish(cut, pipeline.RESULTS, job), None)  # type: ignore[misc]
-        for job, _ in [*made, made[-1]]
-    ]
+    actors = [Actor(partial(publication.finish, cut, pipeline.RESULTS, job), None) for job, _ in [*made, made[-1]]]
     for who, calls in [*turns, *((each, ALL) for each in range(len(actors)))]:
         actor = actors[who % len(actors)]
         for _ in range(calls):

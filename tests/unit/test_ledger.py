@@ -245,7 +245,9 @@ def test_a_wrong_guess_and_a_repeated_key_are_repaired_in_one_round(monkeypatch:
     assert (outcome.job.error, outcome.job.chunks.repaired) == (None, 3)
 
 
-def test_a_chunk_that_could_not_be_read_ends_the_job_before_anything_is_done_again() -> None:
+def test_a_chunk_that_could_not_be_read_ends_the_job_before_anything_is_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Though it could be by now: nothing is known of its records, and the chunk before it guessed wrong."""
     ports = MemoryPorts()
     refused: list[int] = []
@@ -257,7 +259,7 @@ def test_a_chunk_that_could_not_be_read_ends_the_job_before_anything_is_done_aga
             raise Terminal("access-denied", "s3:GetObject is not allowed")
         return read_range(source, start, end)
 
-    ports.objects.read_range = once  # type: ignore[method-assign]
+    monkeypatch.setattr(ports.objects, "read_range", once)
     source = pipeline.upload(ports, BODY, "incoming/things/a.csv")
     ports.objects.add(pipeline.INBOX, "contracts/things.json", json.dumps(THINGS).encode())
     called = pipeline.execute(ports, pipeline.settings(CHUNK_SIZE), source, "arn:1")

@@ -222,19 +222,19 @@ def test_what_is_listed_is_no_failure_and_what_had_to_be_kept_is_one(monkeypatch
     stage, _ = queued(2, monkeypatch)
     stage.stage = "test"
 
-    def commanded(action: str) -> list[bool]:
-        out = Console(file=io.StringIO(), width=200)
-        try:
-            assert (
-                dead_letters.command(stage, Namespace(action=action, json=True), out, Console(file=io.StringIO())) == 0
-            )
-        finally:
-            told = json.loads(out.file.getvalue())  # type: ignore[attr-defined]
-        return [each["kept"] for each in told["messages"]]
+    def command(action: str, printed: io.StringIO) -> int:
+        given, log = Namespace(action=action, json=True), Console(file=io.StringIO())
+        return dead_letters.command(stage, given, Console(file=printed, width=200), log)
 
-    assert commanded("list") == [True, True]
+    def kept(printed: io.StringIO) -> list[bool]:
+        return [each["kept"] for each in json.loads(printed.getvalue())["messages"]]
+
+    listed, sent = io.StringIO(), io.StringIO()
+    assert command("list", listed) == 0
+    assert kept(listed) == [True, True]
     with pytest.raises(OperatorError, match=r"^1 of 2 messages are still in the queue"):
-        commanded("send-back")
+        command("send-back", sent)
+    assert sorted(kept(sent)) == [False, True]
 
 
 @pytest.mark.parametrize("execution", [None, "arn:1"])
