@@ -93,27 +93,39 @@ def run(
     stop: int,
     grammar: Grammar,
     block_bytes: int,
+    most_lines: int | None = None,
     each: Callable[[Block], None] = lambda block: None,
 ) -> tuple[Found, int]:
     """Records, and where the next one begins, in the object's offsets."""
     found: Found = []
     after = first
-    for block in blocks(tape, first, stop, grammar, block_bytes):
+    for block in blocks(tape, first, stop, grammar, block_bytes, most_lines):
         shapes = [block.odd.get(at, Shape.REGULAR) for at in range(block.count)]
         found += [(int(start) + block.base, shape) for start, shape in zip(block.starts[:-1], shapes, strict=True)]
         each(block)
         assert block.breaks.tolist() == line_starts(block.data, int(block.starts[0]), int(block.starts[-1]))
         assert block.lines_before(np.array([block.count]))[0] == len(block.breaks)
+        assert most_lines is None or len(block.breaks) <= most_lines or len(block.fresh) == 2
         after = block.end
     return found, after
 
 
-@given(long_data, grammars, st.integers(1, 40) | st.integers(60, 400), st.integers(0, 60), st.integers(1, 9))
-@example(b'"aa\\\r\nb"\n', Grammar.of(Dialect(escape_char="\\"), 1), 100, 60, 9)
-@example(b'"aa\r', Grammar.of(Dialect(), 1), 100, 60, 9)
-@example(b'"a"b,1\n"cc\ndd\n"a"b,2\n"cc\ndd\n"a"b,3\n1\n', Grammar.of(Dialect(), 3), 100, 60, 9)
-def test_vectorised_equals_plain(whole: bytes, grammar: Grammar, block_bytes: int, at_hand: int, step: int) -> None:
-    found, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes)
+@given(
+    long_data,
+    grammars,
+    st.integers(1, 40) | st.integers(60, 400),
+    st.none() | st.integers(1, 5),
+    st.integers(0, 60),
+    st.integers(1, 9),
+)
+@example(b'"aa\\\r\nb"\n', Grammar.of(Dialect(escape_char="\\"), 1), 100, None, 60, 9)
+@example(b'"aa\r', Grammar.of(Dialect(), 1), 100, None, 60, 9)
+@example(b'"a"b,1\n"cc\ndd\n"a"b,2\n"cc\ndd\n"a"b,3\n1\n', Grammar.of(Dialect(), 3), 100, None, 60, 9)
+@example(b'"a"b,1\n"cc\ndd\n"a"b,2\n"cc\ndd\n"a"b,3\n1\n', Grammar.of(Dialect(), 3), 100, 2, 60, 9)
+def test_vectorised_equals_plain(
+    whole: bytes, grammar: Grammar, block_bytes: int, most_lines: int | None, at_hand: int, step: int
+) -> None:
+    found, after = run(Tape(whole, 0, at_hand, step), 0, len(whole), grammar, block_bytes, most_lines)
     assert found == reference.records(whole, 0, grammar)
     assert after == len(whole)
 
@@ -142,7 +154,7 @@ def test_chained_ranges_equal_one(whole: bytes, grammar: Grammar, block_bytes: i
         guessed: Found = []
         after = 0
         if guess.first_record is not None:
-            guessed, after = run(tape, guess.first_record, end, grammar, block_bytes, following.add)
+            guessed, after = run(tape, guess.first_record, end, grammar, block_bytes, each=following.add)
         told = following.continuations(after)
         if first >= end:
             continue
@@ -165,7 +177,7 @@ def told(whole: bytes, start: int, end: int, grammar: Grammar) -> tuple[int | No
     following = speculate.Following(tape, guess, end, grammar)
     after = 0
     if guess.first_record is not None:
-        _, after = run(tape, guess.first_record, end, grammar, 100, following.add)
+        _, after = run(tape, guess.first_record, end, grammar, 100, each=following.add)
     return guess.first_record, following.continuations(after)
 
 

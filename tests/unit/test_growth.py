@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from chalicelib import steps
-from chalicelib.engine import worker
+from chalicelib.engine import plan, worker
 from chalicelib.engine.checks import findings
 from chalicelib.engine.checks.findings import EXAMPLES, GAP, Base, Example, Reasons
 from chalicelib.engine.contract.dialect import Dialect
@@ -20,6 +20,7 @@ from chalicelib.engine.records.chunk import Origin
 from chalicelib.engine.records.lenient import Layout
 from chalicelib.engine.records.parse import parse
 from chalicelib.engine.records.split import Block
+from chalicelib.engine.rejects.render import Renderer
 from tests import pipeline
 from tests.costs import assert_ratio_below
 from tests.pipeline import contract
@@ -94,6 +95,46 @@ def test_no_block_is_held_while_the_next_is_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(steps, "BLOCK_SIZE_BYTES", 100)
     assert pipeline.run(b"a,b\n" + b"1,2\n" * 200, contract(*PLAIN)).job.rows.valid == 200
     assert len(gone) >= 8
+
+
+@pytest.mark.parametrize("body", [b"1\n", b"\n", b'"\n"\n', b'"\n\n', b"#\n"], ids=repr)
+@pytest.mark.parametrize("columns", [1, 20])
+def test_no_block_has_more_lines_than_its_columns_let_it(
+    body: bytes, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of short rows, for a row takes memory for each column, also for those that it lacks."""
+    most, parsed, lines = 50, worker._parsed, list[int]()
+
+    def parse_one(block: split.Block, *given: Any) -> Any:
+        lines.append(len(block.breaks))
+        return parsed(block, *given)
+
+    monkeypatch.setattr(worker, "_parsed", parse_one)
+    monkeypatch.setattr(plan, "_BLOCK_CELLS", most * (columns + plan._CELLS_BESIDES))
+    names = [f"c{number}" for number in range(columns)]
+    described = contract(*({"name": name, "type": "string"} for name in names), dialect={"commentChar": "#"})
+    pipeline.run(",".join(names).encode() + b"\n" + body * 1000, described)
+    assert len(lines) >= sum(lines) // most > 10
+    assert max(lines) <= most
+
+
+def test_of_many_columns_that_are_wrong_slices_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each check takes each slice its time, however few of the slice's findings are its own."""
+    slices = list[int]()
+    rendered = Renderer._render
+
+    def render_one(renderer: Renderer) -> None:
+        slices.append(renderer._held_bytes)
+        rendered(renderer)
+
+    monkeypatch.setattr(Renderer, "_render", render_one)
+    columns = 1000
+    names = [f"c{number}" for number in range(columns)]
+    row = ",".join(["x"] * columns).encode() + b"\n"
+    described = contract(*({"name": name, "type": "integer"} for name in names))
+    pipeline.run(",".join(names).encode() + b"\n" + row * 300, described)
+    assert len(slices) >= 2
+    assert min(slices[:-1]) >= 4096 * columns
 
 
 def test_many_quoted_columns_take_as_long_in_pieces_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,19 +77,31 @@ class _Found:
 _NOTHING: Final = _Found(_NONE, {}, _NONE, cut=False)
 
 
-def _find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> _Found:
-    """The whole records between ``base`` (a record start) and about ``end``."""
+def _find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool, most_lines: int) -> _Found:
+    """The whole records between ``base`` (a record start) and about ``end``, the first of them where there are more
+    lines.
+    """
     pieces: list[_Found] = []
-    at, size = base, PIECE_BYTES
+    at, size, lines_left = base, PIECE_BYTES, most_lines
     while at < end:
         stop = min(at + size, end)
         found = _find_at_once(data, at, stop, grammar, at_end)
         pieces.append(found)
-        if found.cut or stop == end:
+        lines_left -= len(found.breaks)
+        if found.cut or stop == end or lines_left < 0:
             break
         # A record that is longer than a piece, as the limit could let it be, takes a larger one.
         at, size = (int(found.ends[-1]), PIECE_BYTES) if len(found.ends) else (at, 2 * size)
-    return _joined(pieces)
+    return _first(_joined(pieces), most_lines)
+
+
+def _first(found: _Found, most_lines: int) -> _Found:
+    """As many of the records as have no more lines together, and one at the least."""
+    if len(found.breaks) <= most_lines:
+        return found
+    count = max(int(np.searchsorted(found.ends, found.breaks[most_lines - 1], "right")), 1)
+    ends, odd = found.ends[:count], {at: shape for at, shape in found.odd.items() if at < count}
+    return _Found(ends, odd, found.breaks[: np.searchsorted(found.breaks, ends[-1], "right")], cut=False)
 
 
 def _joined(pieces: Sequence[_Found]) -> _Found:
@@ -148,9 +160,12 @@ def _lines_up_to(end: int, known: Offsets, data: bytes, base: int) -> Offsets:
     return np.concatenate((within, np.array(line_starts(data, last, end), np.int64)))
 
 
-def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int) -> Iterator[Block]:
+def blocks(
+    tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int, most_lines: int | None = None
+) -> Iterator[Block]:
     """The records that begin in ``[start, stop)`` of the object, in as few blocks of about ``block_bytes`` as hold
-    them, of much the same size.
+    them, of much the same size; in more of them where one would have more than ``most_lines``, at least one, that it
+    could do without.
 
     ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs. How
     much of it is at hand at a time makes no difference to the blocks. A block that its user has let go of is nowhere
@@ -167,7 +182,7 @@ def blocks(tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int
         end = min(at + window_bytes + ahead, len(data))
         if end <= at and tape.at_end:
             return
-        found = _find(data, at, end, grammar, tape.at_end) if end > at else _NOTHING
+        found = _find(data, at, end, grammar, tape.at_end, most_lines or end - at) if end > at else _NOTHING
         following = tape.base + (int(found.ends[-1]) if len(found.ends) else at)
         if found.cut and following < stop and tape.reach(position, position + 2 * (len(data) - at)):
             continue
