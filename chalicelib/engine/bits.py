@@ -59,9 +59,14 @@ def marked(words: Words, place: int) -> Words:
     return words
 
 
+def count(words: Words) -> int:
+    """How many bits are set."""
+    return int(np.bitwise_count(words).sum())
+
+
 def places(words: Words) -> Offsets:
     """Where the bits are set, ascending."""
-    gap = 64 * len(words) / max(int(np.bitwise_count(words).sum()), 1)
+    gap = 64 * len(words) / max(count(words), 1)
     if gap < _DENSE:
         return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(np.bool_))
     size = 1 if gap < _SPARSE else 4

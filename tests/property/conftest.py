@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.engine.records import arrowcsv, split, unquoted
+from chalicelib.engine.records import arrowcsv, find, unquoted
 
 
 @pytest.fixture(
@@ -24,5 +24,5 @@ def either_reader(request: pytest.FixtureRequest) -> Iterator[None]:
         patch.setattr(unquoted, "LEAST_RECORDS", least_records)
         patch.setattr(arrowcsv, "PIECE_BYTES", piece_bytes)
         patch.setattr(arrowcsv, "PIECE_BYTES_PER_COLUMN", 0)
-        patch.setattr(split, "PIECE_BYTES", piece_bytes)
+        patch.setattr(find, "PIECE_BYTES", piece_bytes)
         yield

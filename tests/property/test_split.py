@@ -13,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from chalicelib.engine.contract.dialect import Dialect
-from chalicelib.engine.records import automaton, speculate, split
+from chalicelib.engine.records import automaton, find, lines, speculate, split
 from chalicelib.engine.records.automaton import TERMINATOR, Grammar, Shape, count_line_breaks, line_starts
 from chalicelib.engine.records.split import Block, blocks
 from tests import reference
@@ -33,11 +33,19 @@ dialects = st.builds(
 grammars = st.builds(Grammar.of, dialects, st.sampled_from([0, 1, 3, 8, 20, 1000]))
 
 
-@pytest.fixture(scope="module", params=[1, 16, split.PIECE_BYTES], autouse=True)
+@pytest.fixture(
+    scope="module",
+    params=[(1, 0, 0), (16, 0, 0), (find.PIECE_BYTES, 0, 0), (find.PIECE_BYTES, 0, 2), (find.PIECE_BYTES, 99, 0)],
+    ids=["in bytes", "in pieces", "at once", "few quotes by themselves", "no lines side by side"],
+    autouse=True,
+)
 def pieces(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Records are looked for in so many bytes at a time."""
+    """Records are looked for in so many bytes at a time, what interrupts them in a line of its own or in all lines."""
+    piece_bytes, most_alone, few = request.param
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(split, "PIECE_BYTES", request.param)
+        patch.setattr(find, "PIECE_BYTES", piece_bytes)
+        patch.setattr(find, "_ALONE_SHARE", most_alone)
+        patch.setattr(lines, "_FEW", few)
         yield
 
 

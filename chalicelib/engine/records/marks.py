@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import bits
 from chalicelib.engine.bits import Offsets, Words
 from chalicelib.engine.records.automaton import CR, LF, SPACE, Grammar
+from chalicelib.engine.records.lines import Lines, Quotes
 
 _NONE: Offsets = np.empty(0, np.int64)
 
@@ -34,7 +35,7 @@ class Marks:
         are escaped.
         """
         if self._escaped is not None:
-            self.breaks = bits.places(line_ends & ~self._escaped) + 1
+            self.breaks = bits.places(self._not_escaped(line_ends)) + 1
         self._quotes = self._find_quotes() if self._holds(grammar.quote) else None
         self._odd = None if self._quotes is None else bits.parities(self._quotes)
         self._odd_breaks = None if self._odd is None else bits.at(self._odd, self.breaks - 1)
@@ -54,6 +55,23 @@ class Marks:
         ends = self.breaks[first:last]
         return ends if self._odd_breaks is None else ends[self._odd_breaks[first:last] == odd], interrupted
 
+    @property
+    def size(self) -> int:
+        """How many line breaks and quotes there are."""
+        return len(self.breaks) + (0 if self._quotes is None else bits.count(self._quotes))
+
+    def lines(self) -> Lines:
+        """The lines, but for what the window's end cuts, each judged as the record that it may be."""
+        comments = np.zeros(len(self.breaks), np.bool_)
+        if self._comments is not None:
+            comments = self._window[np.append(0, self.breaks)[:-1]] == self._grammar.comment
+        quotes = None
+        if self._quotes is not None:
+            places, separators = bits.places(self._quotes), self._separators()
+            starts, ends = self._cell_starts(self._not_escaped(separators)), bits.earlier(separators)
+            quotes = Quotes(places, bits.at(starts, places), bits.at(ends, places), self._grammar.double_quote)
+        return Lines.of(self.breaks, self._grammar.limit, quotes, comments, self._escaped is not None)
+
     def _find_interruptions(self, odd: bool) -> Offsets:
         """Quotes that are not well formed, and comments, where counting quotes begins after an odd or even number."""
         found = self._comments
@@ -65,15 +83,16 @@ class Marks:
 
     def _malformed(self, opening: Words, closing: Words) -> Words:
         """The opening quotes that are not at the start of a cell, and the closing ones that are not at its end."""
-        separators = self._separators()
-        before = separators if self._escaped is None else separators & ~self._escaped
-        after = separators
+        after = self._separators()
+        before = self._not_escaped(after)
         if self._grammar.double_quote:  # a closing and an opening quote next to each other stand for a quote
-            before, after = before | closing, separators | opening
-        starts, ends = bits.later(before, first=True), bits.earlier(after)
-        if self._grammar.skip_space:
-            starts = bits.spread(starts, bits.later(bits.equal(self._window, SPACE)))
-        return opening & ~starts | closing & ~ends
+            before, after = before | closing, after | opening
+        return opening & ~self._cell_starts(before) | closing & ~bits.earlier(after)
+
+    def _cell_starts(self, before: Words) -> Words:
+        """Where a cell may begin that has one of the bytes ``before`` it."""
+        starts = bits.later(before, first=True)
+        return bits.spread(starts, bits.later(bits.equal(self._window, SPACE))) if self._grammar.skip_space else starts
 
     def _separators(self) -> Words:
         """What may stand before and after a cell, the end of the object too."""
@@ -92,8 +111,10 @@ class Marks:
         return self._feeds | self._returns & ~bits.earlier(feeds)
 
     def _find_quotes(self) -> Words:
-        quotes = bits.equal(self._window, self._grammar.quote)
-        return quotes if self._escaped is None else quotes & ~self._escaped
+        return self._not_escaped(bits.equal(self._window, self._grammar.quote))
+
+    def _not_escaped(self, found: Words) -> Words:
+        return found if self._escaped is None else found & ~self._escaped
 
     def _find_comments(self) -> Words:
         """Comment characters at the start of a line."""

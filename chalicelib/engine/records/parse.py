@@ -1,10 +1,10 @@
 """From a block's records to columns of text.
 
 Well-formed records go to Arrow's CSV reader as one buffer (``arrowcsv``), or are taken apart where their delimiters are
-if no cell has a quote (``unquoted``), and once more those with too many or too few cells (``ragged``); the few that are
-not (text after a closing quote, an unclosed quote, a leading byte order mark, which it would drop) are read one by one
-(``lenient``). All read a cell alike. Bytes that no cell may have (``spoilt``) are marked before that, and the cells
-that hold them cleared after it.
+if no cell has a quote (``unquoted``), and once more those with too many or too few cells (``ragged``). So do those with
+text after a closing quote, which to Arrow is part of the cell, too; the few that are not well formed otherwise (an
+unclosed quote, a leading byte order mark, which it would drop) are read one by one (``lenient``). All read a cell
+alike. Bytes that no cell may have (``spoilt``) are marked before that, and the cells that hold them cleared after it.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _set_apart(block: Block, layout: Layout, is_ascii: bool) -> Mask:
     """The records that Arrow's reader would refuse, or read otherwise."""
     starts = block.starts
     apart: Mask = np.diff(starts) > layout.limit
-    apart[list(block.odd)] = True
+    apart[[at for at, shape in block.odd.items() if shape is not Shape.TEXT_AFTER_QUOTE]] = True
     if not is_ascii:
         apart |= np.frombuffer(block.data, np.uint8)[starts[:-1]] == _BOM[0]
     if layout.dialect.skip_initial_space:

@@ -1,28 +1,19 @@
-"""Where records begin and end in a stretch of bytes, vectorised wherever every quote is well formed.
-
-With quotes well formed, an odd number of them before a line break means that it is inside a cell; so record ends are
-found by counting (``marks``). A record with a stray quote, a comment, or one longer than the limit is left to the
-automaton, one at a time, and counting goes on behind it.
-"""
+"""Where records begin and end in a stretch of bytes, block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, line_starts, lines, scan_record
-from chalicelib.engine.records.marks import Marks
+from chalicelib.engine.records.automaton import Grammar, Shape, lines, scan_record
+from chalicelib.engine.records.find import NOTHING, Found, find
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 from chalicelib.frozen import frozen
 
 Offsets = NDArray[np.int64]
-_NONE: Offsets = np.empty(0, np.int64)
-PIECE_BYTES: Final = 4 << 20
-"""What is found of so many bytes, a bit each, stays in the processor's cache: quoted cells take a fifth less time."""
 
 
 @frozen
@@ -62,104 +53,6 @@ class Block:
         return np.searchsorted(self.breaks, self.starts[records], "right")
 
 
-@frozen
-class _Found:
-    """The records of a stretch of bytes."""
-
-    ends: Offsets
-    odd: dict[int, Shape]
-    breaks: Offsets
-    """Ends of all physical lines up to the last record's end."""
-    cut: bool
-    """Whether the bytes at hand end within the record that comes next, which the automaton has to read."""
-
-
-_NOTHING: Final = _Found(_NONE, {}, _NONE, cut=False)
-
-
-def _find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool, most_lines: int) -> _Found:
-    """The whole records between ``base`` (a record start) and about ``end``, the first of them where there are more
-    lines.
-    """
-    pieces: list[_Found] = []
-    at, size, lines_left = base, PIECE_BYTES, most_lines
-    while at < end:
-        stop = min(at + size, end)
-        found = _find_at_once(data, at, stop, grammar, at_end)
-        pieces.append(found)
-        lines_left -= len(found.breaks)
-        if found.cut or stop == end or lines_left < 0:
-            break
-        # A record that is longer than a piece, as the limit could let it be, takes a larger one.
-        at, size = (int(found.ends[-1]), PIECE_BYTES) if len(found.ends) else (at, 2 * size)
-    return _first(_joined(pieces), most_lines)
-
-
-def _first(found: _Found, most_lines: int) -> _Found:
-    """As many of the records as have no more lines together, and one at the least."""
-    if len(found.breaks) <= most_lines:
-        return found
-    count = max(int(np.searchsorted(found.ends, found.breaks[most_lines - 1], "right")), 1)
-    ends, odd = found.ends[:count], {at: shape for at, shape in found.odd.items() if at < count}
-    return _Found(ends, odd, found.breaks[: np.searchsorted(found.breaks, ends[-1], "right")], cut=False)
-
-
-def _joined(pieces: Sequence[_Found]) -> _Found:
-    if len(pieces) == 1:
-        return pieces[0]
-    odd: dict[int, Shape] = {}
-    count = 0
-    for each in pieces:
-        odd |= {count + at: shape for at, shape in each.odd.items()}
-        count += len(each.ends)
-    ends, breaks = (np.concatenate(found) for found in zip(*((each.ends, each.breaks) for each in pieces), strict=True))
-    return _Found(ends, odd, breaks, pieces[-1].cut)
-
-
-def _find_at_once(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> _Found:
-    """Likewise, by the marks of all the bytes between."""
-    marks = Marks(data, base, end, grammar, at_end)
-    pieces: list[Offsets] = []
-    odd: dict[int, Shape] = {}
-    count, start, size, cut = 0, 0, end - base, False
-    reaches_end = at_end and end == len(data)
-    while start < size:
-        ends, interrupted = marks.record_ends(start)
-        lengths = np.diff(ends, prepend=start)
-        overlong = np.flatnonzero(lengths > grammar.limit)
-        if len(overlong):
-            ends = ends[: overlong[0]]
-        if len(ends):
-            pieces.append(ends)
-            count += len(ends)
-            start = int(ends[-1])
-        unfinished = size - start > grammar.limit
-        if start >= size or not (interrupted or len(overlong) or unfinished or reaches_end):
-            break
-        try:
-            record_end, shape = scan_record(data, base + start, grammar, at_end)
-        except NeedMore:
-            cut = True
-            break
-        if shape is not Shape.REGULAR:
-            odd[count] = shape
-        pieces.append(np.array([record_end - base], np.int64))
-        count += 1
-        start = record_end - base
-    ends = np.concatenate(pieces) + base if pieces else _NONE
-    breaks = _lines_up_to(int(ends[-1]), marks.physical + base, data, base) if len(ends) else _NONE
-    return _Found(ends, odd, breaks, cut)
-
-
-def _lines_up_to(end: int, known: Offsets, data: bytes, base: int) -> Offsets:
-    """The line ends up to ``end``; ``known``: those of the window, which the last record may reach beyond."""
-    within = known[: np.searchsorted(known, end, "right")]
-    last = int(within[-1]) if len(within) else base
-    if last == end:
-        return within
-    return np.concatenate((within, np.array(line_starts(data, last, end), np.int64)))
-
-
 def blocks(
     tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int, most_lines: int | None = None
 ) -> Iterator[Block]:
@@ -182,7 +75,7 @@ def blocks(
         end = min(at + window_bytes + ahead, len(data))
         if end <= at and tape.at_end:
             return
-        found = _find(data, at, end, grammar, tape.at_end, most_lines or end - at) if end > at else _NOTHING
+        found = find(data, at, end, grammar, tape.at_end, most_lines or end - at) if end > at else NOTHING
         following = tape.base + (int(found.ends[-1]) if len(found.ends) else at)
         if found.cut and following < stop and tape.reach(position, position + 2 * (len(data) - at)):
             continue
@@ -206,7 +99,7 @@ def divided(number: int, divisor: int) -> int:
     return -(-number // divisor)
 
 
-def _owned(base: int, data: bytes, at: int, stop: int, found: _Found, grammar: Grammar) -> Block:
+def _owned(base: int, data: bytes, at: int, stop: int, found: Found, grammar: Grammar) -> Block:
     """The records from ``at`` in ``data`` on that begin before ``stop``."""
     starts = np.concatenate((np.array([at], np.int64), found.ends))
     owned = int(np.searchsorted(starts[:-1] + base, stop))
