@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.generate import BAD, write, write_contract
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import SHAPES, STRAY
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 WORK: Final = ROOT / ".sluice" / "benchmarks"
@@ -20,11 +20,12 @@ DATASET: Final = "benchmark"
 
 def folder(shape: str, rows: int | None = None, bad: float = BAD) -> Path:
     """The folder with ``data.csv``, its contract and the truth about it."""
-    rows = rows or SHAPES[shape].rows
+    known = STRAY if shape == STRAY.name else SHAPES[shape]
+    rows = rows or known.rows
     place = WORK / "data" / f"{shape}-{rows}-{bad:g}"
     if not (place / "truth.json").exists():
-        write(SHAPES[shape], place, rows, bad)
-    write_contract(SHAPES[shape], place)  # it may have changed since the file was written
+        write(known, place, rows, bad)
+    write_contract(known, place)  # it may have changed since the file was written
     return place
 
 

@@ -16,7 +16,8 @@ from benchmarks import data, measure
 from benchmarks.competitors import check
 from benchmarks.measure import Run
 
-BAD_SHARES: Final = (0, 0.001, 0.05, 0.5)
+BAD_SHARES: Final = {"orders": (0, 0.001, 0.05, 0.5), "stray": (0.001, 0.05, 0.5)}
+"""By shape: what is wrong with the bad rows is a cell's value, or a quote."""
 SCALE_ROWS: Final = (215_000, 645_000, 2_000_000, 6_000_000, 10_700_000)
 """20 MB to 1 GB of ``orders``."""
 CHUNKS: Final = (1, 3, 10, 30, 100)
@@ -42,11 +43,12 @@ def memory(quick: bool) -> dict[str, Any]:
 
 
 def dirty(quick: bool) -> list[dict[str, Any]]:
-    """Seconds of ``check`` by the share of bad rows."""
+    """Seconds of ``check`` by what is wrong and the share of bad rows."""
     rows = 200_000 if quick else 2_000_000
-    places = {share: data.folder("orders", rows, share) for share in BAD_SHARES}
-    runs = _interleaved({share: (place, ()) for share, place in places.items()}, 1 if quick else 3)
-    return [{"bad_share": share, **_seconds(found)} for share, found in runs.items()]
+    kinds = [(shape, share) for shape, shares in BAD_SHARES.items() for share in shares]
+    places = {(shape, share): data.folder(shape, rows, share) for shape, share in kinds}
+    runs = _interleaved({kind: (place, ()) for kind, place in places.items()}, 1 if quick else 3)
+    return [{"shape": shape, "bad_share": share, **_seconds(found)} for (shape, share), found in runs.items()]
 
 
 def scaling(quick: bool) -> dict[str, Any]:

@@ -143,8 +143,19 @@ def _memory(found: Mapping[str, Any]) -> str:
 
 def _dirty(found: Sequence[Mapping[str, Any]]) -> str:
     clean = found[0]["wall_seconds"]
-    lines = [[f"{each['bad_share']:.1%}", *_times(each), f"{each['wall_seconds'] / clean:.2f}"] for each in found]
-    return "### Dirty data\n\n" + _table(["bad rows", "seconds, 1 core", "CPU s", "× clean"], lines)
+    lines = [
+        [
+            f"{each['bad_share']:.1%}",
+            _WRONG[each["shape"]] if each["bad_share"] else "",
+            *_times(each),
+            f"{each['wall_seconds'] / clean:.2f}",
+        ]
+        for each in found
+    ]
+    return "### Dirty data\n\n" + _table(["bad rows", "what is wrong", "seconds, 1 core", "CPU s", "× clean"], lines)
+
+
+_WRONG: Final = {"orders": "values of cells", "stray": "text after a closing quote"}
 
 
 def _start(found: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ that ask different things of a CSV reader.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -263,3 +263,13 @@ SHAPES: Final = {
         ),
     )
 }
+
+STRAY: Final = replace(
+    SHAPES["orders"],
+    name="stray",
+    columns=[
+        *(replace(each, faults=()) for each in _ORDER),
+        Column("note", "string", _words(NOTES), {}, ['"Weaver" rings']),
+    ],
+)
+"""Orders of which each bad row has text after a closing quote."""

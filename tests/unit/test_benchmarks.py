@@ -7,14 +7,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import answers, data, generate, measure, readme
 from benchmarks.__main__ import RESULTS
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import SHAPES, STRAY
 from ops.check import inprocess
 from ops.jobs.uploads import Upload
+from tests import pipeline
 
 ROWS = 600
 BAD = 0.1
@@ -38,6 +40,14 @@ def raced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_sluice_finds_the_truth(raced: tuple[Path, answers.Answer]):
     place, answer = raced
     assert answers.differences(answer, place) == []
+
+
+def test_of_stray_quotes_nothing_else_is_wrong(tmp_path: Path):
+    generate.write(STRAY, tmp_path, ROWS, 0.5)
+    outcome = pipeline.run((tmp_path / "data.csv").read_bytes(), STRAY.contract())
+    broken = np.load(tmp_path / "rejects.npz")["note"].tolist()
+    assert len(broken) > ROWS / 3
+    assert outcome.findings == {(record, "", "text-after-quote") for record in broken}
 
 
 def test_the_judge_sees_what_is_wrong(raced: tuple[Path, answers.Answer], tmp_path: Path):
