@@ -108,7 +108,7 @@ def run(
     found: Found = []
     after = first
     for block in blocks(tape, first, stop, grammar, block_bytes, most_lines):
-        shapes = [block.odd.get(at, Shape.REGULAR) for at in range(block.count)]
+        shapes = [Shape(shape) for shape in block.shapes.tolist()]
         found += [(int(start) + block.base, shape) for start, shape in zip(block.starts[:-1], shapes, strict=True)]
         each(block)
         assert block.breaks.tolist() == line_starts(block.data, int(block.starts[0]), int(block.starts[-1]))

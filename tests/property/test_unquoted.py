@@ -85,7 +85,7 @@ def test_records_are_read_as_by_arrow(
 
 def test_one_column_is_read_without_any_delimiter() -> None:
     starts = np.array([0, 3, 5, 8])
-    block = Block(0, b"ab\nc\nde\nnext", starts, {}, starts, starts[1:])
+    block = Block(0, b"ab\nc\nde\nnext", starts, np.zeros(len(starts) - 1, np.uint8), starts, starts[1:])
     columns, miscounted = unquoted.read_texts(block, np.ones(3, np.bool_), Layout(("a",), Dialect(), "utf-8", 60), {})
     assert ([column.to_pylist() for column in columns], miscounted) == ([["ab", "c", "de"]], {})
 
@@ -103,7 +103,7 @@ def test_one_column_is_read_without_any_delimiter() -> None:
 )
 def test_what_this_is_for(dialect: Dialect, limit: int, is_for_this: bool) -> None:
     starts = np.array([0, 4])
-    block = Block(0, b'"a"\n', starts, {}, starts, starts[1:])
+    block = Block(0, b'"a"\n', starts, np.zeros(len(starts) - 1, np.uint8), starts, starts[1:])
     layout = Layout(("a",), dialect, "utf-8", limit)
     with (
         mock.patch.object(unquoted, "LEAST_RECORDS", 1),

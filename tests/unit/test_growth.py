@@ -164,7 +164,7 @@ def test_many_quoted_columns_take_as_long_in_pieces_as_at_once(monkeypatch: pyte
     columns, records = 4_000, 600
     record = b",".join([b'"1"'] * columns) + b"\n"
     starts = np.arange(records + 1) * len(record)
-    block = Block(0, record * records, starts, {}, starts, starts[1:])
+    block = Block(0, record * records, starts, np.zeros(len(starts) - 1, np.uint8), starts, starts[1:])
     layout = Layout(tuple(map(str, range(columns))), Dialect(), "utf-8", len(record))
 
     def seconds() -> float:

@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from enum import IntEnum, StrEnum
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.frozen import frozen
 
@@ -37,6 +40,10 @@ class Shape(IntEnum):
     """The last byte of the object, or of a recovered line, is escaped or escapes nothing."""
     COMMENT = 4
     """No record at all, but a line of its own."""
+
+
+Shapes = NDArray[np.uint8]
+"""Of each record its ``Shape``."""
 
 
 class State(StrEnum):

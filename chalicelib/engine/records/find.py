@@ -8,19 +8,18 @@ automaton, one at a time, and counting goes on behind it; where there are many s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from chalicelib.engine.bits import Offsets
-from chalicelib.engine.records.automaton import Grammar, NeedMore, Shape, line_starts, scan_record
+from chalicelib.engine.records.automaton import Grammar, NeedMore, Shapes, line_starts, scan_record
 from chalicelib.engine.records.marks import Marks
 from chalicelib.frozen import frozen
 
 _NONE: Offsets = np.empty(0, np.int64)
-_REGULAR: Final[Mapping[int, Shape]] = MappingProxyType({})
+_SHAPELESS: Shapes = np.empty(0, np.uint8)
 PIECE_BYTES: Final = 4 << 20
 """What is found of so many bytes, a bit each, stays in the processor's cache: quoted cells take a fifth less time."""
 _ALONE_SHARE: Final = 1 / 512
@@ -33,14 +32,14 @@ class Found:
     """The records of a stretch of bytes."""
 
     ends: Offsets
-    odd: dict[int, Shape]
+    shapes: Shapes
     breaks: Offsets
     """Ends of all physical lines up to the last record's end."""
     cut: bool
     """Whether the bytes at hand end within the record that comes next, which the automaton has to read."""
 
 
-NOTHING: Final = Found(_NONE, {}, _NONE, cut=False)
+NOTHING: Final = Found(_NONE, _SHAPELESS, _NONE, cut=False)
 
 
 def find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool, most_lines: int) -> Found:
@@ -66,20 +65,16 @@ def _first(found: Found, most_lines: int) -> Found:
     if len(found.breaks) <= most_lines:
         return found
     count = max(int(np.searchsorted(found.ends, found.breaks[most_lines - 1], "right")), 1)
-    ends, odd = found.ends[:count], {at: shape for at, shape in found.odd.items() if at < count}
-    return Found(ends, odd, found.breaks[: np.searchsorted(found.breaks, ends[-1], "right")], cut=False)
+    breaks = found.breaks[: np.searchsorted(found.breaks, found.ends[count - 1], "right")]
+    return Found(found.ends[:count], found.shapes[:count], breaks, cut=False)
 
 
 def _joined(pieces: Sequence[Found]) -> Found:
     if len(pieces) == 1:
         return pieces[0]
-    odd: dict[int, Shape] = {}
-    count = 0
-    for each in pieces:
-        odd |= {count + at: shape for at, shape in each.odd.items()}
-        count += len(each.ends)
-    ends, breaks = (np.concatenate(found) for found in zip(*((each.ends, each.breaks) for each in pieces), strict=True))
-    return Found(ends, odd, breaks, pieces[-1].cut)
+    ends = np.concatenate([each.ends for each in pieces])
+    shapes = np.concatenate([each.shapes for each in pieces])
+    return Found(ends, shapes, np.concatenate([each.breaks for each in pieces]), pieces[-1].cut)
 
 
 def _find_at_once(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> Found:
@@ -89,7 +84,7 @@ def _find_at_once(data: bytes, base: int, end: int, grammar: Grammar, at_end: bo
     alone, most_alone, lines = 0, marks.size * _ALONE_SHARE, None
     while records.end < size:
         ends, interrupted = _counted(marks, records.end, grammar.limit)
-        records.add(ends)
+        records.add(ends, np.zeros(len(ends), np.uint8))
         unfinished = size - records.end > grammar.limit or (at_end and end == len(data))
         if records.end >= size or not (interrupted or unfinished):
             break
@@ -103,34 +98,31 @@ def _find_at_once(data: bytes, base: int, end: int, grammar: Grammar, at_end: bo
         except NeedMore:
             cut = True
             break
-        records.add(np.array([record_end - base], np.int64), _REGULAR if shape is Shape.REGULAR else {0: shape})
-    ends = records.ends + base
+        records.add(np.array([record_end - base], np.int64), np.array([shape], np.uint8))
+    ends, shapes = records.all()
+    ends += base
     breaks = _lines_up_to(int(ends[-1]), marks.physical + base, data, base) if len(ends) else _NONE
-    return Found(ends, records.odd, breaks, cut)
+    return Found(ends, shapes, breaks, cut)
 
 
 class _Records:
     """The records of a piece, found in one way or another, by offsets from its start."""
 
     def __init__(self) -> None:
-        self._ends = [_NONE]
-        self._count = 0
-        self.odd: dict[int, Shape] = {}
+        self._ends, self._shapes = [_NONE], [_SHAPELESS]
         self.end = 0
         """Where the last one ends."""
 
-    def add(self, ends: Offsets, odd: Mapping[int, Shape] = _REGULAR) -> bool:
-        """The next ones, and the shapes of those that are not ``REGULAR``; tells whether there are any."""
+    def add(self, ends: Offsets, shapes: Shapes) -> bool:
+        """The next ones; tells whether there are any."""
         if len(ends):
-            self.odd |= {self._count + at: shape for at, shape in odd.items()}
             self._ends.append(ends)
-            self._count += len(ends)
+            self._shapes.append(shapes)
             self.end = int(ends[-1])
         return len(ends) > 0
 
-    @property
-    def ends(self) -> Offsets:
-        return np.concatenate(self._ends)
+    def all(self) -> tuple[Offsets, Shapes]:
+        return np.concatenate(self._ends), np.concatenate(self._shapes)
 
 
 def _counted(marks: Marks, start: int, limit: int) -> tuple[Offsets, bool]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.bits import Offsets
-from chalicelib.engine.records.automaton import Shape
+from chalicelib.engine.records.automaton import Shape, Shapes
 from chalicelib.frozen import frozen
 
 _FEW: Final = 8
@@ -69,13 +69,15 @@ class Lines:
         unknown = np.flatnonzero(outside.is_unknown | inside.is_unknown)
         return cls(ends, limit, is_comment, outside, inside, unknown)
 
-    def records(self, start: int) -> tuple[Offsets, dict[int, Shape]]:
-        """Ends of the records from the record start ``start`` on, up to one that the automaton has to read or that the
-        window cuts, and the shapes of those that are not ``REGULAR``, by position.
+    def records(self, start: int) -> tuple[Offsets, Shapes]:
+        """Ends and shapes of the records from the record start ``start`` on, up to one that is left to the automaton or
+        that the window cuts.
         """
         first = int(np.searchsorted(self.ends, start, "right"))
         if start != (int(self.ends[first - 1]) if first else 0):
-            return self.ends[:0], {}  # within a line: so ends a record that is cut at an escaped line break
+            return self.ends[:0], np.empty(
+                0, np.uint8
+            )  # within a line: so ends a record that is cut at an escaped line break
         stop = next(iter(self.unknown[np.searchsorted(self.unknown, first) :].tolist()), len(self.ends))
         part = slice(first, stop)
         is_open = _states(self.outside.is_open[part], self.inside.is_open[part])
@@ -84,14 +86,14 @@ class Lines:
         overlong = np.flatnonzero(np.diff(ends, prepend=start) > self.limit)
         if len(overlong):
             lasts, ends = lasts[: overlong[0]], ends[: overlong[0]]
-        if not len(lasts):
-            return ends, {}
-        was_open = np.append(False, is_open)[:-1]
-        is_odd = np.where(was_open, self.inside.is_odd[part], self.outside.is_odd[part])
-        firsts = np.append(0, lasts[:-1] + 1)
-        odd = np.flatnonzero(np.logical_or.reduceat(is_odd[: lasts[-1] + 1], firsts)).tolist()
-        comments = np.flatnonzero(self.is_comment[part][firsts]).tolist()
-        return ends, dict.fromkeys(odd, Shape.TEXT_AFTER_QUOTE) | dict.fromkeys(comments, Shape.COMMENT)
+        shapes = np.zeros(len(lasts), np.uint8)
+        if len(lasts):
+            was_open = np.append(False, is_open)[:-1]
+            is_odd = np.where(was_open, self.inside.is_odd[part], self.outside.is_odd[part])
+            firsts = np.append(0, lasts[:-1] + 1)
+            shapes[np.logical_or.reduceat(is_odd[: lasts[-1] + 1], firsts)] = Shape.TEXT_AFTER_QUOTE
+            shapes[self.is_comment[part][firsts]] = Shape.COMMENT
+        return ends, shapes
 
 
 def _states(from_outside: Mask, from_inside: Mask) -> Mask:

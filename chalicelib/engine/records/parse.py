@@ -183,7 +183,7 @@ def _blank(block: Block) -> Mask:
     short = np.flatnonzero(np.diff(block.starts) <= len(b"\r\n"))
     first_bytes = np.frombuffer(block.data, np.uint8)[block.starts[short]]
     blank[short] = (first_bytes == LF) | (first_bytes == CR)
-    blank[[at for at, shape in block.odd.items() if shape is Shape.COMMENT]] = True
+    blank |= block.shapes == Shape.COMMENT
     return blank
 
 
@@ -191,7 +191,7 @@ def _set_apart(block: Block, layout: Layout, is_ascii: bool) -> Mask:
     """The records that Arrow's reader would refuse, or read otherwise."""
     starts = block.starts
     apart: Mask = np.diff(starts) > layout.limit
-    apart[[at for at, shape in block.odd.items() if shape is not Shape.TEXT_AFTER_QUOTE]] = True
+    apart |= (block.shapes != Shape.REGULAR) & (block.shapes != Shape.TEXT_AFTER_QUOTE)
     if not is_ascii:
         apart |= np.frombuffer(block.data, np.uint8)[starts[:-1]] == _BOM[0]
     if layout.dialect.skip_initial_space:

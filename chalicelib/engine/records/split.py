@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from chalicelib.engine.records.automaton import Grammar, Shape, lines, scan_record
+from chalicelib.engine.records.automaton import Grammar, Shape, Shapes, lines, scan_record
 from chalicelib.engine.records.find import NOTHING, Found, find
 from chalicelib.engine.records.tape import LOOKAHEAD_BYTES, Tape
 from chalicelib.frozen import frozen
@@ -26,8 +26,7 @@ class Block:
     """The window of the tape that holds the records; all offsets below point into it."""
     starts: Offsets
     """Offset of each record, and at last the end of the final one (so one longer than the records)."""
-    odd: dict[int, Shape]
-    """Position in the block → shape, for the records that are not ``REGULAR``."""
+    shapes: Shapes
     fresh: Offsets
     """``starts`` without the lines recovered out of an unclosed stretch: where two runs meet in one of these, they
     agree from there on."""
@@ -45,8 +44,7 @@ class Block:
 
     def head(self, count: int) -> Block:
         """The first so many records alone."""
-        odd = {at: shape for at, shape in self.odd.items() if at < count}
-        return replace(self, starts=self.starts[: count + 1], odd=odd)
+        return replace(self, starts=self.starts[: count + 1], shapes=self.shapes[:count])
 
     def lines_before(self, records: Offsets) -> Offsets:
         """Line breaks of the block before each of these records (from 0)."""
@@ -104,33 +102,21 @@ def _owned(base: int, data: bytes, at: int, stop: int, found: Found, grammar: Gr
     starts = np.concatenate((np.array([at], np.int64), found.ends))
     owned = int(np.searchsorted(starts[:-1] + base, stop))
     breaks = found.breaks[: np.searchsorted(found.breaks, starts[owned], "right")]
-    return _recovered(base, data, starts[: owned + 1], found.odd, breaks, grammar)
+    starts, shapes = starts[: owned + 1], found.shapes[:owned]
+    return Block(base, data, *_recovered(data, starts, shapes, grammar), starts, breaks)
 
 
-def _recovered(
-    base: int, data: bytes, starts: Offsets, odd: dict[int, Shape], breaks: Offsets, grammar: Grammar
-) -> Block:
-    """The block with the lines of each unclosed stretch as records of their own."""
-    odd = {at: shape for at, shape in odd.items() if at < len(starts) - 1}
-    unclosed = [at for at in sorted(odd) if odd[at] is Shape.UNCLOSED_QUOTE]
-    if not unclosed:
-        return Block(base, data, starts, odd, starts, breaks)
-    pieces: list[Offsets] = []
-    shapes: dict[int, Shape] = {}
-    taken, shift = 0, 0
-    for at in unclosed:
-        pieces.append(starts[taken:at])
-        stretch_start, stretch_end = int(starts[at]), int(starts[at + 1])
-        shapes |= {other + shift: odd[other] for other in odd if taken <= other < at}
-        within = list(lines(data, stretch_start, stretch_end))
-        for number, (line_start, line_end) in enumerate(within):
-            shape = Shape.UNCLOSED_QUOTE
-            if number:
-                _, shape = scan_record(data[line_start:line_end], 0, grammar, at_end=True)
-            if shape is not Shape.REGULAR:
-                shapes[at + shift + number] = shape
-        pieces.append(np.array([line_start for line_start, _ in within], np.int64))
-        shift += len(within) - 1
+def _recovered(data: bytes, starts: Offsets, shapes: Shapes, grammar: Grammar) -> tuple[Offsets, Shapes]:
+    """The records, with the lines of each unclosed stretch as records of their own."""
+    found_starts: list[Offsets] = []
+    found_shapes: list[Shapes] = []
+    taken = 0
+    for at in np.flatnonzero(shapes == Shape.UNCLOSED_QUOTE).tolist():
+        _, *others = lines(data, int(starts[at]), int(starts[at + 1]))
+        scanned = [scan_record(data[start:end], 0, grammar, at_end=True)[1] for start, end in others]
+        found_starts += [starts[taken : at + 1], np.array([start for start, _ in others], np.int64)]
+        found_shapes += [shapes[taken : at + 1], np.array(scanned, np.uint8)]
         taken = at + 1
-    shapes |= {other + shift: odd[other] for other in odd if other >= taken}
-    return Block(base, data, np.concatenate((*pieces, starts[taken:])), shapes, starts, breaks)
+    if not taken:
+        return starts, shapes
+    return np.concatenate((*found_starts, starts[taken:])), np.concatenate((*found_shapes, shapes[taken:]))

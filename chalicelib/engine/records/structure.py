@@ -19,7 +19,7 @@ from chalicelib.engine.records.spoilt import Spoilt
 from chalicelib.engine.text.encodings import escaped_size
 from chalicelib.frozen import frozen
 
-_FAULTY: Final = {Shape.TEXT_AFTER_QUOTE, Shape.UNCLOSED_QUOTE, Shape.DANGLING_ESCAPE}
+_FAULTY: Final = (Shape.TEXT_AFTER_QUOTE, Shape.UNCLOSED_QUOTE, Shape.DANGLING_ESCAPE)
 
 
 @frozen
@@ -72,10 +72,10 @@ class Structure:
         sizes = np.diff(block.starts)
         overlong = np.flatnonzero(sizes > layout.limit)
         long = np.searchsorted(records, overlong[_are_among(records, overlong)])  # a comment may be as long
-        shapes: dict[Shape, Offsets] = {}
-        for shape in _FAULTY.intersection(block.odd.values()):
-            at = sorted(at for at, odd in block.odd.items() if odd is shape)
-            shapes[shape] = np.searchsorted(records, np.array(at, np.int64))
+        known = np.bincount(block.shapes, minlength=len(Shape)) > 0
+        shapes = {
+            shape: np.searchsorted(records, np.flatnonzero(block.shapes == shape)) for shape in _FAULTY if known[shape]
+        }
 
         def of_rows(places: Offsets, size: int) -> Spoilt:
             found = Spoilt.of(places, block.starts)
