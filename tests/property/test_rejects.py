@@ -257,19 +257,25 @@ def test_the_files_numbers_stand_in_the_gaps(records: list[list[str]], data: st.
 SIMPLE = st.text("a1 -=+'@\t\x00\x1f\uff1dé\\;|\"\udcff", max_size=4)
 
 
-@given(st.lists(st.lists(SIMPLE, min_size=1, max_size=4), max_size=8), st.sampled_from(['"', "'", "a", None]))
-def test_records_are_alike_where_no_output_changes_them(rows: list[list[str]], quote_char: str | None) -> None:
+@given(
+    st.lists(st.lists(SIMPLE, min_size=1, max_size=4), max_size=8),
+    st.sampled_from(['"', "'", "a", None]),
+    st.sampled_from([None, None, "\\", "|"]),
+)
+def test_records_are_alike_where_no_output_changes_them(
+    rows: list[list[str]], quote_char: str | None, escape_char: str | None
+) -> None:
     """Never where one does; and all that begin no cell like a formula and hold no special letter."""
     every = [",".join(row).encode("utf-8", "surrogateescape") for row in rows]
     texts = [text for text in every if text]  # an empty record is a blank one, and those are not rejected
-    dialect = Dialect(quote_char=quote_char)
-    for text, found in zip(texts, alike(arrays.binaries(texts), quote_char).tolist(), strict=True):
+    dialect = Dialect(quote_char=quote_char, escape_char=escape_char)
+    for text, found in zip(texts, alike(arrays.binaries(texts), dialect).tolist(), strict=True):
         shown = text.decode("utf-8", "replace")
         sink = io.StringIO(newline="")
         csv.writer(sink).writerow(["", *map(neutralise, cells(shown, dialect))])
         is_same = sink.getvalue() == f",{shown}\r\n" and json.dumps(shown, ensure_ascii=False) == f'"{shown}"'
         assert is_same or not found
-        plain = not set(shown) & {*'"\\\t\x00\x1f', quote_char}
+        plain = not set(shown) & {*'"\\\t\x00\x1f', quote_char, escape_char}
         assert found or not plain or any(each[:1] in set("'=+-@\uff1d") for each in shown.split(",") if each)
 
 

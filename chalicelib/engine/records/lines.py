@@ -74,10 +74,8 @@ class Lines:
         that the window cuts.
         """
         first = int(np.searchsorted(self.ends, start, "right"))
-        if start != (int(self.ends[first - 1]) if first else 0):
-            return self.ends[:0], np.empty(
-                0, np.uint8
-            )  # within a line: so ends a record that is cut at an escaped line break
+        if start != (int(self.ends[first - 1]) if first else 0):  # the end of one that is cut at an escaped line break
+            return self.ends[:0], np.empty(0, np.uint8)
         stop = next(iter(self.unknown[np.searchsorted(self.unknown, first) :].tolist()), len(self.ends))
         part = slice(first, stop)
         is_open = _states(self.outside.is_open[part], self.inside.is_open[part])

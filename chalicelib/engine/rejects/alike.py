@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import Mask
 from chalicelib.engine.checks.formulas import MAY_START, are_signed_numbers
+from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records.split import Offsets
 from chalicelib.engine.rejects.escape import FIRST_PRINTABLE
 
@@ -24,15 +25,16 @@ _CLASSES[[*range(FIRST_PRINTABLE), *b'"\\']] = _SPECIAL
 """Of each byte: what it may be at the start of a cell, or that it is quoted or escaped in one of the outputs."""
 
 
-def alike(records: pa.BinaryArray, quote_char: str | None) -> Mask:
+def alike(records: pa.BinaryArray, dialect: Dialect) -> Mask:
     """Which records, whose cells are parted by commas, are the same in the file, in CSV and in a JSON string: nothing
-    in them is quoted or escaped, no cell neutralised. ``quote_char``: of the file.
+    in them is quoted or escaped, no cell neutralised. ``dialect``: of the file.
 
     A line break can be inside quotes only, and so is none of theirs. Doubtful ones are left out.
     """
     table = _CLASSES.copy()
-    if quote_char is not None:
-        table[ord(quote_char)] = _SPECIAL
+    for char in (dialect.quote_char, dialect.escape_char):
+        if char is not None:
+            table[ord(char)] = _SPECIAL
     data, edges = arrays.text_bytes(records), arrays.offsets(records) - arrays.offsets(records)[0]
     found = arrays.classes(data, table)
     others = found == _SPECIAL

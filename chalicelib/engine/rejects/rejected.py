@@ -71,14 +71,14 @@ _COLUMNS: Final = ("rows", "numbers", "lines", "byte_offsets", "cells", "is_text
 
 def texts_of(data: bytes, starts: Offsets, ends: Offsets, dialect: Dialect) -> pa.BinaryArray:
     """The records between these offsets, at least one, without their line breaks."""
-    if dialect.escape_char is not None:
-        each = zip(starts.tolist(), ends.tolist(), strict=True)
-        return arrays.binaries([record_bytes(data, start, end, dialect) for start, end in each])
-    # Without escapes every line break at a record's end is none of a cell's.
     stops = ends.copy()
     window = np.frombuffer(data, np.uint8)
     for byte in (LF, CR):
         stops -= (stops > starts) & (window[stops - 1] == byte)
+    if dialect.escape_char is not None:  # a line break at a record's end may be a cell's
+        doubtful = np.flatnonzero((stops > starts) & (window[stops - 1] == ord(dialect.escape_char)))
+        each = zip(starts[doubtful].tolist(), ends[doubtful].tolist(), strict=True)
+        stops[doubtful] = [start + len(record_bytes(data, start, end, dialect)) for start, end in each]
     first = int(starts[0])
     edges = np.empty(2 * len(starts), np.int32)
     edges[0::2], edges[1::2] = starts - first, stops - first

@@ -93,20 +93,21 @@ class Renderer:
         """Which records stand in both outputs as in the file."""
         dialect = self._layout.dialect
         rewritten = self._is_rejects or self._original.variants
-        if dialect.delimiter != "," or dialect.escape_char or dialect.skip_initial_space or rewritten:
+        if dialect.delimiter != "," or dialect.skip_initial_space or rewritten:
             return np.zeros(len(records), np.bool_)
         usual = (records.cells > 0) & records.is_text
         if usual.all():
-            return alike(records.texts, dialect.quote_char)
-        usual[usual] = alike(records.filter(usual).texts, dialect.quote_char)
+            return alike(records.texts, dialect)
+        usual[usual] = alike(records.filter(usual).texts, dialect)
         return usual
 
     def _csv_tails(self, records: Rejected) -> pa.BinaryArray:
         dialect = self._layout.dialect
-        numbers, place, sizes = np.unique(records.cells, return_inverse=True, return_counts=True)
+        by_itself = self._holding_escapes(records) | self._is_rejects
+        numbers, place, sizes = np.unique(
+            np.where(by_itself, 0, records.cells), return_inverse=True, return_counts=True
+        )
         together = (numbers > 0) & (sizes >= MANY)
-        if self._is_rejects or dialect.escape_char is not None:
-            together[:] = False
         tails: list[tuple[Offsets, pa.BinaryArray]] = []
         for group in np.flatnonzero(together).tolist():
             of_these = place == group
@@ -119,12 +120,18 @@ class Renderer:
         return _merged([*tails, (np.flatnonzero(alone), arrays.binaries(late))])
 
     def _json_tails(self, records: Rejected) -> pa.BinaryArray:
-        alone = (records.cells == 0) | ~records.is_text
-        if self._original.variants or self._layout.dialect.escape_char is not None:
+        alone = (records.cells == 0) | ~records.is_text | self._holding_escapes(records)
+        if self._original.variants:
             alone[:] = True
         late = [single.json_tail(text, self._original) for text in records.each(alone)]
         usual = joined(_RAW, json_texts(records.texts.filter(arrays.booleans(~alone))))
         return _merged([(np.flatnonzero(~alone), usual), (np.flatnonzero(alone), arrays.binaries(late))])
+
+    def _holding_escapes(self, records: Rejected) -> Mask:
+        escape = self._layout.dialect.escape_char
+        if escape is None:
+            return np.zeros(len(records), np.bool_)
+        return arrays.holding(records.texts, escape.encode())
 
 
 _NOTHING, _COMMA, _LF, _RAW = constants("", ",", "\n", '], "raw": "')
