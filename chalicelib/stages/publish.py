@@ -31,6 +31,7 @@ from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.parallel import parallel
 from chalicelib.ports import Ports, Stored
+from chalicelib.pretty import pretty
 from chalicelib.stages import lanes, workspace
 from chalicelib.stages.excess import excess
 from chalicelib.stages.settling import State
@@ -113,7 +114,7 @@ class _Outputs:
         return self._prefix + path
 
     def put_json(self, name: str, path: str, document: Any) -> None:
-        body = json.dumps(document, indent=2, ensure_ascii=False).encode()
+        body = pretty(document).encode()
         self.add(name, path, self.objects.put(self.bucket, self.key(path), body, workspace.JSON_TYPE))
 
     def add(self, name: str, path: str, stored: Stored, rows: int | None = None, sha256: str = "") -> None:

@@ -73,13 +73,13 @@ def _read_constraints(node: Node, field: Field) -> dict[str, Any]:
 
 def _values(node: Node, field: Field) -> tuple[str, ...]:
     """The texts of an array of values of the field's type."""
-    texts: list[str] = []
+    texts: dict[str, None] = {}  # in order, and looked up at once: there may be many thousands
     for item in node.items():
         text = literals.text_of(item, field)
         _value(item, field, text)
         if text in texts:
             raise item.refusal(f"{shown(text)} is listed twice")
-        texts.append(text)
+        texts[text] = None
     if not texts:
         raise node.refusal("is empty: no value would be allowed")
     return tuple(texts)
