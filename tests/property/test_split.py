@@ -35,17 +35,17 @@ grammars = st.builds(Grammar.of, dialects, st.sampled_from([0, 1, 3, 8, 20, 1000
 
 @pytest.fixture(
     scope="module",
-    params=[(1, 0, 0), (16, 0, 0), (find.PIECE_BYTES, 0, 0), (find.PIECE_BYTES, 0, 2), (find.PIECE_BYTES, 99, 0)],
-    ids=["in bytes", "in pieces", "at once", "few quotes by themselves", "no lines side by side"],
+    params=[(1, 0, 32), (16, 0, 32), (find.PIECE_BYTES, 0, 32), (find.PIECE_BYTES, 0, 1), (find.PIECE_BYTES, 99, 32)],
+    ids=["in bytes", "in pieces", "at once", "few quotes side by side", "no lines side by side"],
     autouse=True,
 )
 def pieces(request: pytest.FixtureRequest) -> Iterator[None]:
     """Records are looked for in so many bytes at a time, what interrupts them in a line of its own or in all lines."""
-    piece_bytes, most_alone, few = request.param
+    piece_bytes, most_alone, quotes_per_line = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(find, "PIECE_BYTES", piece_bytes)
         patch.setattr(find, "_ALONE_SHARE", most_alone)
-        patch.setattr(lines, "_FEW", few)
+        patch.setattr(lines, "_QUOTES_PER_LINE", quotes_per_line)
         yield
 
 

@@ -41,12 +41,21 @@ def comments(size: int) -> bytes:
     return b"a,b\n1,2\n" + b"#\n" * size
 
 
+def comments_and_an_escape(size: int) -> bytes:
+    return b"a,b\n1,\\2\n" + b"#\n" * size
+
+
 @pytest.mark.parametrize(
     ("body", "size", "described"),
     [
         (too_many_cells, 8_000, {}),
         (undecodable, 4_000, {"encoding": "windows-1252"}),
         (comments, 40_000, {"dialect": {"delimiter": ",", "header": True, "commentChar": "#"}}),
+        (
+            comments_and_an_escape,
+            100_000,
+            {"dialect": {"delimiter": ",", "header": True, "commentChar": "#", "escapeChar": "\\"}},
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -76,6 +85,13 @@ def test_no_quote_makes_a_row_many_times_as_dear(row: bytes) -> None:
     """
     described = contract(*PLAIN, dialect={"delimiter": ",", "header": True, "commentChar": "#"})
     assert_ratio_below(25, b"a,b\n" + row * 40_000, b"a,b\n" + CLEAN * 40_000, described)
+
+
+def test_stray_quotes_make_no_long_line_of_quotes_dear() -> None:
+    """A few such lines are not gone through quote by quote side by side, as the short ones before them are."""
+    stray, size = b'5" disk,to and fro\n' * 4_000, 50_000
+    quotes, letters = (b'"%b",x\n' % (text * size) * 9 for text in (b'""', b"aa"))
+    assert_ratio_below(15, b"a,b\n" + stray + quotes, b"a,b\n" + stray + letters, contract(*PLAIN))
 
 
 def test_of_a_record_with_many_notes_few_are_kept() -> None:

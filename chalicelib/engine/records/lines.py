@@ -16,8 +16,9 @@ from chalicelib.engine.bits import Offsets
 from chalicelib.engine.records.automaton import Shape, Shapes
 from chalicelib.frozen import frozen
 
-_FEW: Final = 8
-"""So many lines that have a quote left are not gone on with, but left to the automaton, as fast with a single one."""
+_QUOTES_PER_LINE: Final = 32
+"""Lines with many quotes are gone on with up to so many for each of them that are left: of few lines a quote of each
+takes as long as of a hundred, and they are better left to counting, or to the automaton."""
 
 
 @frozen
@@ -60,11 +61,11 @@ class Lines:
     """Those that the automaton has to read."""
 
     @classmethod
-    def of(cls, ends: Offsets, limit: int, quotes: Quotes | None, is_comment: Mask, escapes: bool) -> Lines:
-        """``escapes``: whether something is escaped, which tells how a comment ends."""
+    def of(cls, ends: Offsets, limit: int, quotes: Quotes | None, is_comment: Mask, is_folded: Mask) -> Lines:
+        """``is_folded``: which have an escaped line break within, where a comment ends all the same."""
         outside = _judged(ends, quotes, False)
         outside.is_open[is_comment] = outside.is_odd[is_comment] = False
-        outside.is_unknown[is_comment] = escapes
+        outside.is_unknown[is_comment] = is_folded[is_comment]
         inside = _judged(ends, quotes, True) if outside.is_open.any() else outside
         unknown = np.flatnonzero(outside.is_unknown | inside.is_unknown)
         return cls(ends, limit, is_comment, outside, inside, unknown)
@@ -76,8 +77,8 @@ class Lines:
         first = int(np.searchsorted(self.ends, start, "right"))
         if start != (int(self.ends[first - 1]) if first else 0):  # the end of one that is cut at an escaped line break
             return self.ends[:0], np.empty(0, np.uint8)
-        stop = next(iter(self.unknown[np.searchsorted(self.unknown, first) :].tolist()), len(self.ends))
-        part = slice(first, stop)
+        at = int(np.searchsorted(self.unknown, first))
+        part = slice(first, int(self.unknown[at]) if at < len(self.unknown) else None)
         is_open = _states(self.outside.is_open[part], self.inside.is_open[part])
         lasts = np.flatnonzero(~is_open)
         ends = self.ends[part][lasts]
@@ -121,7 +122,9 @@ def _judged(ends: Offsets, quotes: Quotes | None, begins_inside: bool) -> _Verdi
     lines = np.flatnonzero(np.diff(stops, prepend=0))
     at, stop = np.append(0, stops)[lines], stops[lines]
     inside = np.full(len(lines), begins_inside)
-    while len(lines) > _FEW:
+    rounds = 0
+    while rounds < _QUOTES_PER_LINE * len(lines):
+        rounds += 1
         stays = inside & doubled[at]
         is_odd[lines[inside & ~stays & ~quotes.may_close[at]]] = True
         inside = stays | ~inside & quotes.may_open[at]

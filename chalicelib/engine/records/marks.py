@@ -70,7 +70,8 @@ class Marks:
             places, separators = bits.places(self._quotes), self._separators()
             starts, ends = self._cell_starts(self._not_escaped(separators)), bits.earlier(separators)
             quotes = Quotes(places, bits.at(starts, places), bits.at(ends, places), self._grammar.double_quote)
-        return Lines.of(self.breaks, self._grammar.limit, quotes, comments, self._escaped is not None)
+        folded = np.diff(np.searchsorted(self.physical, self.breaks, "right"), prepend=0) > 1
+        return Lines.of(self.breaks, self._grammar.limit, quotes, comments, folded)
 
     def _find_interruptions(self, odd: bool) -> Offsets:
         """Quotes that are not well formed, and comments, where counting quotes begins after an odd or even number."""
