@@ -157,6 +157,22 @@ def test_no_block_has_more_lines_than_its_columns_let_it(
     assert max(lines) <= most
 
 
+def test_blocks_of_few_lines_are_looked_for_in_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under many columns a block has a few thousand lines, of which a piece may have millions."""
+    looked, found = list[int](), find._find_at_once
+
+    def find_one(data: bytes, base: int, end: int, *given: Any) -> Any:
+        looked.append(end - base)
+        return found(data, base, end, *given)
+
+    monkeypatch.setattr(find, "_find_at_once", find_one)
+    monkeypatch.setattr(plan, "_BLOCK_CELLS", 100 * (2 + plan._CELLS_BESIDES))
+    body = b"a,b\n" + b"1,2\n" * 20_000
+    assert pipeline.run(body, contract(*PLAIN)).job.rows.valid == 20_000
+    assert len(looked) >= 200
+    assert sum(looked) < 5 * len(body)
+
+
 def test_of_many_columns_that_are_wrong_slices_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each check takes each slice its time, however few of the slice's findings are its own."""
     slices = list[int]()

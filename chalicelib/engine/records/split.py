@@ -83,10 +83,12 @@ def blocks(
                 tape.extend()
             continue
         block = _owned(tape.base, data, at, stop, found, grammar)
-        position = block.end
+        size, position = block.end - position, block.end
         # Each block falls short by the record that its window cuts: the last may be somewhat larger.
         parts = max(parts - 1, divided(stop - position, most + most // 4), 1)
         window_bytes = divided(stop - position, parts)
+        if most_lines:  # what is looked through beyond them is looked through again
+            window_bytes = max(min(window_bytes, 2 * most_lines * size // max(len(block.breaks), 1)), 1)
         del data, found
         yield block
         del block
