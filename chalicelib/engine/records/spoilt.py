@@ -47,9 +47,14 @@ def not_utf8(data: bytes, start: int, end: int) -> Offsets:
     if _is_utf8(data, start, end):
         return _NONE
     window = np.frombuffer(data, np.uint8, end - start, start)
+    high = window >= 128
+    high[1:] |= high[:-1]  # and what comes behind, which ends what is no character: all else can be left out
+    places = np.flatnonzero(high)
+    looked_at = window[places]
     # Each such byte, 128 or more, becomes a surrogate and that a question mark, which is less; all within the codec.
-    shown = data[start:end].decode("utf-8", "surrogateescape").encode("utf-8", "replace")
-    return np.flatnonzero(np.frombuffer(shown, np.uint8) != window) + start
+    shown = looked_at.tobytes().decode("utf-8", "surrogateescape").encode("utf-8", "replace")
+    found: Offsets = places[np.frombuffer(shown, np.uint8) != looked_at]
+    return found + start
 
 
 def _is_utf8(data: bytes, start: int, end: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,13 +17,12 @@ from chalicelib.engine.contract.schema import RESERVED_LABELS, reserved
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.arrowcsv import read_texts
 from chalicelib.engine.records.split import Offsets
-from chalicelib.engine.rejects import single
+from chalicelib.engine.rejects import exact, single
 from chalicelib.engine.rejects.alike import alike
 from chalicelib.engine.rejects.drafts import Draft, firsts_of
 from chalicelib.engine.rejects.escape import constants, csv_cells, joined, json_texts
 from chalicelib.engine.rejects.rejected import Rejected, slices
 from chalicelib.engine.rejects.told import Told
-from chalicelib.engine.text.encodings import readable
 
 SLICE_BYTES: Final = 1 << 19
 """Text and notes rendered at a time: enough that the steps' fixed cost is small, and so few that the lines made of them
@@ -91,41 +91,49 @@ class Renderer:
 
     def _alike(self, records: Rejected) -> Mask:
         """Which records stand in both outputs as in the file."""
+        return self._stand_as_they_are(records, (records.cells > 0) & records.is_text)
+
+    def _stand_as_they_are(self, records: Rejected, asked_for: Mask) -> Mask:
+        """Which of those that are asked for are ``alike``."""
         dialect = self._layout.dialect
         rewritten = self._is_rejects or self._original.variants
         if dialect.delimiter != "," or dialect.skip_initial_space or rewritten:
             return np.zeros(len(records), np.bool_)
-        usual = (records.cells > 0) & records.is_text
-        if usual.all():
+        if asked_for.all():
             return alike(records.texts, dialect)
-        usual[usual] = alike(records.filter(usual).texts, dialect)
-        return usual
+        found = asked_for.copy()
+        found[asked_for] = alike(records.filter(asked_for).texts, dialect)
+        return found
 
     def _csv_tails(self, records: Rejected) -> pa.BinaryArray:
         dialect = self._layout.dialect
+        records = _readable(records)
+        as_shown = self._stand_as_they_are(records, (records.cells > 0) & ~records.is_text)
         by_itself = self._holding_escapes(records) | self._is_rejects
         numbers, place, sizes = np.unique(
-            np.where(by_itself, 0, records.cells), return_inverse=True, return_counts=True
+            np.where(by_itself | as_shown, 0, records.cells), return_inverse=True, return_counts=True
         )
         together = (numbers > 0) & (sizes >= MANY)
-        tails: list[tuple[Offsets, pa.BinaryArray]] = []
+        tails = [(np.flatnonzero(as_shown), joined(_COMMA, records.filter(as_shown).texts))]
         for group in np.flatnonzero(together).tolist():
             of_these = place == group
-            lines = joined(_readable(records.filter(of_these)), _LF)
+            lines = joined(records.filter(of_these).texts, _LF)
             columns, _ = read_texts(pa.py_buffer(arrays.text_bytes(lines)), dialect, int(numbers[group]))
             written = (csv_cells(arrays.retyped(column, pa.binary())) for column in columns)
             tails.append((np.flatnonzero(of_these), joined(_NOTHING, *written, by=_COMMA)))
-        alone = ~together[place]
+        alone = ~(together[place] | as_shown)
         late = [single.csv_tail(text, dialect, self._added, self._is_rejects) for text in records.each(alone)]
         return _merged([*tails, (np.flatnonzero(alone), arrays.binaries(late))])
 
     def _json_tails(self, records: Rejected) -> pa.BinaryArray:
-        alone = (records.cells == 0) | ~records.is_text | self._holding_escapes(records)
-        if self._original.variants:
-            alone[:] = True
+        # Of a record without cells it is not known whether its bytes are characters.
+        alone = (records.cells == 0) | bool(self._original.variants)
+        usual, spoilt = ~alone & records.is_text, ~alone & ~records.is_text
         late = [single.json_tail(text, self._original) for text in records.each(alone)]
-        usual = joined(_RAW, json_texts(records.texts.filter(arrays.booleans(~alone))))
-        return _merged([(np.flatnonzero(~alone), usual), (np.flatnonzero(alone), arrays.binaries(late))])
+        shown = joined(_RAW, json_texts(records.filter(usual).texts))
+        coded = joined(_RAW_BASE64, exact.base64(exact.originals(records.filter(spoilt).texts, self._original)))
+        each = [(usual, shown), (spoilt, coded), (alone, arrays.binaries(late))]
+        return _merged([(np.flatnonzero(chosen), tails) for chosen, tails in each])
 
     def _holding_escapes(self, records: Rejected) -> Mask:
         escape = self._layout.dialect.escape_char
@@ -134,17 +142,17 @@ class Renderer:
         return arrays.holding(records.texts, escape.encode())
 
 
-_NOTHING, _COMMA, _LF, _RAW = constants("", ",", "\n", '], "raw": "')
+_NOTHING, _COMMA, _LF, _RAW, _RAW_BASE64 = constants("", ",", "\n", '], "raw": "', '], "raw_base64": "')
 
 
-def _readable(records: Rejected) -> pa.BinaryArray:
-    """The records' texts, for people where they are no texts."""
+def _readable(records: Rejected) -> Rejected:
+    """The records as people see them."""
     is_text = records.is_text
     if is_text.all():
-        return records.texts
-    shown = arrays.binaries([readable(text).encode() for text in records.each(~is_text)])
-    usual = records.texts.filter(arrays.booleans(is_text))
-    return _merged([(np.flatnonzero(is_text), usual), (np.flatnonzero(~is_text), shown)])
+        return records
+    shown = exact.readable(records.filter(~is_text).texts)
+    texts = [(np.flatnonzero(is_text), records.filter(is_text).texts), (np.flatnonzero(~is_text), shown)]
+    return replace(records, texts=_merged(texts))
 
 
 def _only(texts: pa.BinaryArray, chosen: Mask) -> pa.BinaryArray:

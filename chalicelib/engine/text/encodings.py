@@ -136,6 +136,11 @@ class Original:
         """Python's name of what reads and writes the encoding."""
         return _CODECS.get(self.encoding, self.encoding)
 
+    @property
+    def has_a_byte_for_each(self) -> bool:
+        """Whether every character, or byte that is none, is one byte in the file."""
+        return self.encoding in _SINGLE
+
     def of(self, text: bytes) -> bytes:
         """The bytes that were decoded to ``text``, which starts and ends at characters."""
         if self.encoding == UTF8:

@@ -63,6 +63,8 @@ class OriginalOffsets:
 
     def _sizes(self, text: NDArray[np.uint8], starts: Positions) -> NDArray[np.uint8]:
         """How many bytes each character takes in the original; ``starts``: where they are in the text."""
+        if self._original.has_a_byte_for_each:
+            return np.ones(len(starts), np.uint8)
         escapes = np.flatnonzero(text[starts] == _ESCAPE_LEAD)
         escapes = escapes[text[starts[escapes] + 1] >= _LEAST_SECOND]
         if len(escapes):  # a codec would call a handler for each
