@@ -25,6 +25,8 @@ PIECE_BYTES: Final = 4 << 20
 _ALONE_SHARE: Final = 1 / 512
 """A record takes the automaton as long as it takes to judge so many lines and quotes side by side. Once a piece's
 records have taken it as long as all of the piece would take, all of it is judged."""
+_ALONE_SHARE_NEXT: Final = _ALONE_SHARE / 16
+"""Behind such a piece the next is mostly alike."""
 
 
 @frozen
@@ -47,10 +49,11 @@ def find(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool, most_
     lines.
     """
     pieces: list[Found] = []
-    at, size, lines_left = base, PIECE_BYTES, most_lines
+    at, size, lines_left, alone_share = base, PIECE_BYTES, most_lines, _ALONE_SHARE
     while at < end:
         stop = min(at + size, end)
-        found = _find_at_once(data, at, stop, grammar, at_end)
+        found, is_judged = _find_at_once(data, at, stop, grammar, at_end, alone_share)
+        alone_share = _ALONE_SHARE_NEXT if is_judged else _ALONE_SHARE
         pieces.append(found)
         lines_left -= len(found.breaks)
         if found.cut or stop == end or lines_left < 0:
@@ -77,11 +80,13 @@ def _joined(pieces: Sequence[Found]) -> Found:
     return Found(ends, shapes, np.concatenate([each.breaks for each in pieces]), pieces[-1].cut)
 
 
-def _find_at_once(data: bytes, base: int, end: int, grammar: Grammar, at_end: bool) -> Found:
-    """Likewise, by the marks of all the bytes between."""
+def _find_at_once(
+    data: bytes, base: int, end: int, grammar: Grammar, at_end: bool, alone_share: float
+) -> tuple[Found, bool]:
+    """Likewise, by the marks of all the bytes between; and whether its lines were judged."""
     marks = Marks(data, base, end, grammar, at_end)
     records, size, cut = _Records(), end - base, False
-    alone, most_alone, lines = 0, marks.size * _ALONE_SHARE, None
+    alone, most_alone, lines = 0, marks.size * alone_share, None
     while records.end < size:
         ends, interrupted = _counted(marks, records.end, grammar.limit)
         records.add(ends, np.zeros(len(ends), np.uint8))
@@ -102,7 +107,7 @@ def _find_at_once(data: bytes, base: int, end: int, grammar: Grammar, at_end: bo
     ends, shapes = records.all()
     ends += base
     breaks = _lines_up_to(int(ends[-1]), marks.physical + base, data, base) if len(ends) else _NONE
-    return Found(ends, shapes, breaks, cut)
+    return Found(ends, shapes, breaks, cut), lines is not None
 
 
 class _Records:
