@@ -17,7 +17,8 @@
     gives nothing back.
 4.  **AggregateData** (``steps.aggregate_data``) chains the chunks' reports (``stages.settling``, ``engine.ledger``).
     Chunks that guessed their start wrong, or that repeat an earlier chunk's key, go through ProcessData once more, told
-    the truth. When all stand, the ledger is reconciled and the partial aggregates and profiles are merged.
+    the truth, and so do those that no function was free for. When all stand, the ledger is reconciled and the partial
+    aggregates and profiles are merged.
 5.  **StoreResults** (``steps.store_results``, ``stages.publish``) writes the outputs under ``jobs/<job_id>/``, the
     manifest last, and then makes the job current with one conditional put, and lists the dataset's files for those who
     query it (``publication``). Too many rejected rows end the job here.

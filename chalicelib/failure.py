@@ -36,7 +36,7 @@ _BY_NAME: Final[dict[str, Failure]] = {
     ),
     "States.ExceedToleratedFailureThreshold": Failure(
         "chunk-failed",
-        "the function process-chunk failed on a chunk, or could not be run, in every attempt: its log says why",
+        "the function process-chunk failed on a chunk in every attempt: its log says why",
     ),
 }
 """Errors of Step Functions and Lambda, whose own words would help nobody. What ends a chunk reaches the job as the

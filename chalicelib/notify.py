@@ -83,8 +83,7 @@ _ADVICE: Final[dict[str, str]] = {
     "execution-lost": "The execution ended without a trace in the job. Look at the logs. {retry}",
     # the set-up
     "chunk-failed": (
-        "Look at the log of the function process-chunk. Where it was refused to run (Throttles on the dashboard), raise"
-        " the account's concurrency or lower --max-concurrency; where it ran out of time or memory, choose a smaller"
+        "Look at the log of the function process-chunk. Where it ran out of time or memory, choose a smaller"
         " --chunk-size. {retry}"
     ),
     "throttled": (

@@ -154,7 +154,8 @@ def process_chunk(
 
 def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     """Prove the chunks against each other: either order another round for those that have to be done again, or, once
-    all stand, reconcile the ledger and merge their partial results.
+    all stand, reconcile the ledger and merge their partial results. Before that, chunks that no function was free for
+    have their round once more.
 
     ``payload``: ``{"job": what ValidateData or the previous AggregateData gave, "execution": ARN}``; gives the same
     shape, ``action`` being ``process`` (one more round) or ``store`` (then with ``repair_rounds``, how many it took).
@@ -163,6 +164,9 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     execution = payload["execution"]
     started = timestamp(ports.clock())
     state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
+    if state.postponed:
+        ports.jobs.advance(job["job_id"], execution, Status.PROCESSING, chunks=state.chunks)
+        return job | {"action": "process"} | settling.once_more(state, job)  # its timeline goes on: it is one round
     following = settling.next_round(state)
     while following is not None and not following["chunks"]:  # the whole round stands, from an earlier attempt
         job = job | {"round": following}
@@ -197,6 +201,8 @@ def store_results(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     ports.jobs.advance(job["job_id"], execution, Status.STORING)
     started = timestamp(ports.clock())
     state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
+    if state.postponed:
+        raise errors.Terminal("ledger-unbalanced", "the report of a chunk that had been done is gone")
     timeline = [*job["timeline"], {"stage": "StoreResults", "start": started, "end": None}]
     timeline = publish.publish(ports, publish.Run(job["job_id"], job["dataset"], execution, timeline), state)
     return told | {"timeline": timeline}

@@ -104,9 +104,11 @@ def execute(
     before_chunks: Callable[[MemoryPorts], None] = lambda ports: None,
     *,
     event_time: str | None = None,
+    is_postponed: Callable[[JSON], bool] = lambda task: False,
 ) -> list[tuple[int, int]]:
     """One execution of the workflow, as statemachine.json has it. Gives (round, chunk) of each call of ProcessChunk.
     ``event_time``: what EventBridge's event says; None where the sweeper or a retry has started the execution.
+    ``is_postponed``: of which tasks ProcessChunk finds no free function and is not called, asked each time anew.
     """
     event = event_from_source(source) | ({"time": event_time} if event_time else {})
     called: list[tuple[int, int]] = []
@@ -116,6 +118,8 @@ def execute(
         while state["action"] in ("process", "aggregate"):
             if state["action"] == "process":
                 for task in json.loads(ports.objects.get(RESULTS, state["round"]["key"])):
+                    if is_postponed(task):
+                        continue
                     called.append((task["round"], task["index"]))
                     assert steps.process_chunk(ports, configured, {"task": task}) == {}
             state = steps.aggregate_data(ports, configured, {"job": state, "execution": execution})

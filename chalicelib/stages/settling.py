@@ -33,13 +33,17 @@ from chalicelib.stages.workspace import Workspace
 MAX_ROUNDS: Final = 5
 """A survey, its repair, processing, its repair, and one more where a repaired chunk's rows have yet other types."""
 
+MOST_IDLE_ROUNDS: Final = 7
+"""So many times in a row every chunk of a round may find no free function, each of them for two minutes on the mean: a
+quarter of an hour, as long as the other functions are waited for."""
+
 MERGED_AT_ONCE: Final = 16
 """Chunks whose partial results are read and merged together: a profile of 200 columns takes up to 4 MB."""
 
 
 @frozen
 class State:
-    """A job after a round: every chunk's last task and report."""
+    """A job after a round: every chunk's last task, and its report."""
 
     workspace: Workspace
     number: int
@@ -47,12 +51,18 @@ class State:
     plan: Plan
     tasks: list[Task]
     reports: list[Report]
+    """Of all tasks but the postponed ones."""
+    postponed: list[Task]
+    """Those that no function was free for: they have no report."""
 
     @classmethod
     def load(cls, workspace: Workspace, number: int) -> State:
         tasks = workspace.latest_tasks(number)
         plan_key = max(task.plan for task in tasks)  # the last round's: of fewer than ten the numbers sort as texts
-        return cls(workspace, number, plan_key, workspace.plan(plan_key), tasks, workspace.reports(tasks))
+        found = workspace.reports(tasks)
+        postponed = [task for task, report in zip(tasks, found, strict=True) if report is None]
+        reports = [report for report in found if report is not None]
+        return cls(workspace, number, plan_key, workspace.plan(plan_key), tasks, reports, postponed)
 
     @property
     def contract(self) -> Contract:
@@ -78,6 +88,20 @@ class State:
         first = min(task.round for task in self.tasks)
         again = sum(task.round > first for task in self.tasks)
         return Chunks(planned=len(self.tasks), done=len(self.reports), repaired=again)
+
+
+def once_more(state: State, job: JSON) -> JSON:
+    """What is new in ``job`` (see ``steps.aggregate_data``) where its round is to be done once more, as far as it was
+    postponed: the ``round``, and as ``waited`` how often that happened by now, and how often in a row to every chunk.
+
+    Errors: ``Terminal("throttled")``.
+    """
+    before: JSON = job.get("waited", {"rounds": 0, "idle": 0})
+    is_idle = len(state.postponed) == job["round"]["chunks"]
+    waited = {"rounds": before["rounds"] + 1, "idle": before["idle"] + 1 if is_idle else 0}
+    if waited["idle"] > MOST_IDLE_ROUNDS:
+        raise errors.Terminal("throttled", f"none of {len(state.postponed)} chunks found a free function, for too long")
+    return {"round": state.workspace.put_postponed(state.number, waited["rounds"], state.postponed), "waited": waited}
 
 
 def next_round(state: State) -> JSON | None:

@@ -30,6 +30,8 @@ from chalicelib.stages.code import code_digest
 JSON_TYPE: Final = "application/json"
 BINARY_TYPE: Final = "application/octet-stream"
 PARQUET_TYPE: Final = "application/vnd.apache.parquet"
+_NO_REPORT: Final = b""
+"""Stands where a report is that holds no more."""
 
 
 @frozen
@@ -80,20 +82,30 @@ class Workspace:
         """Write a round's tasks, and return the reference that travels through the workflow: to those of them that are
         to be done, ``chunks`` in number. In a first attempt that is all of them.
         """
-        key = self.put_json(f"round-{number}/tasks.json", [task.to_json() for task in tasks])
+        reference = self._put_tasks(number, "tasks.json", tasks)
         missing = tasks if self.attempt == 1 else self._missing(number, tasks)
         if len(missing) < len(tasks):
-            key = self.put_json(f"round-{number}/tasks-{self.attempt}.json", [task.to_json() for task in missing])
-        return {"number": number, "bucket": self.bucket, "key": key, "chunks": len(missing)}
+            return self._put_tasks(number, f"tasks-{self.attempt}.json", missing)
+        return reference
+
+    def put_postponed(self, number: int, time: int, tasks: Sequence[Task]) -> JSON:
+        """Write those of a round's tasks that are to be done once more, for the ``time``-th time in this attempt, and
+        return the reference to them.
+        """
+        return self._put_tasks(number, f"postponed-{self.attempt}-{time}.json", tasks)
+
+    def _put_tasks(self, number: int, name: str, tasks: Sequence[Task]) -> JSON:
+        key = self.put_json(f"round-{number}/{name}", [task.to_json() for task in tasks])
+        return {"number": number, "bucket": self.bucket, "key": key, "chunks": len(tasks)}
 
     def _missing(self, number: int, tasks: Sequence[Task]) -> list[Task]:
-        """The tasks that have no report, one of a failure, or one whose outputs are not all as it says."""
+        """The tasks that have no report, one of a failure, or one whose outputs are not all as it says. Such a report
+        is emptied: what it says is not to be taken for what comes of the task now.
+        """
         found = self.objects.list(self.bucket, self.key(f"round-{number}/"))
         etags = {stored.key: stored.etag for stored in found}
 
-        def stands(task: Task) -> bool:
-            if self._report(task) not in etags:
-                return False
+        def holds(task: Task) -> bool:
             body = self.objects.get(self.bucket, self._report(task))
             if not ledger.is_intact(body, task):
                 return False
@@ -101,6 +113,14 @@ class Workspace:
             if document["task"] != task.to_json() or document.get("failure") is not None:
                 return False
             return all(etags.get(each["key"]) == each["etag"] for each in _references(document["outputs"]))
+
+        def stands(task: Task) -> bool:
+            if self._report(task) not in etags:
+                return False
+            stood = holds(task)
+            if not stood:
+                self.objects.put(self.bucket, self._report(task), _NO_REPORT, JSON_TYPE)
+            return stood
 
         standing = parallel(self.objects, stands, tasks)
         return [task for task, stood in zip(tasks, standing, strict=True) if not stood]
@@ -160,11 +180,14 @@ class Workspace:
     def _report(self, task: Task) -> str:
         return self.key(self._chunk(task, "report.json"))
 
-    def reports(self, tasks: Sequence[Task]) -> list[Report]:
-        """The chunks' reports, in the tasks' order. Errors: ``Terminal("ledger-unbalanced")``."""
+    def reports(self, tasks: Sequence[Task]) -> list[Report | None]:
+        """The chunks' reports, in the tasks' order; None for a chunk that no worker has done. Errors:
+        ``Terminal("ledger-unbalanced")``.
+        """
 
-        def load(task: Task) -> Report:
-            return ledger.unsealed(self.objects.get(self.bucket, self._report(task)), task)
+        def load(task: Task) -> Report | None:
+            found = self.objects.get_with_etag(self.bucket, self._report(task))
+            return ledger.unsealed(found[0], task) if found and found[0] != _NO_REPORT else None
 
         return parallel(self.objects, load, tasks)
 

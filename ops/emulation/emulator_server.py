@@ -1,10 +1,12 @@
-"""``ministack``, with four answers made those of AWS and two manners made those of a laptop: this program is run in the
+"""``ministack``, with five answers made those of AWS and two manners made those of a laptop: this program is run in the
 place of ``python -m ministack``. (ministack 1.5.33; what is mended here should go when a later one answers so itself.)
 
 * An "Object Created" event in a bucket with versioning lacks the ``version-id``, which S3's own notification of the
   same upload has: the two would name two jobs.
 * A Python function that raises is reported with the errorType ``Runtime.HandlerError`` instead of the exception's class
   name, by which a workflow retries and catches.
+* A function that is refused for concurrency reaches a workflow as ``Lambda.Unknown``, which is what a function that was
+  killed is, and not as ``Lambda.TooManyRequestsException``.
 * A ranged read of one version is answered with the whole object: a chunk's worker would be sent all of the file.
 * Whether a role may describe a Map run is asked of the resource ``*``: a policy that names Map runs would refuse it.
 * A function that was created or changed is ready after half a second, for each of a dozen functions in turn: nothing
@@ -42,6 +44,8 @@ def mend() -> None:
     eventbridge._dispatch_event = _telling_the_version(eventbridge._dispatch_event)
     s3._get_object = _keeping_to_the_range(s3._get_object)
     lambda_svc._execute_function_warm = _waiting_for_a_worker(_naming_the_class(lambda_svc._execute_function_warm))
+    invoke = lambda_svc._execute_function_with_config_scope
+    lambda_svc._execute_function_with_config_scope = _naming_the_throttle(invoke)
     assert lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > _READY_SECONDS
     lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = _READY_SECONDS
     iam_actions.extract_resource_arn = _naming_the_map_run(iam_actions.extract_resource_arn)
@@ -100,6 +104,18 @@ def _naming_the_class(execute: Callable[..., dict[str, Any]]) -> Callable[..., d
         return answer
 
     return execute_function_warm
+
+
+def _naming_the_throttle(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def execute_function(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        answer = execute(*args, **kwargs)
+        if answer.get("throttle"):
+            body = answer["body"]
+            named = {"errorType": "Lambda.TooManyRequestsException", "errorMessage": body["message"]}
+            answer = {**answer, "body": body | named}
+        return answer
+
+    return execute_function
 
 
 def _waiting_for_a_worker(execute: Callable[..., dict[str, Any]], workers: int = _WORKERS) -> Callable[..., Any]:

@@ -110,8 +110,9 @@ def _definition_key() -> str:
 
 
 def _concurrency(target: Target, wanted: int | None, tell: Tell) -> str | None:
-    """MaxConcurrency: what is wanted, or stands, but at most half of what the account lets run at once, so that the
-    other functions, and other chunks' retries, find room. None: as it is.
+    """MaxConcurrency: what is wanted, or stands, but at most half of what the account lets run at once, so that beside
+    one file's chunks the other functions find room. The chunks of several files take turns (the state Postponed).
+    None: as it is.
     """
     limit = target.lambda_.get_account_settings()["AccountLimit"]
     most = max(1, limit["UnreservedConcurrentExecutions"] // 2)

@@ -15,6 +15,7 @@ from cfnlint.api import lint_all
 
 from chalicelib.model import INCOMING_PREFIX, Source, event_from_source
 from chalicelib.settings import STATE_PAYLOAD_LIMIT_BYTES
+from chalicelib.stages import settling
 from ops.chalice import functions
 from tests.infrastructure import documents
 
@@ -196,6 +197,21 @@ def test_the_map_tolerates_no_failure_and_collects_nothing() -> None:
     assert state["ResultPath"] is None
     assert isinstance(state["MaxConcurrency"], int)
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}", state["Label"])
+
+
+def test_a_chunk_that_finds_no_free_function_is_left_to_another_round_and_tells_nothing() -> None:
+    """Files that come together take functions from each other: that is no failure of a chunk, which would fail its job.
+    ``AggregateData`` sees by the missing report what is to be done (tests/unit/test_postponed.py).
+    """
+    assert STATES["ProcessChunk"]["Catch"] == [{"ErrorEquals": [THROTTLED], "Next": "Postponed"}]
+    postponed = {key: value for key, value in STATES["Postponed"].items() if key != "Comment"}
+    assert postponed == {"Type": "Pass", "Result": {}, "End": True}
+
+
+def test_a_job_whose_chunks_find_none_is_given_up_no_sooner_than_one_that_waits_for_another_function() -> None:
+    rounds = 1 + settling.MOST_IDLE_ROUNDS
+    assert rounds * throttled("ProcessChunk").mean >= throttled("AggregateData").mean
+    assert rounds * EXPRESS_LIMIT_SECONDS < MACHINE["TimeoutSeconds"]
 
 
 @pytest.mark.parametrize("name", ["ValidateData", "ProcessData", "AggregateData", "StoreResults"])

@@ -53,6 +53,15 @@ def test_other_answers_stay_as_they_are(answer: dict[str, Any]):
     assert emulator_server._naming_the_class(lambda: dict(answer))() == answer
 
 
+def test_a_refusal_for_concurrency_has_the_name_by_which_a_workflow_waits():
+    body = {"__type": "TooManyRequestsException", "message": "Rate Exceeded", "Reason": "ConcurrentInvocationLimit"}
+    refused = emulator_server._naming_the_throttle(lambda: {"throttle": True, "body": body, "error": True})()
+    named = {"errorType": "Lambda.TooManyRequestsException", "errorMessage": "Rate Exceeded"}
+    assert refused == {"throttle": True, "body": body | named, "error": True}
+    done = {"body": {"a": 1}}
+    assert emulator_server._naming_the_throttle(lambda: done)() == done
+
+
 @pytest.mark.parametrize("version_id", ["v1", None])
 def test_an_upload_told_to_eventbridge_names_its_version(version_id: str | None):
     dispatched: list[dict[str, Any]] = []
