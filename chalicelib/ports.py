@@ -64,8 +64,10 @@ class Objects(Protocol):
     def put_stream(self, bucket: str, key: str, pieces: Iterable[bytes], content_type: str) -> Stored:
         """Write an object of any size in bounded memory (multipart above 8 MiB); all or nothing."""
 
-    def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
-        """Copy within a bucket on the server's side, provided that the source's ETag is still ``etag``."""
+    def copy(self, bucket: str, key: str, target_key: str, etag: str, size_bytes: int) -> Stored:
+        """Copy an object of ``size_bytes`` within a bucket on the server's side, provided that its ETag is still
+        ``etag``.
+        """
 
     def delete(self, bucket: str, key: str) -> None:
         """Where there is no such object, nothing happens. A bucket with versions keeps them."""

@@ -74,7 +74,7 @@ class MemoryObjects:
     def put_stream(self, bucket: str, key: str, pieces: Iterable[bytes], content_type: str) -> Stored:
         return self.add(bucket, key, b"".join(pieces))
 
-    def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
+    def copy(self, bucket: str, key: str, target_key: str, etag: str, size_bytes: int) -> Stored:
         stored, body = self._newest(bucket, key)
         if stored.etag != etag:
             raise Terminal("object-replaced", f"{key} is another by now")

@@ -44,6 +44,9 @@ _READ_TIMEOUT_SECONDS: Final = 10
 """The services but S3 answer within milliseconds; the API's own limit is 29 s for everything."""
 _S3_READ_TIMEOUT_SECONDS: Final = 60
 """Time between two bytes, not for the whole body. A copy of some gigabytes is silent for a while."""
+REQUESTS_AT_ONCE: Final = 32
+"""Of small objects: each waits for S3 (0.1 s or so), and takes 2 ms of the processor. So many connections are kept:
+to make one anew takes longer than the request."""
 
 TRANSIENT_CODES: Final = frozenset(
     {
@@ -136,6 +139,7 @@ def config(service: str) -> Config:
         connect_timeout=_CONNECT_TIMEOUT_SECONDS,
         read_timeout=_S3_READ_TIMEOUT_SECONDS if service == "s3" else _READ_TIMEOUT_SECONDS,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=REQUESTS_AT_ONCE,
         tcp_keepalive=True,
         user_agent_extra="sluice",
     )

@@ -15,7 +15,7 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from chalicelib.aws.clients import aws_errors, client
+from chalicelib.aws.clients import REQUESTS_AT_ONCE, aws_errors, client
 from chalicelib.aws.multipart import PART_SIZE_BYTES, copy_in_parts, cut, quoted, stored, upload_parts
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.model import Source
@@ -39,8 +39,7 @@ _ETAG: Final = re.compile(r"[0-9a-f]{32}(-\d+)?")
 class S3Objects:
     """Objects in S3. ``part_size_bytes`` and ``copy_limit_bytes`` are S3's limits, smaller only in tests."""
 
-    requests_at_once: Final = 16
-    """Of small objects: each waits for S3, none for the processor."""
+    requests_at_once: Final = REQUESTS_AT_ONCE
 
     def __init__(
         self,
@@ -147,13 +146,10 @@ class S3Objects:
             return self.put(bucket, key, first, content_type)
         return upload_parts(self._s3, bucket, key, _chain(first, second, parts), content_type)
 
-    def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
-        replaced = Terminal("object-replaced", f"s3://{bucket}/{key} was replaced by another version")
-        found = self.head(bucket, key)
-        if found.etag != etag:
-            raise replaced
-        if found.size_bytes > self._copy_limit_bytes:
-            return copy_in_parts(self._s3, found, target_key, self._copy_limit_bytes, _reading(bucket, key))
+    def copy(self, bucket: str, key: str, target_key: str, etag: str, size_bytes: int) -> Stored:
+        if size_bytes > self._copy_limit_bytes:
+            source = Stored(bucket, key, size_bytes, etag)
+            return copy_in_parts(self._s3, source, target_key, self._copy_limit_bytes, _reading(bucket, key))
         with aws_errors("s3:GetObject, s3:PutObject", _reading(bucket, key)):
             response = self._s3.copy_object(
                 Bucket=bucket,
@@ -162,7 +158,7 @@ class S3Objects:
                 CopySourceIfMatch=quoted(etag),
             )
         result = {"ETag": response["CopyObjectResult"]["ETag"], "VersionId": response.get("VersionId")}
-        return stored(bucket, target_key, found.size_bytes, result)
+        return stored(bucket, target_key, size_bytes, result)
 
     def delete(self, bucket: str, key: str) -> None:
         with aws_errors("s3:DeleteObject"):

@@ -12,16 +12,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
-import pyarrow as pa
-
 from chalicelib import errors, publication
-from chalicelib.engine import arrays, ledger
 from chalicelib.engine import contract as contracts
-from chalicelib.engine.checks.check import Checker
+from chalicelib.engine import ledger
 from chalicelib.engine.checks.findings import Base, Reasons
 from chalicelib.engine.contract.binding import drift_of
-from chalicelib.engine.delivery import parquet
-from chalicelib.engine.delivery.schemas import decode_schema
 from chalicelib.engine.ledger import Report
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.rejects import drafts
@@ -31,9 +26,9 @@ from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Reason, Rows, Status, timestamp
 from chalicelib.parallel import parallel
 from chalicelib.ports import Ports, Stored
-from chalicelib.pretty import pretty
-from chalicelib.stages import lanes, workspace
+from chalicelib.stages import lanes
 from chalicelib.stages.excess import excess
+from chalicelib.stages.outputs import Outputs, copy_data
 from chalicelib.stages.settling import State
 
 REASONS_ON_JOB: Final = 10
@@ -65,7 +60,7 @@ def publish(ports: Ports, run: Run, state: State) -> list[JSON]:
     """
     merged = state.workspace.get_json("merged.json")
     rows = Rows(**merged["ledger"]["rows"])
-    outputs = _Outputs(ports, state.workspace.bucket, run.job_id)
+    outputs = Outputs(ports, state.workspace.bucket, run.job_id)
     summary = _write_rejects(outputs, state)
     summary |= _summary(run, state, merged)
     facts = _facts(summary["findings"]["reasons"])
@@ -73,7 +68,7 @@ def publish(ports: Ports, run: Run, state: State) -> list[JSON]:
     outputs.put_json("summary", "summary.json", summary)
     too_many = excess(state.contract, state.plan, rows, summary["findings"]["reasons"])
     if too_many is None:
-        _copy_data(outputs, state)
+        copy_data(outputs, state)
     timeline = _write_report(ports, outputs, run, state, merged, summary, too_many)
     if state.workspace.attempt > 1:
         outputs.settle()
@@ -101,44 +96,7 @@ def _short(field: str) -> str:
     return field if len(field) <= FIELD_ON_JOB_CHARS else field[:FIELD_ON_JOB_CHARS] + "…"
 
 
-class _Outputs:
-    """Writes a job's outputs and remembers them for the manifest."""
-
-    def __init__(self, ports: Ports, bucket: str, job_id: str) -> None:
-        self.objects, self.bucket, self._prefix = ports.objects, bucket, publication.outputs_prefix(job_id)
-        self.entries: list[JSON] = []
-        self.uris: dict[str, str] = {}
-        self._etags: dict[str, str] = {}
-
-    def key(self, path: str) -> str:
-        return self._prefix + path
-
-    def put_json(self, name: str, path: str, document: Any) -> None:
-        body = pretty(document).encode()
-        self.add(name, path, self.objects.put(self.bucket, self.key(path), body, workspace.JSON_TYPE))
-
-    def add(self, name: str, path: str, stored: Stored, rows: int | None = None, sha256: str = "") -> None:
-        """Remember an output; the data's parts share one name, whose URI is their folder's."""
-        folder = f"s3://{self.bucket}/{self._prefix}"
-        self.uris[name] = folder + ("data/" if name == "data" else path)
-        entry: JSON = {"name": name, "key": stored.key, "size_bytes": stored.size_bytes, "rows": rows}
-        self.entries.append(entry | {"sha256": stored.checksum_sha256 or sha256})
-        self._etags[stored.key] = stored.etag
-
-    def settle(self) -> None:
-        """Remove what an earlier attempt left and this one does not write, as parts of another partitioning.
-
-        Errors: ``Transient("output-replaced")`` where an output is not as it was written: a function of an attempt that
-        was stopped may have been writing until now. Doing all of it again puts it right.
-        """
-        for found in self.objects.list(self.bucket, self._prefix):
-            if found.key not in self._etags:
-                self.objects.delete(self.bucket, found.key)
-            elif found.etag != self._etags[found.key]:
-                raise errors.Transient("output-replaced", f"{found.key} was written by another attempt of the job")
-
-
-def _write_rejects(outputs: _Outputs, state: State) -> JSON:
+def _write_rejects(outputs: Outputs, state: State) -> JSON:
     """rejects.csv and rejects.jsonl, streamed side by side; gives the summary's ``findings``.
 
     Errors: ``Terminal("ledger-unbalanced")`` where a chunk's worker wrote another number of records or findings than it
@@ -209,48 +167,8 @@ def _summary(run: Run, state: State, merged: JSON) -> JSON:
     }
 
 
-def _copy_data(outputs: _Outputs, state: State) -> None:
-    """Each chunk's Parquet files to their place, on S3's side; one empty file where no row was delivered.
-
-    Errors: ``Transient("output-replaced")`` where one is not as its chunk's report says: a chunk that is done twice at
-    the same time writes the same rows twice, which under a key of KMS have two ETags. The later report says which.
-    """
-    parts = [(each.index, part) for each in state.reports for part in each.outputs["data"]]
-
-    def copy(numbered: tuple[int, JSON]) -> tuple[str, Stored]:
-        index, part = numbered
-        path = f"data/{part['folder']}part-{index:05}.parquet"
-        try:
-            return path, outputs.objects.copy(outputs.bucket, part["key"], outputs.key(path), part["etag"])
-        except errors.Terminal as error:
-            if error.code != "object-replaced":
-                raise
-            raise errors.Transient("output-replaced", f"{part['key']} was written by another run") from error
-
-    copied = parallel(outputs.objects, copy, parts)
-    if len({path for path, _ in copied}) < len(copied):
-        raise errors.Terminal("ledger-unbalanced", "two of the job's files have one name")
-    for (path, stored), (_, part) in zip(copied, parts, strict=True):
-        outputs.add("data", path, stored, part["rows"], part["sha256"])
-    if not parts:
-        path = "data/part-00000.parquet"
-        empty = arrays.empty_table(_schema(state))
-        # Of rows that there are not, nobody knows the columns that the transform would have made.
-        named = [name for name in state.contract.partition_by if name in empty.column_names]
-        body = parquet.write(empty.drop_columns(named))
-        outputs.add(
-            "data", path, outputs.objects.put(outputs.bucket, outputs.key(path), body, workspace.PARQUET_TYPE), 0
-        )
-
-
-def _schema(state: State) -> pa.Schema:
-    if state.plan.schema is not None:
-        return decode_schema(state.plan.schema)
-    return Checker(state.contract, state.plan.binding).schema
-
-
 def _write_report(
-    ports: Ports, outputs: _Outputs, run: Run, state: State, merged: JSON, summary: JSON, too_many: str | None
+    ports: Ports, outputs: Outputs, run: Run, state: State, merged: JSON, summary: JSON, too_many: str | None
 ) -> list[JSON]:
     """Returns the timeline; StoreResults ends in it where the report is written, which cannot tell of what follows."""
     record = ports.jobs.get(run.job_id)
@@ -277,7 +195,7 @@ def _write_report(
     return timeline
 
 
-def _write_manifest(outputs: _Outputs, run: Run, state: State, balanced: JSON, finished: str) -> None:
+def _write_manifest(outputs: Outputs, run: Run, state: State, balanced: JSON, finished: str) -> None:
     document = {
         "job_id": run.job_id,
         "dataset": run.dataset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from chalicelib.aws.multipart import PART_SIZE_BYTES
 from chalicelib.aws.objects import S3Objects
 from chalicelib.ports import Jobs, Objects
 from ops.check.disk import DiskJobs, DiskObjects
-from tests.adapters.support import Faulty, client, empty_table
+from tests.adapters.support import Faulty, client, client_error, empty_table
 
 
 @pytest.fixture
@@ -37,7 +37,22 @@ def s3(aws: None) -> Faulty:
     for bucket in ("inbox", "plain"):
         found.create_bucket(Bucket=bucket)
     found.put_bucket_versioning(Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
+    found.meta.events.register("provide-client-params.s3.CopyObject", _copying_only_what_is_meant(found))
     return Faulty(found)
+
+
+def _copying_only_what_is_meant(s3: Any) -> Callable[..., None]:
+    """CopySourceIfMatch, which moto passes over:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html#API_CopyObject_RequestSyntax
+    """
+
+    def check(params: dict[str, Any], **_: Any) -> None:
+        listed = s3.list_objects_v2(Bucket=params["CopySource"]["Bucket"], Prefix=params["CopySource"]["Key"])
+        etags = [each["ETag"] for each in listed.get("Contents", []) if each["Key"] == params["CopySource"]["Key"]]
+        if etags and etags != [params["CopySourceIfMatch"]]:
+            raise client_error("PreconditionFailed", 412)
+
+    return check
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_linked_file_that_changes_during_the_job_is_noticed(objects: DiskObjec
 
 def test_writing_a_linked_key_leaves_the_outside_file(objects: DiskObjects, outside: Path) -> None:
     linked = objects.link("inbox", "k", outside)
-    objects.copy("inbox", "k", "copy", linked.etag)
+    objects.copy("inbox", "k", "copy", linked.etag, linked.size_bytes)
     objects.put("inbox", "k", b"new", "text/csv")
     objects.delete("inbox", "k")
     objects.delete("inbox", "k")
@@ -205,8 +205,8 @@ def test_nothing_temporary_stays(objects: DiskObjects, outside: Path) -> None:
     linked = objects.link("inbox", "k", outside)
     objects.put("inbox", "a", b"", "text/plain")
     for _ in range(2):
-        objects.copy("inbox", "a", "b", objects.head("inbox", "a").etag)
-        objects.copy("inbox", "k", "c", linked.etag)
+        objects.copy("inbox", "a", "b", objects.head("inbox", "a").etag, 0)
+        objects.copy("inbox", "k", "c", linked.etag, linked.size_bytes)
     files = {path.name for path in objects.root.rglob("*") if path.is_file()}
     assert files == {"k", "a", "b", "c", "lock"}
 
@@ -214,13 +214,13 @@ def test_nothing_temporary_stays(objects: DiskObjects, outside: Path) -> None:
 @pytest.mark.usefixtures("file_system")
 def test_a_copy_stays_what_it_was(objects: DiskObjects) -> None:
     first = objects.put("results", "a.bin", b"first", "text/plain")
-    copied = objects.copy("results", "a.bin", "b.bin", first.etag)
+    copied = objects.copy("results", "a.bin", "b.bin", first.etag, 5)
     objects.put("results", "a.bin", b"second", "text/plain")
     assert objects.read_range(source_of(copied), 0, 5) == b"first"
     with pytest.raises(Terminal, match="object-replaced"):
-        objects.copy("results", "a.bin", "c.bin", first.etag)
+        objects.copy("results", "a.bin", "c.bin", first.etag, 5)
     with pytest.raises(Terminal, match="object-not-found"):
-        objects.copy("results", "nothing", "c.bin", first.etag)
+        objects.copy("results", "nothing", "c.bin", first.etag, 5)
     assert [found.key for found in objects.list("results", "")] == ["a.bin", "b.bin"]
 
 

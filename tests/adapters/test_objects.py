@@ -108,7 +108,7 @@ def test_what_does_not_exist_is_not_found(place: Place) -> None:
         lambda: objects.head(bucket, "none"),
         lambda: objects.head(bucket, "none", "0" * 32),
         lambda: objects.get(bucket, "none"),
-        lambda: objects.copy(bucket, "none", "target", "0" * 32),
+        lambda: objects.copy(bucket, "none", "target", "0" * 32, 1),
     ]:
         with pytest.raises(Terminal, match="object-not-found"):
             read()
@@ -192,12 +192,12 @@ def test_a_copy_is_the_object_that_was_meant(place: Place, key: str) -> None:
     written = objects.put(bucket, key, BODY, "text/csv")
     target = f"copy of/{key}"
     for _ in range(2):
-        copied = objects.copy(bucket, key, target, written.etag)
+        copied = objects.copy(bucket, key, target, written.etag, written.size_bytes)
         assert (copied.bucket, copied.key, copied.size_bytes) == (bucket, target, len(BODY))
         assert copied.etag == objects.head(bucket, target).etag
     assert objects.get(bucket, target) == BODY == objects.get(bucket, key)
     with pytest.raises(Terminal, match="object-replaced"):
-        objects.copy(bucket, key, "other", "0" * 32)
+        objects.copy(bucket, key, "other", "0" * 32, len(BODY))
     assert objects.get_with_etag(bucket, "other") is None
     objects.put(bucket, key, b"new", "text/csv")
     assert objects.get(bucket, target) == BODY

@@ -213,14 +213,14 @@ def test_parts_grow_so_that_ten_thousand_hold_more() -> None:
 def test_a_large_copy_goes_by_parts(s3: Any) -> None:
     objects = S3Objects(s3, copy_limit_bytes=5 * MIB)
     written = objects.put_stream("inbox", "big +%ü", big(), "text/csv")
-    copied = objects.copy("inbox", "big +%ü", "copy", written.etag)
+    copied = objects.copy("inbox", "big +%ü", "copy", written.etag, written.size_bytes)
     assert (copied.bucket, copied.key, copied.size_bytes) == ("inbox", "copy", 20 * MIB)
     assert objects.get("inbox", "copy") == b"".join(big())
     assert s3.head_object(Bucket="inbox", Key="copy")["ContentType"] == "text/csv"
     assert [request["CopySourceRange"] for request in s3.sent("upload_part_copy")][-1] == "bytes=15728640-20971519"
     s3.fail("upload_part_copy", None, client_error("PreconditionFailed", 412))
     with pytest.raises(Terminal, match="object-replaced"):
-        objects.copy("inbox", "big +%ü", "second", written.etag)
+        objects.copy("inbox", "big +%ü", "second", written.etag, written.size_bytes)
     assert objects.get_with_etag("inbox", "second") is None
 
 
@@ -231,7 +231,7 @@ def test_a_source_replaced_while_it_is_copied_is_refused(s3: Faulty, limit: int,
     written = objects.put_stream("plain", "k", big(), "text/csv")
     s3.fail(operation, client_error("PreconditionFailed", 412))
     with pytest.raises(Terminal, match="object-replaced"):
-        objects.copy("plain", "k", "target", written.etag)
+        objects.copy("plain", "k", "target", written.etag, written.size_bytes)
     (request,) = s3.sent(operation)
     assert request["CopySourceIfMatch"] == f'"{written.etag}"'
     assert objects.get_with_etag("plain", "target") is None

@@ -24,7 +24,7 @@ def no_function_free(pipeline: Pipeline) -> Iterator[None]:
         [name for name in functions.function_names(names) if name.endswith("process-chunk")],
     )
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
-    _scale_waits(pipeline, 0.01)
+    _scale_waits(pipeline, 0.002)
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from chalicelib.engine.delivery import transform as transforms
 from chalicelib.errors import Terminal, Transient
 from chalicelib.model import Failure, Job, Source, Status, event_from_source, execution_name
 from chalicelib.settings import Settings
-from chalicelib.stages import code, publish
+from chalicelib.stages import code, outputs, publish
 from chalicelib.stages.code import code_digest
 from tests import pipeline
 from tests.fakes import MemoryPorts, execution_arn
@@ -261,6 +261,34 @@ def test_what_an_earlier_attempt_published_and_this_one_does_not_is_removed(
     listed = {each["key"].removeprefix(f"jobs/{source.job_id}/") for each in manifest["outputs"]}
     assert set(workflow.outputs(source)) == listed | {"manifest.json"}
     assert objects.get(RESULTS, f"jobs/{source.job_id}0/data/part-00000.parquet") == b"another job's"
+
+
+def test_of_many_files_only_those_are_copied_that_an_earlier_try_has_not(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk times a folder makes a file: there may be more than can be copied in the time that a function has."""
+    monkeypatch.setattr(outputs, "_MANY_PARTS", 2)
+    source, _ = failed(workflow, monkeypatch)
+    objects, copied = workflow.ports.objects, list[str]()
+    copy = objects.copy
+
+    def copy_once(bucket: str, key: str, target: str, etag: str, size_bytes: int) -> Any:
+        if len(copied) == 3:
+            copied.append("")
+            raise Transient("aws-unavailable", "the function's time is up")
+        copied.append(target)
+        return copy(bucket, key, target, etag, size_bytes)
+
+    monkeypatch.setattr(objects, "copy", copy_once)
+    for _ in range(2):
+        workflow.retry(source.job_id)
+        workflow.execute(source)
+        if error_code(workflow, source):
+            objects.add(RESULTS, copied[0], b"not what was copied")
+    assert workflow.job(source).status is Status.SUCCEEDED
+    first, second = copied[:3], copied[4:]
+    assert set(first) & set(second) == {copied[0]}
+    assert rows(workflow.outputs(source)) == [{"id": number, "name": f"name {number}"} for number in range(40)]
 
 
 def test_an_output_that_a_stopped_attempt_still_overwrites_is_noticed(

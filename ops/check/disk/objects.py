@@ -133,7 +133,7 @@ class DiskObjects:
                 return None
         return _stored(bucket, key, status, digest.hexdigest())
 
-    def copy(self, bucket: str, key: str, target_key: str, etag: str) -> Stored:
+    def copy(self, bucket: str, key: str, target_key: str, etag: str, size_bytes: int) -> Stored:
         original, target = self.path(bucket, key), self.path(bucket, target_key)
         with temporary(self.root) as path, disk_errors(_uri(bucket, key)):
             if original.is_symlink():
