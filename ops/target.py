@@ -99,6 +99,10 @@ class Names:
         return self.arn("sns", f"{self.prefix}-notices")
 
     @property
+    def alarms_topic_arn(self) -> str:
+        return self.arn("sns", f"{self.prefix}-alarms")
+
+    @property
     def dead_letters(self) -> str:
         return f"{self.prefix}-dead-letters"
 

@@ -20,7 +20,7 @@ from ops.checkout import ROOT
 from ops.cloudformation import drift, encryption, stacks
 from ops.cloudformation.change_sets import Change, Stack
 from ops.packages import layer
-from ops.stage import data, leftovers, lock, ownership, regions, rollback, workflow
+from ops.stage import data, leftovers, lock, mail, ownership, regions, rollback, workflow
 from ops.stage.workflow import Alarms
 from ops.target import NOTE, STAGE_TAG, Target, Tell
 
@@ -110,6 +110,7 @@ def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
     for difference in drift.of_adopted(target, names.foundation_stack, changed):
         tell(f"{NOTE}{difference}")
+    changes += mail.subscribe_again(target)
     if _ensure_token(target, chosen.kms_key):
         changes.append(f"API token: created in {names.token_parameter}")
     layer_arn = None

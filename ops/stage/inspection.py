@@ -13,7 +13,7 @@ from ops.chalice import record
 from ops.cloudformation import drift, stacks
 from ops.cloudformation.drift import NOT_CHECKED, Drift
 from ops.packages import layer
-from ops.stage import deployment, leftovers
+from ops.stage import deployment, leftovers, mail
 from ops.stage.deployment import Deployed
 from ops.target import Target, Tell
 
@@ -67,6 +67,8 @@ def inspect(target: Target, tell: Tell) -> Inspection:
         ]
         if why_not:
             notes.append(f"drift of {stack} is not known: {why_not}")
+    if stacks.describe(target, names.foundation_stack):
+        notes += mail.not_mailed(target)
     tell("functions")
     resources += _functions(target)
     resources += _layers(target)

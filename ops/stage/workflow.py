@@ -61,7 +61,7 @@ def stack(target: Target, max_concurrency: int | None, kms_key: str | None, alar
             "DefinitionKey": _definition_key(),
             "InboxBucket": names.bucket("inbox"),
             "ResultsBucket": names.bucket("results"),
-            "NoticesTopic": names.notices_topic_arn,
+            "AlarmsTopic": names.alarms_topic_arn,
             "DeadLetterQueue": names.dead_letters_arn,
             "FunctionNames": ",".join(functions.function_names(names)),
             "KmsKey": kms_key,

@@ -83,6 +83,7 @@ def resolve(value: Any) -> str:
         "DeadLetterQueue": NAMES.arn("sqs", f"{NAMES.prefix}-dead-letters"),
         "Workflow": NAMES.state_machine_arn,
         "NoticesTopic": NAMES.notices_topic_arn,
+        "AlarmsTopic": NAMES.alarms_topic_arn,
     }
     if isinstance(value, dict) and "Ref" in value:
         return str(known[value["Ref"]])

@@ -39,7 +39,7 @@ def test_every_turn_of_a_loop_is_a_resource() -> None:
     functions = len(function_names(documents.NAMES))
     foundation = expand(documents.FOUNDATION, with_key=False)
     assert kinds(foundation).count("AWS::Logs::LogGroup") == functions
-    assert kinds(foundation).count("AWS::SNS::Subscription") == 1
+    assert kinds(foundation).count("AWS::SNS::Subscription") == 2  # of an address, to either topic
     alarms = kinds(expand(documents.WORKFLOW, with_key=False)).count("AWS::CloudWatch::Alarm")
     assert alarms > 2 * functions
 

@@ -29,7 +29,7 @@ from ops.cloudformation import change_sets, stacks
 from ops.cloudformation.change_sets import Stack
 from ops.cloudformation.drift import Drift
 from ops.emulation.emulator import Emulator
-from ops.stage import data, deployment, inspection, leftovers, rollback, workflow
+from ops.stage import data, deployment, inspection, leftovers, mail, rollback, workflow
 from ops.stage.deployment import Options
 from ops.stage.workflow import Alarms
 from ops.target import NOTE, STAGE_TAG, OperatorError, Target, Tell
@@ -120,12 +120,27 @@ def test_what_was_chosen_stays_until_something_else_is_chosen(target: Target) ->
     up(target, Options(max_concurrency=5))
     found = target.lambda_.get_function_configuration(FunctionName=target.names.function("process-chunk"))
     assert found["Architectures"] == ["arm64"]
-    subscriptions = target.client("sns").list_subscriptions_by_topic(TopicArn=target.names.notices_topic_arn)
-    assert [each["Endpoint"] for each in subscriptions["Subscriptions"]] == ["ops@example.com"]
+    for topic in (target.names.notices_topic_arn, target.names.alarms_topic_arn):
+        subscriptions = target.client("sns").list_subscriptions_by_topic(TopicArn=topic)
+        assert [each["Endpoint"] for each in subscriptions["Subscriptions"]] == ["ops@example.com"]
     environment = environment_of(target, "process-chunk")
     assert environment["SLUICE_CHUNK_SIZE_BYTES"] == "4096"
     machine = target.client("stepfunctions").describe_state_machine(stateMachineArn=target.names.state_machine_arn)
     assert json.loads(machine["definition"])["States"]["ProcessData"]["MaxConcurrency"] == 5
+
+
+def test_an_address_that_sns_mails_no_more_is_told_and_subscribed_again(target: Target) -> None:
+    """SNS takes a subscription away that was held back for its number of messages and was not confirmed again."""
+    up(target, Options(notify=["ops@example.com", "dev@example.com"]))
+    sns, topic = target.client("sns"), target.names.alarms_topic_arn
+    alarms = f"{target.names.prefix}-alarms"
+    held = {each["Endpoint"]: each for each in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]}
+    sns.unsubscribe(SubscriptionArn=held["dev@example.com"]["SubscriptionArn"])
+    gone = [line for line in mail.not_mailed(target) if "any more" in line]
+    assert gone == [f"dev@example.com gets nothing of {alarms} any more: run `up`"]
+    again = f"{alarms}: subscribed dev@example.com again, who has to confirm it"
+    assert again in up(target).changes
+    assert again not in up(target).changes
 
 
 def test_alarms_are_tuned_and_stay_so(target: Target) -> None:

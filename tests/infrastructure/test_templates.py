@@ -118,10 +118,10 @@ def test_the_jobs_table_has_the_indexes_that_the_code_asks() -> None:
     }
 
 
-def test_alarms_can_publish_to_the_topic() -> None:
+def test_alarms_can_publish_to_their_topic() -> None:
     found = documents.resources(documents.FOUNDATION)
-    assert "KmsMasterKeyId" not in found["NoticesTopic"]["Properties"]  # alias/aws/sns would shut alarms out
-    (statement,) = found["NoticesTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert "KmsMasterKeyId" not in found["AlarmsTopic"]["Properties"]  # alias/aws/sns would shut alarms out
+    (statement,) = found["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}  # no rule targets the topic
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
@@ -176,8 +176,8 @@ def test_names_in_the_templates_are_those_of_the_code() -> None:
         assert documents.resolve(bucket) == names.bucket(purpose)
     assert documents.resolve(found["JobsTable"]["Properties"]["TableName"]) == names.jobs_table
     assert documents.resolve(found["Workflow"]["Properties"]["StateMachineName"]) == names.state_machine
-    topic = documents.resolve(found["NoticesTopic"]["Properties"]["TopicName"])
-    assert names.notices_topic_arn.endswith(f":{topic}")
+    for logical, arn in (("NoticesTopic", names.notices_topic_arn), ("AlarmsTopic", names.alarms_topic_arn)):
+        assert arn.endswith(f":{documents.resolve(found[logical]['Properties']['TopicName'])}")
     assert f"{names.prefix}-validate-data" in functions.function_names(names)
     assert documents.resolve(found["UploadRule"]["Properties"]["Name"]) == names.upload_rule
     assert documents.resolve(found["WorkflowLogGroup"]["Properties"]["LogGroupName"]) == names.workflow_log_group

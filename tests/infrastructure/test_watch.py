@@ -151,7 +151,7 @@ def test_an_alarm_is_one_that_cloudwatch_accepts(alarm: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("alarm", PROPERTIES)
 def test_every_alarm_tells_the_topic_and_says_what_it_means(alarm: dict[str, Any]) -> None:
-    assert alarm["AlarmActions"] == [{"Ref": "NoticesTopic"}]
+    assert alarm["AlarmActions"] == [{"Ref": "AlarmsTopic"}]
     assert alarm["AlarmDescription"]
 
 
