@@ -99,6 +99,8 @@ class Plan:
     record_limit_bytes: int
     block_size_bytes: int
     """How much of a chunk is parsed and checked at a time."""
+    padding: int = 0
+    """Blank labels behind these, of a rejects.csv that a spreadsheet has padded: see ``binding.padding``."""
     schema: str | None = None
     """The delivered rows' Arrow schema (IPC message in base64), once the chunks have to agree on one."""
     references: tuple[str, ...] = ()
@@ -117,7 +119,7 @@ class Plan:
     @property
     def block_lines(self) -> int:
         """How many lines of a chunk are parsed and checked at a time, at the most."""
-        return max(_BLOCK_CELLS // (len(self.labels) + _CELLS_BESIDES), 1)
+        return max(_BLOCK_CELLS // (len(self.labels) + self.padding + _CELLS_BESIDES), 1)
 
     @property
     def grammar(self) -> Grammar:
@@ -241,6 +243,8 @@ def draw(
     if not header.labels and (dialect.header or contract is None):
         raise _unlabelled(head[header.data_start :])
     labels = restored_labels(header.labels) if dialect.header else _names(contract, len(header.labels))
+    padding = binding.padding(contract, labels)
+    labels = labels[: len(labels) - padding]
     factor = WIDE_FACTOR if len(labels) > WIDE_COLUMNS else 1
     chunk_size_bytes *= factor
     if text.rewritten:
@@ -261,6 +265,7 @@ def draw(
         chunk_size_bytes=chunk_size_bytes,
         record_limit_bytes=record_limit_bytes,
         block_size_bytes=block_size_bytes * factor,
+        padding=padding,
     )
     if contract is not None:
         bind(contract, plan.labels, dialect)

@@ -27,6 +27,7 @@ from chalicelib.engine.delivery.deliver import Delivered, Delivery
 from chalicelib.engine.delivery.parquet import Part
 from chalicelib.engine.delivery.transform import Transform
 from chalicelib.engine.plan import Plan, Task
+from chalicelib.engine.records import padded
 from chalicelib.engine.records.chunk import Origin, Records
 from chalicelib.engine.records.parse import Parsed, parse
 from chalicelib.engine.records.split import Block, Offsets
@@ -123,10 +124,11 @@ def _parsed(block: Block, origin: Origin, plan: Plan, coded: Mapping[int, Codebo
     """The rows of a block; those of a corrected rejects.csv without what neutralised their formulas there, or stands
     there for bytes that were no characters.
     """
-    parsed = parse(block, origin, plan.layout, coded)
-    if is_rejects(plan.labels):
-        parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
-        clear_unmended(parsed, plan.labels)
+    if not is_rejects(plan.labels):
+        return parse(block, origin, plan.layout, coded)
+    parsed = padded.parse(block, origin, plan.layout, plan.padding, coded)
+    parsed.columns = [coding.mapped(column, restore_column) for column in parsed.columns]
+    clear_unmended(parsed, plan.labels)
     return parsed
 
 

@@ -108,7 +108,7 @@ def _write_rejects(outputs: Outputs, state: State) -> JSON:
     def put(path: str, kind: str) -> Callable[[Iterator[bytes]], Stored]:
         return lambda pieces: outputs.objects.put_stream(outputs.bucket, outputs.key(path), pieces, kind)
 
-    lines = chain([(csv_header(state.plan.labels), b"")], _rejected_lines(state, drafts.Numbers(bases)))
+    lines = chain([(csv_header(state.plan), b"")], _rejected_lines(state, drafts.Numbers(bases)))
     csv, jsonl = lanes.read(lines, [put("rejects.csv", _CSV_TYPE), put("rejects.jsonl", _JSONL_TYPE)])
     outputs.add("rejects", "rejects.csv", csv, rejected)
     outputs.add("rejects_jsonl", "rejects.jsonl", jsonl, rejected)

@@ -104,6 +104,30 @@ def unlabelled(position: int) -> str:
     return f"field{position}"
 
 
+def padding(contract: Contract | None, labels: Sequence[str]) -> int:
+    """How many blank labels at the end of a rejects.csv's header are no columns: a spreadsheet pads all rows to the
+    width of the widest, one with cells too many. In any other file they are the labels of its columns.
+    """
+    skipped = reserved(labels)
+    if not skipped:
+        return 0
+    names = set() if contract is None else {field.name for field in contract.fields}
+    own = list(labels[skipped:])
+    while own and not own[-1].strip() and unlabelled(len(own)) not in names:
+        own.pop()
+    return len(labels) - skipped - len(own)
+
+
+def returning_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """A file's own labels as its rejects.csv has them: blank ones at the end would be taken for ``padding`` there."""
+    own = list(labels[reserved(labels) :])
+    at = len(own)
+    while at and not own[at - 1].strip() and unlabelled(at) not in labels:
+        own[at - 1] = unlabelled(at)
+        at -= 1
+    return tuple(own)
+
+
 def bind_positions(contract: Contract, width: int) -> Binding:
     """Bind the columns of a file without a header, in order. ``width``: the cells of its first sound record; 0: none.
 

@@ -13,6 +13,7 @@ from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
 from chalicelib.engine.checks.findings import Findings, Reasons
 from chalicelib.engine.checks.formulas import is_rejects
+from chalicelib.engine.contract.binding import returning_labels
 from chalicelib.engine.contract.schema import RESERVED_LABELS, reserved
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.records.arrowcsv import read_texts
@@ -36,9 +37,9 @@ MANY: Final = 64
 cell by itself 0.8 µs."""
 
 
-def csv_header(labels: Sequence[str]) -> bytes:
-    """The first line of ``rejects.csv``."""
-    return single.csv_line([*RESERVED_LABELS, *labels[reserved(labels) :]]) + b"\r\n"
+def csv_header(plan: Plan) -> bytes:
+    """The first line of ``rejects.csv``, as wide as the file's: a padded row comes back with its padding."""
+    return single.csv_line([*RESERVED_LABELS, *returning_labels(plan.labels), *[""] * plan.padding]) + b"\r\n"
 
 
 class Renderer:
