@@ -210,6 +210,10 @@ class Job:
     compression: str | None = None
     """``gzip``, ``zstd``, ``bzip2``, ``xz``, ``zip``; None where the file is not compressed, or not known yet."""
     rows: Rows = field(default_factory=Rows)
+    delivered: int | None = None
+    """Rows that the job delivered: the valid ones, or what a transform made of them; None until it has, and where it
+    failed.
+    """
     chunks: Chunks = field(default_factory=Chunks)
     reasons: tuple[Reason, ...] = ()
     """The most frequent (code, field) pairs among the findings, most frequent first, ten at the most."""
@@ -253,6 +257,7 @@ class Facts(TypedDict, total=False):
     """Fields of a job that become known on its way; None leaves one as it is."""
 
     rows: Rows | None
+    delivered: int | None
     chunks: Chunks | None
     contract: str | None
     encoding: str | None

@@ -149,7 +149,7 @@ def compose(job: Job, results_bucket: str) -> Message:
         code = job.error.code if job.error else "unknown"
         outcome = f"FAILED ({code})"
         opening = f"{_plain(job.source.key)} could not be processed. Nothing of it was published."
-    counts = [_counts(job.rows), _reasons(job)]
+    counts = [_counts(job.rows, job.delivered), _reasons(job)]
     parts = [opening, _error(job), _facts(job), *counts, _places(job, results_bucket), _next(job)]
     return Message(
         subject=f"Sluice: {job.dataset} {outcome}",
@@ -224,11 +224,13 @@ def _facts(job: Job) -> str:
     return _table(lines)
 
 
-def _counts(rows: Rows) -> str:
+def _counts(rows: Rows, delivered: int | None) -> str:
     if not rows.read:
         return ""
-    width = len(f"{rows.read:,}")
     counts = {"read": rows.read, "valid": rows.valid, "rejected": rows.rejected, "blank": rows.blank}
+    if delivered not in (None, rows.valid):  # a transform made others of them
+        counts["delivered"] = delivered
+    width = len(f"{max(counts.values()):,}")
     lines = [(f"Rows {name}", f"{count:>{width},}") for name, count in counts.items()]
     lines[2] = (lines[2][0], f"{lines[2][1]}  ({rows.rejected / rows.read:.2%})")
     return _table(lines)

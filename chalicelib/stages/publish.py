@@ -78,7 +78,8 @@ def publish(ports: Ports, run: Run, state: State) -> list[JSON]:
         raise errors.ToleranceExceeded(too_many, told)
     finished = timestamp(ports.clock())
     _write_manifest(outputs, run, state, merged["ledger"], finished)
-    decided = ports.jobs.advance(run.job_id, run.execution, Status.STORING, **facts, outputs=outputs.uris)
+    facts |= {"delivered": merged["ledger"]["delivered"], "outputs": outputs.uris}
+    decided = ports.jobs.advance(run.job_id, run.execution, Status.STORING, **facts)
     publication.finish(ports, state.workspace.bucket, decided)
     return timeline
 

@@ -43,16 +43,17 @@ def _counts(jobs: Sequence[Job], files: Sequence[str]) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("status", no_wrap=True)
-    for name in ("rows read", "valid", "rejected", "blank", "chunks", "seconds"):
+    made = any(job.delivered not in (None, job.rows.valid) for job in jobs)  # by a transform
+    for name in ("rows read", "valid", "rejected", "blank", *(["delivered"] if made else []), "chunks", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for job, file in zip(jobs, files, strict=True):
         colour = "green" if job.status is Status.SUCCEEDED else "red"
         took = seconds(job)
-        counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank)
+        counts = (job.rows.read, job.rows.valid, job.rows.rejected, job.rows.blank, *([job.delivered] if made else []))
         table.add_row(
             escape(file),
             f"[{colour}]{job.status}[/]",
-            *(f"{count:,}" for count in counts),
+            *("" if count is None else f"{count:,}" for count in counts),
             f"{job.chunks.done}/{job.chunks.planned}",
             "" if took is None else f"{took:.1f}",
         )

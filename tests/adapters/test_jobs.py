@@ -262,6 +262,7 @@ def test_a_record_comes_back_as_it_was_written(
         contract=contract,
         reasons=reasons,
         reasons_omitted=len(reasons),
+        delivered=rows.valid,
         outputs=outputs,
     )
     found = jobs.get(upload.job_id)

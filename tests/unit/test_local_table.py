@@ -49,6 +49,15 @@ def test_it_shows_counts_seconds_reasons_and_paths() -> None:
     assert "and 32 more" in shown(DONE.with_(reasons_omitted=30))
 
 
+def test_delivered_rows_are_shown_where_they_are_not_the_valid_ones() -> None:
+    other = DONE.with_(source=Source("inbox", "incoming/orders/b.csv", "1"), delivered=9754)
+    assert "delivered" not in shown(DONE.with_(delivered=4877), DONE)
+    head, _, *lines = shown(DONE.with_(delivered=4877), other, DONE).strip().splitlines()
+    assert head.split()[-3:] == ["delivered", "chunks", "seconds"]
+    told = [["4,877", "2/2", "2.5"], ["9,754", "2/2", "2.5"], ["2/2", "2.5"]]
+    assert [line.split()[6:] for line in lines[:3]] == told
+
+
 def test_it_says_which_contract_was_used() -> None:
     assert "\ncontract used  contracts/or[d]ers.json\n" in shown(DONE, contract=Path("contracts/or[d]ers.json"))
     none = "none: the types were inferred from the file (give --contract, or --dataset)"

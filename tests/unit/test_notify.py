@@ -95,6 +95,12 @@ def test_success_tells_what_came_of_the_file_where_it_is_and_what_to_do():
     )
 
 
+def test_delivered_rows_are_told_where_a_transform_made_them_others():
+    made = notify.compose(SUCCEEDED.with_(delivered=7594), RESULTS).text
+    assert "  Rows blank          3\n  Rows delivered  7,594\n" in made
+    assert "delivered" not in notify.compose(SUCCEEDED.with_(delivered=3797), RESULTS).text
+
+
 def test_reasons_that_the_record_does_not_hold_are_counted_too():
     assert "  and 31 more: see the report\n" in notify.compose(SUCCEEDED.with_(reasons_omitted=30), RESULTS).text
 

@@ -51,6 +51,23 @@ def test_columns_are_added_with_their_types_and_nulls(package: Path) -> None:
     assert str(outcome.table.schema.field("id").type) == "int64"
 
 
+@pytest.mark.parametrize(
+    ("code", "delivered"), [("    return df[df['id'] > 2]", 2), ("    return pd.concat([df, df])", 8)]
+)
+@pytest.mark.parametrize("chunk_size", [7, 1 << 20])
+def test_the_record_tells_the_delivered_rows(package: Path, code: str, delivered: int, chunk_size: int) -> None:
+    outcome = run(package, code, chunk_size=chunk_size)
+    assert (outcome.job.rows.valid, outcome.job.delivered) == (4, delivered)
+    assert outcome.table.num_rows == outcome.document("summary.json")["delivered"] == delivered
+
+
+def test_of_a_failed_job_no_row_is_delivered(package: Path) -> None:
+    refused = THINGS | {"sluice": {"tolerance": {"maxRejectedRows": 0}}}
+    outcome = pipeline.run(BODY + b"x,1\n", refused)
+    assert outcome.job.error is not None
+    assert outcome.job.delivered is None
+
+
 def test_dropped_rows_are_counted(package: Path) -> None:
     outcome = run(package, "    return df[df['id'] > 2]", chunk_size=4)
     assert outcome.job.rows == Rows(read=4, valid=4)
