@@ -6,6 +6,7 @@ import json
 import math
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from chalicelib.engine.measure import tally
 from chalicelib.engine.measure.profile import Profile
 from chalicelib.engine.measure.profiled import GATHERED_ROWS, TEXT_LIMIT
 from chalicelib.errors import Terminal
+from tests import pipeline
+from tests.pipeline import contract
 
 
 def profiled(**columns: pa.Array) -> dict[str, dict]:
@@ -203,3 +206,46 @@ def test_wide_tables_of_few_rows_are_gathered():
 def test_bytes_of_something_else_are_refused():
     with pytest.raises(ValueError, match="not a partial result"):
         Profile.load(b"")
+
+
+MANY = tally.LIMIT + 5_000
+
+
+@pytest.mark.parametrize("kind", ["integer", "string", "number", "date", "datetime"])
+@pytest.mark.parametrize(
+    ("constraints", "schema", "proven"),
+    [
+        ({"unique": True}, {}, True),
+        ({}, {"primaryKey": ["k"]}, True),
+        ({}, {"uniqueKeys": [["k"]]}, True),
+        ({}, {"primaryKey": ["k", "n"]}, False),
+        ({}, {}, False),
+    ],
+)
+def test_of_a_unique_column_the_distinct_values_are_counted(
+    kind: str, constraints: dict[str, Any], schema: dict[str, Any], proven: bool
+) -> None:
+    """However many there are; an estimate would look as if some were the same."""
+    days = np.datetime64("1900-01-01") + np.arange(MANY)
+    texts = days.astype(str) if kind == "date" else [f"{day}T00:00:00" for day in days] if kind == "datetime" else None
+    body = "\n".join(["k,n", *(f"{number if texts is None else texts[number]},{number % 7}" for number in range(MANY))])
+    fields: list[dict[str, Any]] = [
+        {"name": "k", "type": kind, "constraints": constraints},
+        {"name": "n", "type": "integer"},
+    ]
+    # a repeated key, which is rejected; where no column is required, a row without one
+    more = f"\n{body.splitlines()[1]}" + ("\n,1" if "primaryKey" not in schema else "")
+    outcome = pipeline.run((body + more).encode(), contract(*fields, schema=schema), chunk_size=50_000)
+    key, other = outcome.document("summary.json")["profile"]
+    assert key["mostFrequent"] is None
+    assert (key["unique"], other["unique"]) == (proven, False)
+    assert abs(key["approxDistinct"] - MANY) <= (0 if proven else MANY * 0.05)
+    assert key["count"] == outcome.job.rows.valid - key["nulls"]
+    assert other["approxDistinct"] == 7
+
+
+def test_a_zero_below_zero_is_not_one_value_more() -> None:
+    field = {"name": "k", "type": "number", "constraints": {"unique": True}}
+    outcome = pipeline.run(b"k\n0\n-0\n1.0\n1\n", contract(field))
+    (column,) = outcome.document("summary.json")["profile"]
+    assert (column["unique"], column["approxDistinct"], column["count"]) == (True, 2, 2)

@@ -352,3 +352,59 @@ def test_names_of_any_length_make_nothing_wider_than_the_page() -> None:
     (aggregate,) = re.findall(r'<table class="dense" aria-label="Aggregate n+">.*?</thead>', html, flags=re.DOTALL)
     assert re.findall('<th scope="col" class="([^"]*)">', aggregate) == ["value", "n measure", "n measure"]
     assert all("white-space: normal" in rules[selector] for selector in ("thead .value", "th.measure"))
+
+
+def measured(rows: list[dict[str, Any]], **measures: Any) -> str:
+    """The text of the section on an aggregate of these measures."""
+    made = document()
+    made["contract"]["sluice"] = {"aggregates": [{"name": "a", "groupBy": ["k"], "measures": measures}]}
+    made["summary"]["aggregates"] = {"a": rows}
+    return Page(re.search('<section id="aggregates".*?</section>', report.render(made), re.DOTALL)[0]).text  # type: ignore[index]
+
+
+def test_an_estimated_count_is_told_from_an_exact_one() -> None:
+    rows: list[dict[str, Any]] = [
+        {"k": 60_946, "n": 60_000, "d": 60_946},
+        {"k": 2, "n": 2048, "d": 1900},
+        {"k": None, "n": 0, "d": 0},
+    ]
+    told = measured(rows, n={"count": "*"}, d={"approxDistinct": "id"})
+    assert told.count("≈") == 2
+    assert " ≈ 60,946 " in told
+    assert " 1,900 " in told
+    assert "≈ d: an estimate, for more than 2,048 distinct values: within 1.6 % (standard error)" in told
+    assert "≈" not in measured(rows[1:], n={"count": "*"}, d={"approxDistinct": "id"})
+
+
+def test_an_estimate_that_came_out_below_the_limit_is_no_exact_count() -> None:
+    assert " ≈ 2,021 " in measured([{"k": 1, "d": 2021}], d={"approxDistinct": "id"})
+
+
+@pytest.mark.parametrize(
+    ("q", "value", "is_exact"),
+    [
+        (0.5, 49.875, False),
+        (0.5, "49.87", False),
+        (0.5, 1_000, False),
+        (0.5, 256, False),  # of 257, too, the bin's middle is 256
+        (0.5, -255, True),
+        (0.5, 0.0, True),
+        (0.5, None, True),
+        (0.5, "INF", True),
+        (0, 49.875, True),
+        (1, "49.87", True),
+        (1.0, 49.875, True),
+    ],
+)
+def test_an_approximate_quantile_is_told_from_an_exact_one(q: float, value: Any, is_exact: bool) -> None:
+    told = measured([{"k": 1, "m": value}], m={"quantile": "price", "q": q})
+    assert ("≈" in told) is not is_exact
+    assert is_exact or "≈ m: within 0.4 % of the quantile" in told
+
+
+def test_a_column_that_the_contract_proves_unique_has_an_exact_count() -> None:
+    made = document()
+    profile = {"name": "id", "type": "integer", "count": 60_000, "nulls": 7, "approxDistinct": 60_000}
+    for is_unique, shown in ((True, " 60,000 all differ "), (False, " ≈ 60,000 ")):
+        made["summary"]["profile"] = [profile | {"unique": is_unique, "mostFrequent": None}]
+        assert shown in Page(report.render(made)).text

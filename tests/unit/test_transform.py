@@ -61,6 +61,15 @@ def test_the_record_tells_the_delivered_rows(package: Path, code: str, delivered
     assert outcome.table.num_rows == outcome.document("summary.json")["delivered"] == delivered
 
 
+@pytest.mark.parametrize(("code", "distinct"), [("    return pd.concat([df, df])", 4), ("    return df", 4)])
+def test_where_a_transform_was_no_column_is_known_to_be_unique(package: Path, code: str, distinct: int) -> None:
+    (package / "things.py").write_text(f"import pandas as pd\n\ndef transform(df):\n{code}\n")
+    key, _ = pipeline.run(BODY, THINGS | {"schema": THINGS["schema"] | {"primaryKey": ["id"]}}).document(
+        "summary.json"
+    )["profile"]
+    assert (key["unique"], key["approxDistinct"]) == (False, distinct)
+
+
 def test_of_a_failed_job_no_row_is_delivered(package: Path) -> None:
     refused = THINGS | {"sluice": {"tolerance": {"maxRejectedRows": 0}}}
     outcome = pipeline.run(BODY + b"x,1\n", refused)

@@ -50,7 +50,7 @@ def _distinct(column: JSON) -> str:
     distinct = column.get("approxDistinct")
     if distinct is None:
         return NOTHING
-    exact = column.get("mostFrequent") is not None
+    exact = column.get("mostFrequent") is not None or column.get("unique", False)
     every = '<br><span class="soft small">all differ</span>' if exact and distinct == column["count"] > 1 else ""
     return f"{'' if exact else '≈ '}{number(distinct)}{every}"
 

@@ -9,20 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from chalicelib.engine.report.aggregates import aggregates
 from chalicelib.engine.report.columns import columns
 from chalicelib.engine.report.course import ledger, timeline
 from chalicelib.engine.report.markup import (
     KINDS,
     NOTHING,
-    aligned,
     bar,
-    digits,
     duration,
     number,
     percent,
     row,
     section,
-    shown,
     size,
     stacked,
     table,
@@ -32,8 +30,6 @@ from chalicelib.errors import FINDINGS
 
 JSON = dict[str, Any]
 
-AGGREGATE_ROWS: Final = 50
-"""Rows of an aggregate that are shown; the others are counted and stand in summary.json."""
 _STATUS: Final = {"SUCCEEDED": ("good", "Succeeded"), "FAILED": ("bad", "Failed")}
 
 
@@ -52,7 +48,7 @@ def render(document: JSON) -> str:
         _findings(summary.get("findings"), job.get("reasons") or []),
         _drift(summary.get("drift") or {}),
         columns(summary.get("profile") or []),
-        _aggregates(summary.get("aggregates") or {}),
+        aggregates(summary.get("aggregates") or {}, document.get("contract") or {}),
         ledger(document.get("ledger")),
         timeline(document.get("timeline") or []),
         _contract(document.get("contract"), summary),
@@ -179,45 +175,6 @@ def _drift(drift: JSON) -> str:
         return ""
     listed = "".join(f"<div><dt>{title}</dt><dd>{fact}</dd></div>" for title, fact in facts)
     return section("drift", "Drift from the contract", f'<dl class="facts">{listed}</dl>')
-
-
-def _aggregates(aggregates: JSON) -> str:
-    parts = []
-    for name, rows in aggregates.items():
-        parts.append(f"<h3>{text(name)}</h3>")
-        if not rows:
-            parts.append('<p class="soft small">No rows.</p>')
-            continue
-        parts.append(_aggregate(name, rows[:AGGREGATE_ROWS], list(rows[0])))
-        if len(rows) > AGGREGATE_ROWS:
-            parts.append(
-                f'<p class="soft small">The first {AGGREGATE_ROWS} of {number(len(rows))} rows; '
-                f"the other {number(len(rows) - AGGREGATE_ROWS)} are in summary.json.</p>"
-            )
-    return section("aggregates", "Aggregates", "\n".join(parts)) if parts else ""
-
-
-def _aggregate(name: str, rows: list[JSON], names: list[str]) -> str:
-    numeric = {each for each in names if all(_is_number(line[each]) or line[each] is None for line in rows)}
-    # a bar behind the number, where all share one zero
-    most = {each: max((line[each] or 0 for line in rows), default=0) for each in numeric}
-    decimals = {each: digits(line[each] for line in rows) for each in numeric}
-    bars = {each for each in numeric if most[each] > 0 and all((line[each] or 0) >= 0 for line in rows)}
-
-    def cell(line: JSON, each: str) -> str:
-        if each not in numeric:
-            return f'<td class="value">{shown(line[each])}</td>'
-        share = 100 * (line[each] or 0) / most[each] if each in bars and len(rows) > 1 else 0
-        return f'<td class="n measure" style="--share: {share:.1f}%">{aligned(line[each], decimals[each])}</td>'
-
-    lines = ["<tr>" + "".join(cell(line, each) for each in names) + "</tr>" for line in rows]
-    return table(
-        f"Aggregate {name}", [(each, "n measure" if each in numeric else "value") for each in names], lines, "dense"
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _contract(contract: JSON | None, summary: JSON) -> str:
