@@ -35,6 +35,10 @@ from chalicelib.ports import Objects
 from chalicelib.settings import REFERENCE_KEYS_LIMIT, REFERENCE_SIZE_BYTES
 from chalicelib.stages.workspace import BINARY_TYPE, JSON_TYPE, Workspace
 
+_NO_DATA: Final = (
+    "the dataset {dataset}, a foreign key's, has no current data: it has to be uploaded, and to succeed, before this"
+    " file (on a laptop with `local.py serve`, which keeps it; `local.py check` looks at each file by itself)"
+)
 _PARTS_AT_ONCE: Final = 8
 """Parquet files read at a time: their keys are merged, and counted, before the next are read."""
 
@@ -140,7 +144,7 @@ def _parts(workspace: Workspace, dataset: str) -> list[str]:
     objects, bucket = workspace.objects, workspace.bucket
     jobs = publication.current_jobs(objects, bucket, dataset)
     if not jobs:
-        raise errors.Terminal("reference-missing", f"the dataset {dataset}, a foreign key's, has no current data")
+        raise errors.Terminal("reference-missing", _NO_DATA.format(dataset=dataset))
     manifests: list[Any] = parallel(objects, lambda job: json.loads(objects.get(bucket, job["manifest"])), jobs)
     return [output["key"] for each in manifests for output in each["outputs"] if output["name"] == "data"]
 

@@ -139,7 +139,7 @@ def test_a_dataset_whose_files_have_no_row_has_no_key(described: JSON) -> None:
 @pytest.mark.parametrize(
     ("schema", "code", "parts"),
     [
-        (foreign("country", "code", "nowhere"), "reference-missing", ["nowhere"]),
+        (foreign("country", "code", "nowhere"), "reference-missing", ["nowhere", "before this file", "local.py serve"]),
         (foreign("country", "name"), "reference-missing", ["countries", "name"]),
         (foreign("country", "number"), "reference-type", ["country", "string", "number", "countries", "int64"]),
         (foreign("id", "at"), "reference-type", ["id", "int64", "at", "date32"]),
@@ -384,3 +384,19 @@ def test_part_keys_of_a_folder_without_stored_key_columns() -> None:
     ports.objects.add(RESULTS, "datasets/countries/current.json", json.dumps(current).encode())
     outcome = pipeline.run(b"id,country,day\n1,US,\n2,FR,\n", referring(foreign("country", "code")), ports=ports)
     assert outcome.findings == {(2, "country", "foreign-key")}
+
+
+@pytest.mark.parametrize("key", [{"schema": {"primaryKey": ["id"]}}, {"schema": {"uniqueKeys": [["id"]]}}])
+@pytest.mark.parametrize("chunk_size", [4, 1 << 20])
+def test_a_rejected_record_keeps_the_key_that_it_has(key: JSON, chunk_size: int) -> None:
+    """As docs/contract.md shows: nothing is delivered for key 1. One whose key cannot be read has none."""
+    described = contract({"name": "id", "type": "integer"}, {"name": "v", "type": "integer"}, **key)
+    outcome = pipeline.run(b"id,v\n1,x\n1,2\n?,3\n4,4\n", described, chunk_size=chunk_size)
+    repeated = outcome.rejects[1]["errors"]
+    assert [(each["record"], each["errors"][0]["code"]) for each in outcome.rejects] == [
+        (1, "type-error"),
+        (2, repeated[0]["code"]),
+        (3, "type-error"),
+    ]
+    assert "record 1" in repeated[0]["note"]
+    assert outcome.table.to_pylist() == [{"id": 4, "v": 4}]
