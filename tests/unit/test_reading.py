@@ -108,6 +108,26 @@ def in_s3(folder: Path, *jobs: tuple[str, list[str]]) -> list[str]:
     return [str(folder / uri.removeprefix("s3://")) for uri in listed]
 
 
+def test_a_job_that_is_taken_out_makes_way_for_the_corrected_file() -> None:
+    """As docs/operations.md says: else both versions of the file stay, with ``append``."""
+    ports, current, listed = MemoryPorts(), "datasets/things/current.json", "datasets/things/hive/symlink.txt"
+
+    def upload(body: bytes) -> list[str]:
+        outcome = pipeline.run(body, pipeline.contract(*ZIPS), ports=ports)
+        files = ports.objects.get(pipeline.RESULTS, listed).decode().splitlines()
+        assert [uri.split("/")[4] for uri in files] == outcome.current
+        return outcome.current
+
+    first = upload(b"id,The City,zip\n1,a,1\n2,b,2\n")
+    both = upload(b"id,The City,zip\n1,a,9\n2,b,2\n")
+    assert both[:1] == first
+    assert len(both) == 2
+    document = json.loads(ports.objects.get(pipeline.RESULTS, current))
+    document["jobs"] = []
+    ports.objects.put(pipeline.RESULTS, current, json.dumps(document).encode(), "application/json")
+    assert len(upload(b"id,The City,zip\n1,a,8\n2,b,2\n")) == 1
+
+
 def told(words: str) -> str:
     """Words that the page has, in code or out of it."""
     assert words in PAGE
@@ -125,6 +145,20 @@ def test_arrow_guesses_the_types_of_columns_in_folders_or_is_told(tmp_path: Path
     files = in_s3(tmp_path / "zip", ("1,a b,01234\n2,,5\n", ["zip"]))
     read = ds.dataset(files, format="parquet", partitioning=eval(given, {"ds": ds, "pa": pa})).to_table()
     assert sorted(read.column("zip").to_pylist()) == ["01234", "5"]
+
+
+def test_pandas_reads_a_jobs_folder_where_a_value_is_missing_if_it_is_told_the_columns(tmp_path: Path) -> None:
+    rows = "1,a b,01234\n2,,5\n3,c,\n"
+    folder = in_s3(tmp_path, (rows, ["The City", "zip"]))[0].partition("/data/")[0] + "/data"
+    with pytest.raises(pa.ArrowInvalid, match=re.sub(" (?=dictionaries)", r"\\s+", "Cannot yet unify dictionaries")):
+        pd.read_parquet(folder)
+    lines = block("python", "import pandas").replace("out/<job_id>/data", folder)
+    columns = '("country", pa.string()), ("status", pa.string())'
+    assert lines.count(columns) == 1
+    names: dict[str, Any] = {}
+    exec(lines.replace(columns, '("The City", pa.string()), ("zip", pa.string())'), names)
+    read = names["orders"].sort_values("id").astype(object)
+    assert read.where(read.notna(), None).values.tolist() == [[1, "a b", "01234"], [2, None, "5"], [3, "c", None]]
 
 
 def test_duckdb_guesses_the_types_of_columns_in_folders_or_is_told(tmp_path: Path) -> None:
