@@ -32,7 +32,7 @@ WIDE_FACTOR: Final = 3
 """How many times as large. A file of 200 columns takes a quarter less time, and a worker 110 MB more."""
 
 _BLOCK_CELLS: Final = 12 << 20
-"""The most cells that a block's lines have room for. A row takes memory for each column, also for those that it lacks:
+"""The most cells that a block's rows have room for. A row takes memory for each column, also for those that it lacks:
 of 32 MiB of rows of one letter, under a contract of 20 columns, a worker took 3.8 GB."""
 _CELLS_BESIDES: Final = 8
 """As many cells as take what a row takes besides its own."""
@@ -117,8 +117,8 @@ class Plan:
         return Layout(labels, self.dialect, self.text.encoding, self.record_limit_bytes)
 
     @property
-    def block_lines(self) -> int:
-        """How many lines of a chunk are parsed and checked at a time, at the most."""
+    def block_rows(self) -> int:
+        """How many rows of a chunk are parsed and checked at a time, at the most."""
         return max(_BLOCK_CELLS // (len(self.labels) + self.padding + _CELLS_BESIDES), 1)
 
     @property

@@ -143,7 +143,7 @@ def _reader(state: State) -> ledger.Resolve:
         plan = state.plan
         task, after = replace(state.tasks[report.index], first_record=first), first
         with ObjectTape(state.workspace.objects, plan, task) as tape:
-            for block in blocks(tape, first, task.end, plan.grammar, plan.block_size_bytes, plan.block_lines):
+            for block in blocks(tape, first, task.end, plan.grammar, plan.block_size_bytes, plan.block_rows):
                 after = block.end
         return after
 

@@ -18,7 +18,7 @@ from chalicelib.engine.contract.dialect import Dialect
 from chalicelib.engine.records import arrowcsv, find, split, unquoted
 from chalicelib.engine.records.chunk import Origin
 from chalicelib.engine.records.lenient import Layout
-from chalicelib.engine.records.parse import parse
+from chalicelib.engine.records.parse import Parsed, parse
 from chalicelib.engine.records.split import Block
 from chalicelib.engine.rejects.render import Renderer
 from tests import pipeline
@@ -136,25 +136,65 @@ def test_no_block_is_held_while_the_next_is_read(monkeypatch: pytest.MonkeyPatch
     assert len(gone) >= 8
 
 
-@pytest.mark.parametrize("body", [b"1\n", b"\n", b'"\n"\n', b'"\n\n', b"#\n"], ids=repr)
+@pytest.mark.parametrize("body", [b"1\n", b'"\n"\n', b'"\n\n', b"\n#\n1\n"], ids=repr)
 @pytest.mark.parametrize("columns", [1, 20])
-def test_no_block_has_more_lines_than_its_columns_let_it(
+def test_no_block_has_more_rows_than_its_columns_let_it(
     body: bytes, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of short rows, for a row takes memory for each column, also for those that it lacks."""
-    most, parsed, lines = 50, worker._parsed, list[int]()
+    """Of short ones, for a row takes memory for each column, also for those that it lacks."""
+    most = 50
+    blocks = _blocks_of(body * 1000, columns, most, monkeypatch)
+    rows = [block.count - parsed.blank for block, parsed in blocks]
+    assert max(rows) <= most
+    assert len(rows) < 3 * (sum(rows) // most + 1)
 
-    def parse_one(block: split.Block, *given: Any) -> Any:
-        lines.append(len(block.breaks))
-        return parsed(block, *given)
+
+@pytest.mark.parametrize("body", [b"\n", b"#\n", b"\r\n"], ids=repr)
+def test_lines_that_are_no_rows_make_few_blocks_but_none_too_large(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block takes its time for each column; but a line takes memory, too, be it blank."""
+    monkeypatch.setattr(find, "MOST_LINES", 400)
+    blocks = _blocks_of(body * 2000, 20, 50, monkeypatch)
+    lines = [len(block.breaks) for block, _ in blocks]
+    assert max(lines) <= 400
+    assert len(lines) <= 6
+
+
+def _blocks_of(
+    body: bytes, columns: int, most_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[Block, Parsed]]:
+    blocks, parsed = list[tuple[Block, Parsed]](), worker._parsed
+
+    def parse_one(block: Block, *given: Any) -> Any:
+        found = parsed(block, *given)
+        blocks.append((block, found))
+        return found
 
     monkeypatch.setattr(worker, "_parsed", parse_one)
-    monkeypatch.setattr(plan, "_BLOCK_CELLS", most * (columns + plan._CELLS_BESIDES))
+    monkeypatch.setattr(plan, "_BLOCK_CELLS", most_rows * (columns + plan._CELLS_BESIDES))
     names = [f"c{number}" for number in range(columns)]
     described = contract(*({"name": name, "type": "string"} for name in names), dialect={"commentChar": "#"})
-    pipeline.run(",".join(names).encode() + b"\n" + body * 1000, described)
-    assert len(lines) >= sum(lines) // most > 10
-    assert max(lines) <= most
+    pipeline.run(",".join(names).encode() + b"\n" + body, described)
+    return blocks
+
+
+@pytest.mark.parametrize("most", [10, 100, 1000])
+def test_long_lines_among_short_ones_are_not_looked_through_again_and_again(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block of few long lines does not make the next be looked for as far where it has many short ones."""
+    looked, found = list[int](), find._find_at_once
+
+    def find_one(data: bytes, base: int, end: int, *given: Any) -> Any:
+        looked.append(end - base)
+        return found(data, base, end, *given)
+
+    monkeypatch.setattr(find, "_find_at_once", find_one)
+    monkeypatch.setattr(plan, "_BLOCK_CELLS", most * (2 + plan._CELLS_BESIDES))
+    stretch = b"".join((b"x" * (50 * most) + b",\n") * 2 + b"1,\n" * (2 * most) for _ in range(max(4000 // most, 8)))
+    assert pipeline.run(b"a,b\n" + stretch, contract(*PLAIN)).job.rows.read > 0
+    assert sum(looked) < 6 * len(stretch)
 
 
 def test_blocks_of_few_lines_are_looked_for_in_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

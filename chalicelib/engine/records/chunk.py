@@ -99,7 +99,7 @@ class Records:
         first, plan = self._first, self._plan
         if first is None:
             return
-        for block in blocks(self._tape, first, self._task.end, plan.grammar, plan.block_size_bytes, plan.block_lines):
+        for block in blocks(self._tape, first, self._task.end, plan.grammar, plan.block_size_bytes, plan.block_rows):
             if self._way_back is not None:
                 self._way_back.add(block)
             yield block

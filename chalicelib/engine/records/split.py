@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -52,11 +53,11 @@ class Block:
 
 
 def blocks(
-    tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int, most_lines: int | None = None
+    tape: Tape, start: int, stop: int, grammar: Grammar, block_bytes: int, most_rows: int = sys.maxsize
 ) -> Iterator[Block]:
     """The records that begin in ``[start, stop)`` of the object, in as few blocks of about ``block_bytes`` as hold
-    them, of much the same size; in more of them where one would have more than ``most_lines``, at least one, that it
-    could do without.
+    them, of much the same size; in more of them where one would have more than ``most_rows``, at least one, or very
+    many lines.
 
     ``start`` must be a record start. The last record may end beyond ``stop``; the tape is extended as it needs. How
     much of it is at hand at a time makes no difference to the blocks. A block that its user has let go of is nowhere
@@ -65,7 +66,9 @@ def blocks(
     most = block_bytes + block_bytes // 8  # a little more, so that what is left over is no block by itself
     parts = max(divided(stop - start, most), 1)
     position, window_bytes = start, divided(stop - start, parts)
+    reach = window_bytes
     while position < stop:
+        window_bytes = min(window_bytes, reach)
         # The last record mostly ends beyond ``stop``; it is to be no block of its own.
         ahead = LOOKAHEAD_BYTES if position + window_bytes >= stop else 0
         tape.reach(position, position + window_bytes + ahead + LOOKAHEAD_BYTES)
@@ -73,12 +76,12 @@ def blocks(
         end = min(at + window_bytes + ahead, len(data))
         if end <= at and tape.at_end:
             return
-        found = find(data, at, end, grammar, tape.at_end, most_lines or end - at) if end > at else NOTHING
+        found = find(data, at, end, grammar, tape.at_end, most_rows) if end > at else NOTHING
         following = tape.base + (int(found.ends[-1]) if len(found.ends) else at)
         if found.cut and following < stop and tape.reach(position, position + 2 * (len(data) - at)):
             continue
         if not len(found.ends):
-            window_bytes *= 2
+            window_bytes = reach = 2 * window_bytes
             if end == len(data):
                 tape.extend()
             continue
@@ -86,9 +89,8 @@ def blocks(
         size, position = block.end - position, block.end
         # Each block falls short by the record that its window cuts: the last may be somewhat larger.
         parts = max(parts - 1, divided(stop - position, most + most // 4), 1)
-        window_bytes = divided(stop - position, parts)
-        if most_lines:  # what is looked through beyond them is looked through again
-            window_bytes = max(min(window_bytes, 2 * most_lines * size // max(len(block.breaks), 1)), 1)
+        # What is looked through beyond a block that is full is looked through again: the next is looked for nearby.
+        reach, window_bytes = 2 * (size if found.is_full else window_bytes), divided(stop - position, parts)
         del data, found
         yield block
         del block
