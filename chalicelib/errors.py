@@ -44,6 +44,7 @@ FINDINGS: Final[dict[str, str]] = {
 UNREADABLE: Final[dict[str, str]] = {
     "too-large": " (too large for the type {type}, which has 64 bits)",
     "does-not-fit": " (more than {before} digits before the decimal point, or {after} after it)",
+    "sign": " (what stands beside the number may be its sign)",
     "options": " ({options})",
     "option": "{key} is {value}",
 }

@@ -44,6 +44,7 @@ def notes_on_cell(text: str, field: JSON) -> Iterator[str]:
     yield unreadable
     if field["type"] in ("integer", "number"):
         yield unreadable + errors.UNREADABLE["too-large"].format(type=field["type"])
+        yield unreadable + errors.UNREADABLE["sign"]
     for name, value in field.get("constraints", {}).items():
         expected = json.dumps(value) if isinstance(value, bool) else str(value)
         yield errors.FINDINGS["constraint-error"].format(constraint=name, expected=expected, cell=cell)

@@ -170,7 +170,9 @@ READINGS: Final[dict[str, Callable[[JSON, str], bool]]] = {
     "int64": lambda field, text: (
         field["type"] in ("integer", "list") and any(_exceeds(part, 2.0**63) for part in text.split(";"))
     ),
-    "minus-behind": lambda field, text: field.get("bareNumber") is False and text.endswith("-"),
+    "signs-around": lambda field, text: (
+        field.get("bareNumber") is False and re.search(r"-\Z|[−–()]|\b(CR|DR)\b", text) is not None
+    ),
     "guessed-dates": lambda field, text: field["type"] in _TEMPORAL and field.get("format") == "any",
     "signed-years": lambda field, text: field["type"] in ("year", "yearmonth") and text.startswith("+"),
     "long-years": lambda field, text: field["type"] == "year" and re.fullmatch("-?[0-9]{4,9}", text) is not None,

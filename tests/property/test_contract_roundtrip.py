@@ -281,10 +281,18 @@ PATTERNED = {
     "%z %Y": st.builds(lambda moment, offset: f"{offset} {moment.year:04}", MOMENTS, OFFSETS),
     "%H.%f": st.from_regex(r"[0-2][0-9]\.[0-9]{0,7}", fullmatch=True),
 }
+SURROUNDED = st.builds(
+    "{}{}{}{}".format,
+    st.from_regex(r"EUR|m s⁻¹|km–h|CR |minus |[−–‐－＋±▲⁻()（）<>\[\]€ kdCR-]{0,3}", fullmatch=True),
+    st.sampled_from(["", "-", "+"]),
+    st.from_regex(r"[0-9]{1,2}(\.[0-9])?", fullmatch=True),
+    st.from_regex(r" km–h|⁻¹|DR|[−–－()（）<> €kd-]{0,3}", fullmatch=True),
+)
 FIELDS = [
     *(Field("f", kind) for kind in CELLS),
     Field("f", "number", decimal_char=",", group_char="."),
     Field("f", "number", bare_number=False),
+    Field("f", "integer", bare_number=False),
     Field("f", "integer", group_char=","),
     Field("f", "number", precision=5, scale=2),
     Field("f", "date", "%d.%m.%Y"),
@@ -299,7 +307,7 @@ FIELDS = [
 
 @given(st.sampled_from(FIELDS), st.data())
 def test_a_contracts_values_are_what_the_readers_read(field: Field, data: st.DataObject) -> None:
-    cells = PATTERNED[field.format] if "%" in field.format else CELLS[field.type]
+    cells = PATTERNED[field.format] if "%" in field.format else CELLS[field.type] if field.bare_number else SURROUNDED
     read = []
     for text in data.draw(st.lists(cells, min_size=2, max_size=2)):
         try:

@@ -9,6 +9,8 @@ import datetime as dt
 import itertools
 import math
 import re
+import sys
+import unicodedata
 from decimal import Decimal
 from fractions import Fraction
 from unittest import mock
@@ -48,6 +50,48 @@ def decimal(precision, scale):
         return value if scaled.denominator == 1 and abs(scaled) < 10**precision else BAD
 
     return rule
+
+
+SIGNS = {each for each in map(chr, range(128, sys.maxunicode + 1)) if unicodedata.category(each) == "Pd"} | set("−＋±▲")
+BRACKETS = {"(": ")", "（": "）", "[": "]"}
+
+
+def may_be_signed(text, start, end):
+    """Whether what surrounds the number at ``[start, end)`` may be its sign, gone through letter by letter."""
+    for at, each in enumerate(text):
+        neighbours = (text[at - 1 : at], text[at + 1 : at + 2])
+        if each in SIGNS and not all(other and other in LETTERS for other in neighbours):
+            return True
+        if each == "⁻" and not (neighbours[0] in set(LETTERS) and neighbours[1] in set("¹²")):
+            return True
+    for side, nothing_before in ((text[:start], True), (text[end:], False)):
+        opened = None
+        for each in side if nothing_before else reversed(side):
+            pairs = BRACKETS if nothing_before else {**{close: open_ for open_, close in BRACKETS.items()}, ">": "<"}
+            if each in pairs:
+                opened = each
+            elif each in pairs.values():
+                opened = None
+        if opened is not None:
+            return True
+    words = "".join(each if each in LETTERS else " " for each in text).lower().split()
+    return not {"cr", "dr", "credit", "debit", "minus", "neg", "negative"}.isdisjoint(words)
+
+
+def bare(rule, around):
+    """A number with text before and after: the only one in it, so that it is the only run of its characters."""
+
+    def read_bare(text):
+        found = re.fullmatch(rf"(?s)({around}*)([+-]?{BARE[rule]})({around}*)", text)
+        if not found or may_be_signed(text, found.start(2), found.end(2)):
+            return BAD
+        return rule(found[2])
+
+    return read_bare
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzüéßÄчжΩ"
+BARE = {integer: "[0-9]+", number: r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"}
 
 
 def date(text):
@@ -156,6 +200,13 @@ DECIMALS = st.one_of(
               st.one_of(DIGITS, st.builds(str.__mul__, st.sampled_from(["9", "0", "1", "12345"]), st.integers(1, 160))),
               st.one_of(st.just(""), st.builds("e{}".format, st.integers(-400, 400)))),
 )  # fmt: skip
+AROUND = st.one_of(
+    st.sampled_from(
+        ["", "", " ", "€", "EUR", "EUR ", " km–h", "m s⁻¹", "(net) ", " [kg]", "<b>", "</b>", "CR", " dr", "minus "]
+    ),
+    st.text("−–‐－＋±▲⁻¹()（）[]<> €%kmüCRdr-+", max_size=5),
+)
+SURROUNDED = st.builds("{}{}{}".format, AROUND, st.sampled_from(["5", "-5", "+5", "5.25", ".5", "5e-1"]), AROUND)
 NASTY = st.one_of(
     st.text(max_size=6),
     st.text("0123456789.+-eExXnaifINFT: ZM/_", max_size=20),
@@ -169,6 +220,8 @@ CASES = {
     **{f"decimal({precision},{scale})": (Field("x", "number", precision=precision, scale=scale),
                                          decimal(precision, scale), st.one_of(FLOATS, DECIMALS))
        for precision, scale in ((7, 2), (1, 0), (5, 5), (38, 0), (38, 10), (38, 38), (18, 17))},
+    "bare integer": (Field("x", "integer", bare_number=False), bare(integer, "[^0-9.+-]"), SURROUNDED),
+    "bare number": (Field("x", "number", bare_number=False), bare(number, "[^0-9.+-]"), SURROUNDED),
     "boolean": (Field("x", "boolean"), boolean, any_case(["true", "False", "1", "0", "yes"])),
     "date": (Field("x", "date"), date, DAY),
     "time": (Field("x", "time"), time, CLOCK),

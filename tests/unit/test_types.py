@@ -48,7 +48,7 @@ EXAMPLES = [
     }),
     (Field("x", "integer", bare_number=False), {
         "$5": 5, "5 %": 5, "$-5": -5, "-$5": BAD, "1 of 2": BAD, "5.5%": BAD, "$": BAD, "line\n5": 5,
-        "No. 5": BAD, "No.5": BAD, "5.": BAD,
+        "No. 5": BAD, "No.5": BAD, "5.": BAD, "(5)": BAD, "−5": BAD, "EUR-5": -5, "-(5)": BAD, "5 (net)": 5,
     }),
     (Field("x", "number"), {
         "1": 1.0, "+1.5": 1.5, "1.": 1.0, ".5": 0.5, "1e3": 1000.0, "1E-2": 0.01, "1e-400": 0.0, "1e400": BAD,
@@ -60,7 +60,16 @@ EXAMPLES = [
         "1,234.5": BAD,
     }),
     (Field("x", "number", bare_number=False), {
-        "€95.50": 95.5, "95.5%": 95.5, "No.5": 0.5, "5 (est.)": BAD, "x": BAD,
+        "€95.50": 95.5, "95.5%": 95.5, "No.5": 0.5, "5 (est.)": BAD, "x": BAD, "EUR-5": -5.0, "€+5": 5.0, "5-": BAD,
+        "(5.00)": BAD, "$(5)": BAD, "(5 €)": BAD, "(.5": BAD, "5)": BAD, "［5］": BAD, "<5>": BAD, "（5.00）": BAD,
+        "5 (net)": 5.0, "(net) 5": 5.0, "5 [kg]": 5.0, "<5": 5.0, "> 5": 5.0, "<b>5</b>": 5.0, "(a) 5 (b)": 5.0,
+        "−5": BAD, "–5": BAD, "－5": BAD, "＋5": BAD, "﹣5": BAD, "⁻5": BAD, "₋5": BAD, "➖5": BAD, "±5": BAD,
+        "\xad5": BAD, "EUR–5": BAD, "EUR – 5": BAD, "−€5": BAD, "5−": BAD, "5 €–": BAD, "5,–": BAD, "▲5": BAD,
+        "負5": BAD, "5 km-h": BAD, "5 km–h": 5.0, "Ost‑West 5": 5.0, "5 m s⁻¹": 5.0, "5⁻¹": BAD, "5 m s⁻": BAD,
+        "5 CR": BAD, "5DR": BAD, "Cr 5": BAD, "minus 5": BAD, "5 CRC": 5.0, "5 ČR": 5.0, "5 kr": 5.0, "5 EUR": 5.0,
+    }),
+    (Field("x", "number", bare_number=False, decimal_char="–"), {
+        "€5–5": 5.5, "€5–": 5.0, "−5–5": BAD,
     }),
     (Field("x", "number", precision=5, scale=2), {
         "1.5": Decimal("1.50"), "1.500": Decimal("1.50"), "1e2": Decimal(100), "-999.99": Decimal("-999.99"),
@@ -303,7 +312,7 @@ FRICTIONLESS_DIFFERS = [
     (Field("x", "number"), {"NaN": BAD, "INF": BAD, "inf": BAD, "-Infinity": BAD, "1e400": BAD}),
     (Field("x", "number", group_char=","), {"1,5": BAD}),
     (Field("x", "integer", group_char=","), {"1,234": 1234}),
-    (Field("x", "number", bare_number=False), {"No.5": 0.5}),
+    (Field("x", "number", bare_number=False), {"No.5": 0.5, "(5)": BAD, "−5": BAD, "5 DR": BAD}),
     (Field("x", "date"), {"2024-1-2": BAD}),
     (Field("x", "date", "%d/%m/%Y"), {"1/2/2024": BAD}),
     (Field("x", "time"), {"24:00:00": BAD, "10:00:00Z": BAD, "10:00:00.1234567": BAD}),

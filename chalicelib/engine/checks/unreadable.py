@@ -22,7 +22,9 @@ class Explainer:
     """Explains the texts that a field's reader refuses."""
 
     def __init__(self, field: Field) -> None:
-        self._number = numbers.lexical(field) if field.type in _NUMBERS else None
+        is_number = field.type in _NUMBERS
+        self._written = numbers.written(field) if is_number else None
+        self._lexical = numbers.lexical(field) if is_number and not field.bare_number else None
         self._too_large = _too_large(field)
         self._options = _options(field)
 
@@ -31,8 +33,11 @@ class Explainer:
         text has one.
         """
         # A number that is written as it should be is refused for one reason: the type of the values cannot hold it.
-        large = np.zeros(len(texts), np.bool_) if self._number is None else arrays.matches(texts, self._number)
-        for mask, reason in ((large, self._too_large), (~large, self._options)):
+        none = np.zeros(len(texts), np.bool_)
+        large = none if self._written is None else self._written(texts)
+        signed = none if self._lexical is None else arrays.matches(texts, self._lexical) & ~large
+        rest = ~large & ~signed
+        for mask, reason in ((large, self._too_large), (signed, UNREADABLE["sign"]), (rest, self._options)):
             if mask.any():
                 yield mask, reason
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from chalicelib.engine.contract import durations, geo, jsontexts
+from chalicelib.engine.contract import durations, geo, jsontexts, signs
 from chalicelib.engine.contract.descriptor import Node, kind_of, shown
 from chalicelib.engine.contract.fields import Field
 
@@ -181,7 +181,8 @@ def _number(field: Field, text: str) -> Decimal:
         shape = rf"[+-]?(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+){_EXPONENT}"
     around = "" if field.bare_number else rf"[^0-9+\-{point}{mark}]*"
     found = re.fullmatch(rf"{around}({shape}){around}", text, re.S)
-    if not found:
+    sign = signs.doubtful(field)
+    if not found or (sign and re.search(sign, text)):
         raise ValueError(text)
     plain = found[1].replace(field.group_char or "", "").replace(field.decimal_char, ".")
     if field.type == "integer":

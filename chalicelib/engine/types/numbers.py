@@ -8,6 +8,7 @@ a little more (``0x1F``, ``nan``, ``inf``) than the rules; each ``fast`` reader'
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 
 from chalicelib.engine import arrays
 from chalicelib.engine.arrays import ArrowArray, Mask
+from chalicelib.engine.contract import signs
 from chalicelib.engine.contract.fields import Field
 from chalicelib.engine.contract.sluice_keys import MAX_PRECISION
 from chalicelib.engine.types.resolving import Slow, cast_or_none, resolve
@@ -41,9 +43,20 @@ def number_reader(field: Field) -> Slow:
     return plain if _is_plain(field) else _rewritten(field, plain)
 
 
+def written(field: Field) -> Callable[[pa.StringArray], Mask]:
+    """Which texts are integers or numbers, however large, as the field has them written."""
+    pattern, doubtful = lexical(field), signs.doubtful(field)
+
+    def matching(texts: pa.StringArray) -> Mask:
+        good = arrays.matches(texts, pattern)
+        return good if doubtful is None else good & ~arrays.matches(texts, doubtful)
+
+    return matching
+
+
 def lexical(field: Field) -> str:
-    """The RE2 pattern of all integers or numbers, however large, as the field has them written. Of what is not a plain
-    number, the number itself is the first group.
+    """The RE2 pattern of ``written``, but for signs in the text around a number. Of what is not a plain number, the
+    number itself is the first group.
     """
     if _is_plain(field):
         return _INTEGER if field.type == "integer" else _NUMBER
@@ -80,10 +93,10 @@ def _grouped(field: Field) -> str:
 
 def _rewritten(field: Field, plain: Slow) -> Slow:
     """A reader of numbers with marks of their own: those that match are rewritten plainly and read by ``plain``."""
-    pattern = lexical(field)
+    pattern, well_written = lexical(field), written(field)
 
     def read(texts: pa.StringArray) -> tuple[ArrowArray, Mask]:
-        good = arrays.matches(texts, pattern)
+        good = well_written(texts)
         rewritten = arrays.with_only(texts, good)
         if not field.bare_number:
             rewritten = pc.replace_substring_regex(rewritten, pattern=pattern, replacement=r"\1")

@@ -1,0 +1,65 @@
+"""What in the text around a bare number may be its sign. The rule is written out in docs/types.md.
+
+Table Schema's ``bareNumber: false`` (https://datapackage.org/standard/table-schema/#integer) lets text lead and trail a
+number, and says nothing of signs in other scripts or of accountants' marks: to drop one is to change the value, and
+nobody sees it. So what may be a sign makes the cell an error. One expression serves the contract's limits and the
+columns: it means the same in RE2 and in Python's ``re``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from chalicelib.engine.contract.fields import Field
+
+DASHES: Final = (
+    "\u058a\u05be\u1400\u1806\u2010\u2011\u2012\u2013\u2014\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d\u301c\u3030\u30a0"
+    "\ufe31\ufe32\ufe58\ufe63\uff0d\U00010d6e\U00010ead"
+)
+"""Unicode's dash punctuation (Pd, as of Unicode 16; Python's and RE2's tables are of different years) beyond ASCII."""
+MINUSES: Final = "\xad\u02d7\u2043\u2052\u208b\u2212\u2238\u2296\u229f\u2500\u2796"
+"""Minus signs of other categories, and what stands in their place: the soft hyphen, the line of a drawn box."""
+PLUSES: Final = "\xb1\u02d6\u207a\u208a\u2213\u2214\u2295\u229e\u2795\ufb29\ufe62\uff0b"
+NEGATIVES: Final = "\u25b2\u25b3\u25bc\u25bd\u8ca0\u8d1f"
+"""▲ and △ are a minus in Japanese accounts (and ▼, ▽ mean down); 負 and 负 say negative."""
+SUPERSCRIPT_MINUS: Final = "\u207b"
+OPENING: Final = "([\u207d\u208d\u2768\u276a\u27ee\u2985\u2e28\ufd3f\ufe59\uff08\uff3b\uff5f"
+CLOSING: Final = ")]\u207e\u208e\u2769\u276b\u27ef\u2986\u2e29\ufd3e\ufe5a\uff09\uff3d\uff60"
+WORDS: Final = ("cr", "dr", "credit", "debit", "minus", "neg", "negative")
+
+_LETTERS: Final = "A-Za-z\xaa\xb5\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u0370-\u052f"
+"""Latin, Greek and Cyrillic."""
+_EXPONENTS: Final = "\xb9\xb2\xb3\u2070\u2074-\u2079"
+
+
+def doubtful(field: Field) -> str | None:
+    """An expression that is found in a text whose number may have another sign than its own ``-`` or ``+``; None where
+    there is no text around the field's numbers.
+    """
+    if field.bare_number:
+        return None
+    own = field.decimal_char + (field.group_char or "")
+
+    def any_of(characters: str, *, but: bool = False) -> str:
+        kept = "".join(re.escape(each) for each in characters if each not in own)
+        return f"[{'^' if but else ''}{kept}]"
+
+    before, after = f"(?:^|[^{_LETTERS}])", f"(?:$|[^{_LETTERS}])"
+    sign = any_of(DASHES + MINUSES + PLUSES + NEGATIVES)
+    words = "|".join("".join(f"[{letter.upper()}{letter}]" for letter in word) for word in WORDS)
+    digits = "0123456789"
+    return "|".join(
+        (
+            # Between two letters it joins the parts of a word: km–h.
+            f"{before}{sign}",
+            f"{sign}{after}",
+            # In a unit it has its letter and its exponent: m s⁻¹.
+            f"{before}{SUPERSCRIPT_MINUS}",
+            f"{SUPERSCRIPT_MINUS}(?:$|[^{_EXPONENTS}])",
+            # A bracket that opens before the number and closes after it, or nowhere. "<5" alone is less than five.
+            any_of(OPENING) + any_of(OPENING + CLOSING + digits, but=True) + "*[0-9]",
+            "[0-9]" + any_of(OPENING + CLOSING + "<>\uff1c\uff1e" + digits, but=True) + f"*{any_of(CLOSING + '>＞')}",
+            f"{before}(?:{words}){after}",
+        )
+    )
