@@ -60,10 +60,13 @@ class Text:
     where offsets in the text are those in the file."""
     variants: Mapping[str, str] = field(default_factory=dict)
     """See ``encodings.Original``."""
+    resembles: tuple[str, ...] = ()
+    """See ``charset.Charset``."""
 
     @classmethod
     def from_json(cls, document: JSON) -> Self:
-        return cls(**document | {"source": Source.from_json(document["source"]), "origins": tuple(document["origins"])})
+        tuples = {key: tuple(document[key]) for key in ("origins", "resembles")}
+        return cls(**document | tuples | {"source": Source.from_json(document["source"])})
 
     @property
     def rewritten(self) -> bool:

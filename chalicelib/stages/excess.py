@@ -16,12 +16,18 @@ NEARLY: Final = 0.9
 
 _ENCODING: Final = (
     "; nearly every one of them has bytes that are not UTF-8: if every row with ü, é and the like is among them, the"
-    ' file is not UTF-8: state its encoding in the contract: "encoding": "cp1252"; if other rows have such letters,'
-    " too, it is UTF-8, and the rejected rows are damaged"
+    " file is not UTF-8: {stated}; if other rows have such letters, too, it is UTF-8, and the rejected rows are damaged"
 )
 """Damaged rows of a good file look the same from here. An encoding stated by mistake reads every row, and most of them
 wrongly: so how to tell comes first.
 """
+_STATED: Final = 'state its encoding in the {where}: "encoding": "{encoding}"'
+_ASKED: Final = (
+    'ask whoever made it for its encoding, which the bytes do not tell, and state that in the {where} as "encoding"'
+)
+_RESEMBLED: Final = "; they would be text in {names}"
+_NAMED: Final = 4
+"""Encodings that a message names."""
 _TITLE: Final = (
     "; nearly every row has more or fewer cells than the line that was taken for the header: if that is a title,"
     ' pass over it in the contract: "dialect": {dialect}'
@@ -53,12 +59,23 @@ def _advice(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> 
 
     # Where a row has characters of ASCII alone its encoding does not show: what counts are the rejected ones.
     if plan.text.encoding == UTF8 and not plan.marked and most("encoding-error") >= NEARLY * rows.rejected:
-        return _ENCODING
+        return _ENCODING.format(stated=stated(plan, "contract"))
     # A contract's fields say how many cells there are; without one the header does.
     is_title = contract.inferred and may_be_title(plan)
     if is_title and min(rows.rejected, most("extra-cell", "missing-cell")) >= NEARLY * (rows.read - rows.blank):
         return _TITLE.format(dialect=below_header(plan.dialect))
     return ""
+
+
+def stated(plan: Plan, where: str) -> str:
+    """What to do about a file that is not UTF-8. An encoding is only proposed where nothing that was ruled out would be
+    read with it: any bytes are some text in most of them, and the job would succeed. ``where``: what to write it into.
+    """
+    names = plan.text.resembles
+    if len(names) == 1:
+        return _STATED.format(where=where, encoding=names[0])
+    told = _ASKED.format(where=where)
+    return told + _RESEMBLED.format(names=" or ".join(names[:_NAMED])) if names else told
 
 
 def may_be_title(plan: Plan) -> bool:

@@ -63,7 +63,7 @@ def prepare(
         found = charset.find(head, _stated(contract, head), whole=len(head) == source.size_bytes)
         if found.encoding == UTF8:
             sniffed = sniff(head, contract, whole=len(head) == source.size_bytes)
-            text = Text(source, UTF8, found.confidence, None, source.size_bytes)
+            text = Text(source, UTF8, found.confidence, None, source.size_bytes, resembles=found.resembles)
             return Prepared(text, head, sniffed, settings.chunk_size_bytes)
         pieces = objects.stream(source, REWRITE_PIECE_BYTES)
     else:
@@ -104,6 +104,7 @@ def _rewritten(
         rewriter.original_bytes,
         tuple(rewriter.origins[::merged]),
         rewriter.variants,
+        found.resembles,
     )
     return Prepared(text, head[:HEAD_SIZE_BYTES], sniffed, settings.chunk_size_bytes * merged)
 

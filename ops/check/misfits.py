@@ -17,13 +17,12 @@ from chalicelib.engine.records.parse import parse
 from chalicelib.engine.records.split import Offsets
 from chalicelib.model import Rows
 from chalicelib.ports import Objects
-from chalicelib.stages.excess import NEARLY, may_be_title
+from chalicelib.stages.excess import NEARLY, may_be_title, stated
 from chalicelib.stages.tape import ObjectTape
 
 _ENCODING: Final = (
     "where every row with ü, é and the like is among them, the file is of another encoding than"
-    ' was detected: set "encoding" in the draft, such as "cp1252"; where other rows have such letters, too, the rows'
-    " that do not fit are damaged"
+    " was detected: {stated}; where other rows have such letters, too, the rows that do not fit are damaged"
 )
 _TITLE: Final = (
     "where the line that was taken for the header is a title, infer from a copy without it,"
@@ -84,7 +83,7 @@ def _misfits(name: str, plan: Plan, rows: Rows, reasons: Mapping[str, int]) -> l
 def _advice(plan: Plan, rows: Rows, reasons: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Code of a fault → what to do about it."""
     if "encoding-error" in reasons and not plan.marked:
-        yield "encoding-error", _ENCODING
+        yield "encoding-error", _ENCODING.format(stated=stated(plan, "draft"))
     cut = reasons.get("text-after-quote", 0)
     if cut:
         yield "text-after-quote", _ESCAPED.format(dialect=snippet(plan.dialect, escapeChar="\\"))

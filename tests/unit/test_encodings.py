@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from chalicelib.engine.text import charset, encodings
+from chalicelib.engine.text import charset, encodings, resemblance
 from chalicelib.engine.text.encodings import Original, Variants, to_text
 from chalicelib.engine.text.rewrite import Rewriter
 from chalicelib.errors import Terminal
@@ -185,3 +185,37 @@ def test_a_byte_order_that_is_not_to_be_seen_is_asked_for(data: bytes, stated: s
         charset.find(data, stated, whole=True)
     assert caught.value.code == "unsupported-encoding"
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text, encodings_named",
+    [
+        ("Łódź Gdańsk Kraków Świdnica", {"cp1250": ["cp1250"], "iso8859-2": ["iso8859-2"], "cp852": ["cp852"]}),
+        ("Příliš žluťoučký kůň", {"cp1250": ["cp1250"], "iso8859-2": ["iso8859-2"]}),
+        ("Győr Székesfehérvár", {"cp1250": ["cp1250", "iso8859-2"]}),
+        ("Москва ТВЕРЬ Сочи", {"cp1251": ["cp1251"], "cp866": ["cp866"], "koi8-r": ["koi8-r", "koi8-u"],
+                              "iso8859-5": ["iso8859-5"]}),
+        ("Київ Львів Одеса Запоріжжя", {"cp1251": ["cp1251"], "koi8-u": ["koi8-u"]}),
+        ("İstanbul Diyarbakır Muğla", {"cp1254": ["cp1254", "iso8859-9"]}),
+        ("Klaipėda Panevėžys Šiauliai", {"cp1257": ["cp1257", "iso8859-13"]}),
+        ("Αθήνα Ηράκλειο", {"cp1253": ["cp1253", "iso8859-7"]}),
+        ("ירושלים תל אביב", {"cp1255": ["cp1255", "iso8859-8"]}),
+        ("Müller Köln Käse", {"cp1252": ["cp1252"], "mac-roman": ["mac-roman"], "cp850": ["cp850", "cp437"]}),
+        ("Reykjavík Þórshöfn", {"cp1252": []}),
+        ("서울 부산 대구", {"cp949": []}),
+    ],
+)  # fmt: skip
+def test_encodings_that_bytes_resemble(text: str, encodings_named: dict[str, list[str]]) -> None:
+    for encoding, expected in encodings_named.items():
+        body = "n;s\nä;Käse\n".encode() + "".join(f"1;{word}\n" for word in text.split()).encode(encoding)
+        assert list(resemblance.resembled(body)) == expected, encoding
+
+
+@pytest.mark.parametrize("body", [b"", b"a\n", b"1,p\xc3n\n", b"\xff", "ä".encode()])
+def test_damage_resembles_nothing(body: bytes) -> None:
+    assert resemblance.resembled(body) == ()
+
+
+@pytest.mark.parametrize("stated, expected", [(None, ("cp1251",)), ("utf-8", ("cp1251",)), ("cp1250", ())])
+def test_a_file_taken_for_utf_8_tells_what_it_resembles(stated: str | None, expected: tuple[str, ...]) -> None:
+    assert charset.find("Москва, Тверь\n".encode("cp1251"), stated, whole=True).resembles == expected

@@ -40,6 +40,41 @@ def test_a_file_in_an_old_encoding_is_advised_to_state_it(described: Any) -> Non
     assert outcome.table.column("name").to_pylist()[3:] == ["Käse", "crème"]
 
 
+NAMED = ({"name": "n", "type": "integer"}, {"name": "s", "type": "string"})
+CITIES = {
+    "cp1250": "Łódź Gdańsk Kraków Wrocław Świdnica",
+    "cp1251": "Москва Казань Тверь Нижний Новгород",
+    "mac-roman": "Müller Köln Käse Straße",
+    "cp1253": "Αθήνα Θεσσαλονίκη Πάτρα",
+    "cp949": "서울 부산 대구 광주 인천",
+}
+
+
+def listed(names: str, encoding: str) -> bytes:
+    return b"n,s\n" + "".join(f"{at},{name}\n" for at, name in enumerate(names.split() * 3)).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["cp1250", "cp1251", "mac-roman"])
+@pytest.mark.parametrize("described", [None, contract(*NAMED, sluice=STRICT, encoding="utf-8")])
+def test_an_encoding_whose_letters_the_bytes_are_is_advised(encoding: str, described: Any) -> None:
+    body = listed(CITIES[encoding], encoding)
+    assert advice(body, described) == {"encoding": encoding}
+    outcome = pipeline.run(body, contract(*NAMED, **advice(body, described)))
+    assert outcome.table.column("s").to_pylist() == CITIES[encoding].split() * 3
+
+
+@pytest.mark.parametrize(
+    "encoding, told", [("cp1253", "; they would be text in cp1253 or iso8859-7;"), ("cp949", ' as "encoding";')]
+)
+def test_where_the_bytes_do_not_tell_the_encoding_none_is_proposed(encoding: str, told: str) -> None:
+    said = message(listed(CITIES[encoding], encoding))
+    assert "ask whoever made it for its encoding, which the bytes do not tell" in said
+    assert told in said
+    assert "cp1252" not in said
+    assert '"encoding":' not in said
+    assert not [name for name in CITIES[encoding].split() if name in said]
+
+
 @pytest.mark.parametrize("others, advised", [(1, {"encoding": "cp1252"}), (2, {})])
 def test_nearly_every_row_is_nine_of_ten(others: int, advised: dict[str, Any]) -> None:
     body = b"id,name,price\n" + b"1,K\xe4se,1\n" * 9 + b"x,ink,1\n" * others

@@ -54,6 +54,8 @@ class Charset:
     """0 to 1; 1 where the contract or a byte order mark says it, or where all of the head is valid UTF-8."""
     chosen: bool
     """Whether it was found rather than given by the contract."""
+    resembles: tuple[str, ...] = ()
+    """Of UTF-8 with bytes that are not: the encodings in which they would be plausible text. To be told, not used."""
 
 
 def find(head: bytes, stated: str | None, *, whole: bool) -> Charset:
@@ -64,7 +66,9 @@ def find(head: bytes, stated: str | None, *, whole: bool) -> Charset:
     """
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if stated is not None:
-        return Charset(_agreed(head, stated, marked), 1.0, False)
+        agreed = _agreed(head, stated, marked)
+        doubted = agreed == encodings.UTF8 and marked is None and not is_utf8(head)
+        return Charset(agreed, 1.0, False, _resembled(head) if doubted else ())
     if marked is not None:
         return Charset(marked, 1.0, True)
     wide = _wide(head)
@@ -144,5 +148,11 @@ def _of_bytes(head: bytes, whole: bool) -> Charset:
             found = candidates.only(head)
             if found is not None and good <= bad * found.chance:
                 return Charset(found.encoding, found.confidence, True)
-        return Charset("utf-8", round(good / (good + bad), 3), True)
+        return Charset("utf-8", round(good / (good + bad), 3), True, _resembled(head))
     return Charset("utf-8", 1.0, True)
+
+
+def _resembled(head: bytes) -> tuple[str, ...]:
+    from chalicelib.engine.text import resemblance  # like the candidates
+
+    return resemblance.resembled(head)
