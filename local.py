@@ -109,11 +109,12 @@ def _check(options: argparse.Namespace) -> int:
 def _infer(options: argparse.Namespace) -> int:
     (planned,) = uploads.plan(options.files, contracts=())
     with process.importing():
-        from ops.check import inprocess, misfits
+        from ops.check import hints, inprocess, misfits
 
     draft = inprocess.infer(planned)
     print(json.dumps(draft.contract, indent=2, ensure_ascii=False))
-    for line in misfits.told(str(planned.path), draft.plan, draft.rows, draft.reasons):
+    name = str(planned.path)
+    for line in misfits.told(name, draft.plan, draft.rows, draft.reasons) + hints.told(name, draft.plan, draft.surveys):
         print(line, file=sys.stderr)
     return SUCCEEDED
 

@@ -150,13 +150,18 @@ def _reader(state: State) -> ledger.Resolve:
     return read
 
 
+def surveys(state: State) -> list[infer.Survey]:
+    """What the rounds of a survey have learned, a column each."""
+    found = infer.Surveys(len(state.plan.labels))
+    for report in state.reports:
+        found.merge(infer.Surveys.from_json(report.surveys))
+    return found.columns
+
+
 def _typed_round(state: State, number: int, proven: Sequence[Task]) -> JSON:
     """Every chunk once more, with the contract that the survey of all of them gives."""
     plan = state.plan
-    surveys = infer.Surveys(len(plan.labels))
-    for report in state.reports:
-        surveys.merge(infer.Surveys.from_json(report.surveys))
-    contract = infer.draft(plan.source.dataset, plan.labels, surveys.columns, plan.dialect, plan.text.encoding)
+    contract = infer.draft(plan.source.dataset, plan.labels, surveys(state), plan.dialect, plan.text.encoding)
     key = state.workspace.put_plan(number, plan.with_contract(contract))
     return state.workspace.put_round(number, [replace(task, plan=key, mode="process") for task in proven])
 

@@ -21,6 +21,7 @@ from typing import Final, Self
 from chalicelib import failure, steps
 from chalicelib.engine import contract as contracts
 from chalicelib.engine.plan import Plan, Task
+from chalicelib.engine.types.infer import Survey
 from chalicelib.errors import SluiceError, Terminal, Transient
 from chalicelib.frozen import frozen
 from chalicelib.model import JSON, Job, Rows, Source, event_from_source
@@ -51,6 +52,8 @@ class Draft:
     """Why: code of a fault → rows that have it."""
     plan: Plan
     """How the file was read."""
+    surveys: Sequence[Survey]
+    """What its columns are, those among them that rejects.csv puts before a file's own."""
 
 
 @frozen
@@ -141,9 +144,10 @@ class Run:
             if plan.contract is not None:
                 break
             state = self._round(state)
-        rows = settling.State.load(workspace, number - 1).rows  # as the last round of the survey has them
+        surveyed = settling.State.load(workspace, number - 1)  # as the last round of the survey has it
+        rows = surveyed.rows
         reasons = misfits.count(objects, plan, tasks) if rows.rejected else {}
-        return Draft(contracts.to_document(plan.contract), rows, reasons, plan)
+        return Draft(contracts.to_document(plan.contract), rows, reasons, plan, settling.surveys(surveyed))
 
     def _validate(self, event: JSON) -> JSON:
         return steps.validate_data(self.ports, self.settings, {"execution": _EXECUTION, "event": event})

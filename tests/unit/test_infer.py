@@ -109,6 +109,62 @@ def test_a_late_text_counts_as_much_as_an_early_one():
     assert field_of(*texts[:-1]).type == "integer"
 
 
+def readings_of(*texts: str | None):
+    found = survey(arrays.strings(texts)).readings("x")
+    return [(each.type, each.format, each.decimal_char, each.group_char) for each in found]
+
+
+COMMA, POINTS, COMMAS = (
+    ("number", "default", ",", None),
+    ("number", "default", ",", "."),
+    ("number", "default", ".", ","),
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["1,5", "-0,25", "7", ""], [COMMA]),
+        (["1.234,5", "12", "1.234.567"], [POINTS]),
+        (["1,234,567", "1,234.5", "1e5"], [COMMAS]),
+        (["1,234", "12"], [COMMA, COMMAS]),
+        (["31.12.2023", "01.02.2024"], [("date", "%d.%m.%Y", ".", None)]),
+        (["12/31/2023", "NA"], [("date", "%m/%d/%Y", ".", None)]),
+        (["01-02-2024"], [("date", "%d-%m-%Y", ".", None), ("date", "%m-%d-%Y", ".", None)]),
+        (["31.12.2023 10:00"], [("datetime", "%d.%m.%Y %H:%M", ".", None)]),
+        (["31/12/2023 10:00:59"], [("datetime", "%d/%m/%Y %H:%M:%S", ".", None)]),
+        (["1,5", "x"], []),
+        (["1", "2.5"], []),
+        (["030,5"], []),
+        (["007,5", "1,5"], []),
+        (["1.2.3", "1.2.10"], []),
+        (["030 1234"], []),
+        (["+49,5"], []),
+        (["1,2,3"], []),
+        (["31.12.2023", "12/31/2023"], []),
+        (["31.02.2023"], []),
+        (["NA", ""], []),
+    ],
+    ids=lambda value: " ".join(value) if value and isinstance(value[0], str) else None,
+)
+def test_what_columns_of_strings_might_be_read_as(texts, expected):
+    assert readings_of(*texts) == expected
+
+
+def test_a_late_text_settles_which_is_the_day():
+    assert len(readings_of(*["01/02/2024"] * 1000)) == 2
+    assert readings_of(*["01/02/2024"] * 1000, "13/02/2024") == [("date", "%d/%m/%Y", ".", None)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "spaced"),
+    [([" 5", " x", ""], True), ([" 5", "x"], False), ([" 5", "NA"], False), (["\t5"], False), (["5 "], False)],
+    ids=repr,
+)
+def test_columns_whose_texts_begin_with_a_space(texts, spaced):
+    assert survey(arrays.strings(texts)).spaced is spaced
+
+
 def test_surveys_know_slices():
     texts = arrays.strings(["x", "1", "NA", "2", "y"])
     assert survey(texts.slice(1, 3)) == survey(arrays.strings(["1", "NA", "2"]))
@@ -138,7 +194,8 @@ def test_labels_and_surveys_must_match():
 TEXTS = st.one_of(
     st.none(),
     st.sampled_from(["", *NULL_WORDS, "007", "+1", "1.0", "0x1F", "x", "true", "False", "2024-01-01", "2024/01/01",
-                     "01-Feb-2024", "2024-01-01T00:00:00", "2024-01-01 00:00", "12:00", "12:00:00", "1e3", "1e999"]),
+                     "01-Feb-2024", "2024-01-01T00:00:00", "2024-01-01 00:00", "12:00", "12:00:00", "1e3", "1e999",
+                     "1,5", "1.234,5", "1,234", "-1,234.5", "31.12.2023", "01/02/2024", "01-02-2024 10:00", " 5"]),
     st.integers().map(str),
     st.floats().map(repr),
     st.dates().map(str),
@@ -146,8 +203,13 @@ TEXTS = st.one_of(
     st.times().map(str),
     st.text(max_size=4),
 )  # fmt: skip
+COMMAS_MEAN = [
+    st.from_regex(rf"-?[0-9]{{1,3}}(\{mark}[0-9]{{3}}){{0,2}}(\{point}[0-9]{{1,3}})?", fullmatch=True)
+    for mark, point in ((".", ","), (",", "."))
+]
 ONE_KIND = st.sampled_from(
-    [st.integers(-(2**70), 2**70).map(str), st.floats().map(repr), st.dates().map(str), st.datetimes().map(str),
+    [*COMMAS_MEAN, st.dates().map("{:%d.%m.%Y}".format), st.dates().map("{:%m/%d/%Y}".format),
+     st.integers(-(2**70), 2**70).map(str), st.floats().map(repr), st.dates().map(str), st.datetimes().map(str),
      st.times().map(str), st.sampled_from(["true", "FALSE"])]
 )  # fmt: skip
 COLUMNS = st.one_of(
@@ -169,6 +231,13 @@ def test_surveys_depend_neither_on_the_cut_nor_on_the_order(texts, choices):
         parts.append(parts.pop(choices.draw(st.integers(0, len(parts) - 1))).merge(one))
     assert Survey().merge(parts[0] if parts else Survey()) == whole
     assert Survey.from_json(json.loads(json.dumps(whole.to_json()))) == whole
+
+
+@given(COLUMNS)
+def test_a_reading_accepts_what_it_was_told_of(texts):
+    for field in survey(arrays.strings(texts)).readings("x"):
+        given_texts = [None if text in field.missing_values else text for text in texts]
+        assert not types.read(field, arrays.strings(given_texts))[1].any(), field
 
 
 @given(st.lists(COLUMNS, min_size=1, max_size=3))

@@ -207,6 +207,88 @@ def test_a_header_that_does_not_look_like_one_is_named_where_it_is_advised(
     assert job["rows"] == {"read": 2, "valid": 2, "rejected": 0, "blank": 0}
 
 
+EUROPEAN = b"id;paid;on;at;note\n1;1,5;31.12.2023;31.12.2023 10:00;1.2.3\n2;NA;01.02.2024;01.02.2024 11:00;030,5\n"
+
+
+def test_what_is_told_of_numbers_and_dates_types_the_draft(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, described = tmp_path / "paid.csv", tmp_path / "paid.json"
+    file.write_bytes(EUROPEAN)
+    assert local.main(["infer", str(file)]) == 0
+    printed = capsys.readouterr()
+    told = re.findall(r'csv: "(\w+)": every text would be read if the field had (\{.*\})', printed.err)
+    draft = json.loads(printed.out)
+    assert [each["type"] for each in draft["schema"]["fields"]] == ["integer"] + ["string"] * 4
+    assert [name for name, _ in told] == ["paid", "on", "at"]
+    for field in draft["schema"]["fields"]:
+        field |= json.loads(dict(told).get(field["name"], "{}"))
+    described.write_text(json.dumps(draft))
+    local.main(["check", str(file), "--contract", str(described), "--out", str(tmp_path / "out"), "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert job["rows"] == {"read": 2, "valid": 2, "rejected": 0, "blank": 0}
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [(b"01/02/2024", "no text tells which is the day"), (b"1,234", "no text tells whether 1,234 is")],
+)
+def test_what_no_text_tells_is_not_guessed(
+    cell: bytes, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new.csv"
+    file.write_bytes(b"id;a;b\n" + b"1;%s;%s\n" % (cell, cell) * 3)
+    assert local.main(["infer", str(file)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'{file}: "a", "b": every text would be read if the field had {{')
+    assert " or {" in line
+    assert reason in line
+
+
+@pytest.mark.parametrize("above", [b"", b"sep=,\n"], ids=["", "below sep="])
+@pytest.mark.parametrize("header", [b"id, v\n", b"id,v\n", b""])
+def test_spaces_behind_every_delimiter_are_told(
+    header: bytes, above: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, described = tmp_path / "new.csv", tmp_path / "new.json"
+    file.write_bytes(above + header + b"1, 5\n2, 6\n3,\n")
+    assert local.main(["infer", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert "every cell after a delimiter begins with a space" in told
+    assert "spaces around labels" not in told
+    fields = [{"name": name, "type": "integer"} for name in ("id", "v")]
+    dialect = json.loads(re.findall(r'"dialect": (\{.*?\})\n', told)[-1])
+    described.write_text(json.dumps({"name": "new", "dialect": dialect, "schema": {"fields": fields}}))
+    local.main(["check", str(file), "--contract", str(described), "--out", str(tmp_path / "out"), "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert job["rows"] == {"read": 3, "valid": 3, "rejected": 0, "blank": 0}
+
+
+def test_spaces_behind_some_delimiters_are_a_part_of_their_cells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new.csv"
+    file.write_bytes(b"id, v,w\n1, 5, 7\n2, 6,8\n")
+    assert local.main(["infer", str(file)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "spaces around labels are taken for a part of the names" in line
+
+
+def test_spaces_around_labels_are_told_and_need_not_be_in_the_draft(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, described = tmp_path / "new.csv", tmp_path / "new.json"
+    file.write_bytes(b" id ;v \n1;2\n")
+    assert local.main(["infer", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert '" id ", "v ": the draft may call its fields "id", "v"' in printed.err
+    draft = json.loads(printed.out)
+    for field in draft["schema"]["fields"]:
+        field["name"] = field["name"].strip()
+    described.write_text(json.dumps(draft))
+    local.main(["check", str(file), "--contract", str(described), "--out", str(tmp_path / "out"), "--json"])
+    (job,) = json.loads(capsys.readouterr().out)
+    assert job["rows"] == {"read": 1, "valid": 1, "rejected": 0, "blank": 0}
+
+
 def test_a_few_rows_with_a_cell_too_many_tell_nothing_of_the_header(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,10 +34,25 @@ class _Candidate:
     format: str = "default"
     canonical: str | None = None
     """RE2 pattern that a text must match besides being readable; None: every readable text will do."""
+    decimal_char: str = "."
+    group_char: str | None = None
 
     @property
     def name(self) -> str:
-        return self.type if self.format == "default" else f"{self.type} {self.format}"
+        marks = "" if (self.decimal_char, self.group_char) == (".", None) else self.decimal_char
+        return " ".join(
+            part for part in (self.type, self.format, marks, self.group_char) if part not in ("default", "", None)
+        )
+
+    def field(self, name: str, missing_values: tuple[str, ...] = ("",)) -> Field:
+        return Field(
+            name,
+            self.type,
+            self.format,
+            missing_values=missing_values,
+            decimal_char=self.decimal_char,
+            group_char=self.group_char,
+        )
 
 
 # Codes keep their zeros: 007 and +49 are readable as integers, but a column that has one is not a column of integers.
@@ -59,8 +74,44 @@ _CANDIDATES: Final = (
 )
 """In order of preference; a column that none of them fits is of strings. No format that leaves open which number is
 the day and which the month."""
-_BY_NAME: Final = {candidate.name: candidate for candidate in _CANDIDATES}
+
+# What no draft takes by itself, but a person may know. A text such as 1,5 may as well be two things in a list; and a
+# dataset without a contract is delivered as its drafts say.
+_COMMA: Final = _Candidate("number", canonical=r"\A-?(?:0|[1-9][0-9]{0,18})(?:,[0-9]+)?\z", decimal_char=",")
+_COMMA_GROUPED: Final = _Candidate(
+    "number",
+    canonical=r"\A-?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3}){1,6}|[1-9][0-9]{0,18})(?:,[0-9]+)?\z",
+    decimal_char=",",
+    group_char=".",
+)
+_GROUPED: Final = _Candidate(
+    "number",
+    canonical=r"\A-?(?:(?:0|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,6}|[1-9][0-9]{0,18})(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?:[eE][+-]?[0-9]+)?\z",
+    group_char=",",
+)
+_DATES: Final = tuple(
+    _Candidate("date" if not clock else "datetime", f"{first}{mark}{second}{mark}%Y{clock}")
+    for mark in "./-"
+    for clock in ("", " %H:%M", " %H:%M:%S")
+    for first, second in (("%d", "%m"), ("%m", "%d"))
+)
+_DATE: Final = r"\A[0-9]{2}[./-][0-9]{2}[./-][0-9]{4}"
+"""What no text lacks where one of these reads it."""
+_SPACED: Final = _Candidate("string", "begins with a space", r"\A ")
+
+_HINTS: Final = (_COMMA, _COMMA_GROUPED, _GROUPED, *_DATES, _SPACED)
+_BY_NAME: Final = {candidate.name: candidate for candidate in (*_CANDIDATES, *_HINTS)}
 _ALL: Final = frozenset(_BY_NAME)
+_DATE_NAMES: Final = frozenset(candidate.name for candidate in _DATES)
+_WIDER: Final = {
+    _COMMA.name: ("integer",),
+    _COMMA_GROUPED.name: ("integer", _COMMA.name),
+    _GROUPED.name: ("integer", "number"),
+}
+"""Candidate → earlier ones whose texts it all reads: where one of those holds, it need not be tried."""
+_BY_PATTERN: Final = (_COMMA, _COMMA_GROUPED, _SPACED)
+"""Candidates that read whatever matches their pattern: no exponent makes a number too large."""
 
 _GLANCE_ROWS: Final = 64
 """Candidates are first put to so many rows: most fall there, at next to no cost."""
@@ -92,8 +143,26 @@ class Survey:
         best = next((each for each in _CANDIDATES if each.name in self.possible), None) if self.values else None
         if best is None:
             return Field(name, "string")
-        words = tuple(word for word in NULL_WORDS if word in self.words)
-        return Field(name, best.type, best.format, missing_values=("", *words))
+        return best.field(name, self._missing_values())
+
+    def readings(self, name: str) -> list[Field]:
+        """Fields other than the draft's that accept every text of a column of strings: ways to write numbers, or dates.
+        More than one where no text tells which is meant.
+        """
+        if not self.values or self.field(name).type != "string":
+            return []
+        found = [each for each in (*_DATES, _COMMA, _COMMA_GROUPED, _GROUPED) if each.name in self.possible]
+        if _COMMA in found:  # whatever is read without groups is read with them, too
+            found.remove(_COMMA_GROUPED)
+        return [each.field(name, self._missing_values()) for each in found]
+
+    @property
+    def spaced(self) -> bool:
+        """Whether every text but the empty one begins with a space."""
+        return not self.words and _SPACED.name in self.possible
+
+    def _missing_values(self) -> tuple[str, ...]:
+        return ("", *(word for word in NULL_WORDS if word in self.words))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -120,11 +189,23 @@ def survey(texts: pa.StringArray, possible: frozenset[str] = _ALL) -> Survey:
     given = arrays.with_only(texts, is_value)
     values = int(np.count_nonzero(is_value))
     if values:
-        glance = given.slice(0, _GLANCE_ROWS)
-        likely = [name for name in possible if _reads(_BY_NAME[name], glance)]
-        possible = frozenset(name for name in likely if _reads(_BY_NAME[name], given))
+        possible = _fitting(given, possible)
     seen = frozenset(NULL_WORDS[place] for place in arrays.distinct(word[is_word]))
     return Survey(values, int(np.count_nonzero(is_empty)), seen, possible)
+
+
+def _fitting(given: pa.StringArray, possible: frozenset[str]) -> frozenset[str]:
+    """Those of the candidates that read every text that is not null."""
+    glance = given.slice(0, _GLANCE_ROWS)
+    if not possible.isdisjoint(_DATE_NAMES) and not np.array_equal(arrays.matches(glance, _DATE), arrays.valid(glance)):
+        possible -= _DATE_NAMES
+    holding: set[str] = set()
+    for name, candidate in _BY_NAME.items():
+        if name in possible and (
+            not holding.isdisjoint(_WIDER.get(name, ())) or all(_reads(candidate, texts) for texts in (glance, given))
+        ):
+            holding.add(name)
+    return frozenset(holding)
 
 
 def _words(texts: pa.StringArray) -> np.ndarray[Any, np.dtype[np.int32]]:
@@ -138,7 +219,9 @@ def _reads(candidate: _Candidate, texts: pa.StringArray) -> bool:
     canonical = candidate.canonical
     if canonical is not None and not np.array_equal(arrays.matches(texts, canonical), arrays.valid(texts)):
         return False
-    _, bad = types.read(Field("", candidate.type, candidate.format), texts)
+    if candidate in _BY_PATTERN:
+        return True
+    _, bad = types.read(candidate.field(""), texts)
     return not bad.any()
 
 
