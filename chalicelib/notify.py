@@ -47,7 +47,7 @@ _ADVICE: Final[dict[str, str]] = {
     "header-mismatch": "Rename the columns that are named, or change the fields of {contract}. {again}",
     "tolerance-exceeded": (
         "Open the rejects, which name every finding, correct the file, and upload it again. "
-        "If so many rejected rows are to be expected, raise sluice.tolerance in {contract}."
+        "If so many rejected rows, or so few valid ones, are to be expected, change sluice.tolerance in {contract}."
     ),
     # the file
     "empty-file": "Look why the sender's file has no bytes. {again}",

@@ -65,7 +65,7 @@ class Text:
 
     @classmethod
     def from_json(cls, document: JSON) -> Self:
-        tuples = {key: tuple(document[key]) for key in ("origins", "resembles")}
+        tuples = {key: tuple(document.get(key, ())) for key in ("origins", "resembles")}
         return cls(**document | tuples | {"source": Source.from_json(document["source"])})
 
     @property

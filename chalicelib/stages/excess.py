@@ -1,5 +1,5 @@
-"""What is said of a job with more rejected rows than its contract tolerates: how many, and what to do about the causes
-that cost nearly every row."""
+"""What is said of a job with more rejected rows than its contract tolerates, or fewer valid ones: how many, and what to
+do about the causes that cost nearly every row."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _TITLE: Final = (
 
 
 def excess(contract: Contract, plan: Plan, rows: Rows, reasons: list[JSON]) -> str | None:
-    """None where there are not too many. ``reasons``: as in summary.json."""
+    """None where all is within the tolerance. ``reasons``: as in summary.json."""
     said = _beyond(contract.tolerance, rows)
-    return None if said is None else said + _advice(contract, plan, rows, reasons)
+    return said if said is None or not rows.rejected else said + _advice(contract, plan, rows, reasons)
 
 
 def _beyond(tolerance: Tolerance, rows: Rows) -> str | None:
@@ -50,6 +50,8 @@ def _beyond(tolerance: Tolerance, rows: Rows) -> str | None:
             f"{rows.rejected:,} of {rows.read:,} rows ({share:.2%}) were rejected, at most"
             f" {tolerance.max_rejected_ratio:.2%} may be"
         )
+    if rows.valid < tolerance.min_valid_rows:
+        return f"{rows.valid:,} rows are valid, at least {tolerance.min_valid_rows:,} must be"
     return None
 
 

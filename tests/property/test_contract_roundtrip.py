@@ -165,7 +165,9 @@ def all_contracts(draw: st.DrawFn) -> Contract:
         missing_values=missing_values,
         dialect=draw(st.sampled_from([None, dialect])),
         encoding=draw(st.sampled_from([None, "utf-8"])),
-        tolerance=Tolerance(draw(st.none() | st.integers(0, 2**63 - 1)), draw(st.floats(0, 1))),
+        tolerance=Tolerance(
+            draw(st.none() | st.integers(0, 2**63 - 1)), draw(st.floats(0, 1)), draw(st.integers(0, 2**63 - 1))
+        ),
         derived=draw(derived(described)),
         aggregates=tuple(draw(aggregates(name)) for name in draw(distinct(TEXTS, max_size=2))),
         partition_by=draw(distinct(TEXTS, max_size=2)),

@@ -226,7 +226,7 @@ def test_sluices_own_keys() -> None:
         BASE
         | {
             "sluice": {
-                "tolerance": {"maxRejectedRows": 10, "maxRejectedRatio": 1},
+                "tolerance": {"maxRejectedRows": 10, "maxRejectedRatio": 1, "minValidRows": 3},
                 "aggregates": [
                     {
                         "name": "a",
@@ -240,7 +240,7 @@ def test_sluices_own_keys() -> None:
             }
         }
     )
-    assert contract.tolerance == Tolerance(10, 1.0)
+    assert contract.tolerance == Tolerance(10, 1.0, 3)
     assert contract.aggregates == (
         Aggregate("a", ("made_later",), (Measure("n", "count", "*"), Measure("q", "quantile", "x", 0.5))),
     )
@@ -494,6 +494,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("sluice.tolerance", {"maxRejectedRatio": 5}, "sluice.tolerance.maxRejectedRatio", "number from 0 to 1"),
     ("sluice.tolerance", {"maxRejectedRatio": "0.1"}, "sluice.tolerance.maxRejectedRatio", "expected a number"),
     ("sluice.tolerance", {"maxRejectedRows": 1.5}, "sluice.tolerance.maxRejectedRows", "whole number"),
+    ("sluice.tolerance", {"minValidRows": -1}, "sluice.tolerance.minValidRows", "whole number"),
     ("sluice.mode", "overwrite", "sluice.mode", "append, replace"),
     ("sluice.partitionBy", "country", "sluice.partitionBy", "expected an array"),
     ("sluice.partitionBy", ["a", "a"], "sluice.partitionBy[1]", "listed twice"),

@@ -164,6 +164,18 @@ def test_so_many_rejected_rows_as_may_be_are_tolerated(tolerance: Any) -> None:
     assert error_of(run(b"id,name\n1,a\nx,b\nx,c\n", tolerant))[0] == "tolerance-exceeded"
 
 
+def test_a_file_of_too_few_valid_rows_replaces_nothing() -> None:
+    ports = MemoryPorts()
+    guarded = contract(ID, NAME, sluice={"mode": "replace", "tolerance": {"maxRejectedRatio": 1, "minValidRows": 2}})
+    first = run(b"id,name\n1,a\n2,b\n", guarded, ports=ports)
+    assert first.job.status is Status.SUCCEEDED
+    for body in (b"id,name\n", b"id,name\n1,a\nx,b\n"):
+        outcome = run(body, guarded, ports=ports)
+        code, said = error_of(outcome)
+        assert (code, said[1:]) == ("tolerance-exceeded", " rows are valid, at least 2 must be")
+        assert outcome.current == [first.job.job_id]
+
+
 def test_a_header_alone_succeeds_with_no_rows_and_typed_columns() -> None:
     outcome = run(b"id,name\n")
     assert outcome.job.status is Status.SUCCEEDED

@@ -210,6 +210,8 @@ def _sluice_document(contract: Contract) -> dict[str, Any]:
     tolerance: dict[str, Any] = {"maxRejectedRatio": contract.tolerance.max_rejected_ratio}
     if contract.tolerance.max_rejected_rows is not None:
         tolerance["maxRejectedRows"] = contract.tolerance.max_rejected_rows
+    if contract.tolerance.min_valid_rows:
+        tolerance["minValidRows"] = contract.tolerance.min_valid_rows
     decimals = {
         field.name: {"precision": field.precision, "scale": field.scale}
         for field in contract.fields

@@ -51,12 +51,13 @@ class Aggregate:
 
 @frozen
 class Tolerance:
-    """How many rejected rows a job may have and still succeed; beyond either limit it fails."""
+    """How many rejected rows a job may have and still succeed, and how few valid ones; beyond any limit it fails."""
 
     max_rejected_rows: int | None = None
     """None: no absolute limit."""
     max_rejected_ratio: float = 0.05
     """Rejected rows / rows read, 0 to 1."""
+    min_valid_rows: int = 0
 
 
 DEFAULT_TOLERANCE: Final = Tolerance()
@@ -95,11 +96,12 @@ def read(node: Node) -> SluiceKeys:
 
 
 def _tolerance(node: Node) -> Tolerance:
-    node.only(("maxRejectedRows", "maxRejectedRatio"))
-    rows, ratio = node.get("maxRejectedRows"), node.get("maxRejectedRatio")
+    node.only(("maxRejectedRows", "maxRejectedRatio", "minValidRows"))
+    rows, ratio, least = node.get("maxRejectedRows"), node.get("maxRejectedRatio"), node.get("minValidRows")
     return Tolerance(
         None if rows is None or rows.value is None else rows.whole(0, _ROWS_LIMIT),
         DEFAULT_TOLERANCE.max_rejected_ratio if ratio is None else ratio.ratio(),
+        DEFAULT_TOLERANCE.min_valid_rows if least is None else least.whole(0, _ROWS_LIMIT),
     )
 
 
