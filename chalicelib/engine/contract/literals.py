@@ -179,7 +179,7 @@ def _number(field: Field, text: str) -> Decimal:
     shape = rf"[+-]?{digits}"
     if field.type == "number":
         shape = rf"[+-]?(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+){_EXPONENT}"
-    around = "" if field.bare_number else rf"[^0-9+\-{point}{mark}]*"
+    around = "" if field.bare_number else rf"[^0-9{signs.OTHER_DIGITS}+\-{point}{mark}]*"
     found = re.fullmatch(rf"{around}({shape}){around}", text, re.S)
     sign = signs.doubtful(field)
     if not found or (sign and re.search(sign, text)):

@@ -1,9 +1,9 @@
-"""What in the text around a bare number may be its sign. The rule is written out in docs/types.md.
+"""What in the text around a bare number may be its sign, or more of it. The rule is written out in docs/types.md.
 
 Table Schema's ``bareNumber: false`` (https://datapackage.org/standard/table-schema/#integer) lets text lead and trail a
 number, and says nothing of signs in other scripts or of accountants' marks: to drop one is to change the value, and
-nobody sees it. So what may be a sign makes the cell an error. One expression serves the contract's limits and the
-columns: it means the same in RE2 and in Python's ``re``.
+nobody sees it. So what may be a sign makes the cell an error, as does a digit that no type reads. One expression serves
+the contract's limits and the columns: it means the same in RE2 and in Python's ``re``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ SUPERSCRIPT_MINUS: Final = "\u207b"
 OPENING: Final = "([\u207d\u208d\u2768\u276a\u27ee\u2985\u2e28\ufd3f\ufe59\uff08\uff3b\uff5f"
 CLOSING: Final = ")]\u207e\u208e\u2769\u276b\u27ef\u2986\u2e29\ufd3e\ufe5a\uff09\uff3d\uff60"
 WORDS: Final = ("cr", "dr", "credit", "debit", "minus", "neg", "negative")
+
+_ZEROS: Final = (
+    "\u0660\u06f0\u07c0\u0966\u09e6\u0a66\u0ae6\u0b66\u0be6\u0c66\u0ce6\u0d66\u0de6\u0e50\u0ed0\u0f20\u1040\u1090\u17e0\u1810"
+    "\u1946\u19d0\u1a80\u1a90\u1b50\u1bb0\u1c40\u1c50\ua620\ua8d0\ua900\ua9d0\ua9f0\uaa50\uabf0\uff10"
+)
+"""The zeros of Unicode's decimal digits (Nd) in the scripts of living languages, beyond ASCII; nine follow on each."""
+OTHER_DIGITS: Final = "".join(f"{zero}-{chr(ord(zero) + 9)}" for zero in _ZEROS) + "\xbc-\xbe\u2150-\u215e"
+"""As ranges of a class; with ¼, ½ and the like. The digits of an exponent are not among them: 5 m²."""
 
 _LETTERS: Final = "A-Za-z\xaa\xb5\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u0370-\u052f"
 """Latin, Greek and Cyrillic."""

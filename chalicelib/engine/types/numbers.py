@@ -64,9 +64,9 @@ def lexical(field: Field) -> str:
     if field.type == "number":
         point = re.escape(field.decimal_char)
         number = rf"[+-]?(?:{_grouped(field)}(?:{point}[0-9]*)?|{point}[0-9]+){_EXPONENT}"
-    # What surrounds a bare number holds no digit, sign or mark: "-$5" must not become 5.
-    marks = field.decimal_char + (field.group_char or "")
-    around = "" if field.bare_number else "[^0-9+\\-" + "".join(re.escape(mark) for mark in marks) + "]*"
+    # What surrounds a bare number holds no digit, sign or mark: "-$5" must not become 5, nor "5½".
+    marks = "".join(re.escape(mark) for mark in field.decimal_char + (field.group_char or ""))
+    around = "" if field.bare_number else rf"[^0-9{signs.OTHER_DIGITS}+\-{marks}]*"
     return rf"\A(?s:{around})({number})(?s:{around})\z"
 
 
