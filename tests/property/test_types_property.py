@@ -85,9 +85,17 @@ def bare(rule, around):
         found = re.fullmatch(rf"(?s)({around}*)([+-]?{BARE[rule]})({around}*)", text)
         if not found or may_be_signed(text, found.start(2), found.end(2)):
             return BAD
+        if any(map(is_other_digit, found[1] + found[3])):
+            return BAD
         return rule(found[2])
 
     return read_bare
+
+
+def is_other_digit(character):
+    """Of a living script but ASCII's, or one part of a fraction."""
+    fraction = "\N{FRACTION SLASH}" in unicodedata.normalize("NFKD", character)
+    return character < "\U00010000" and (unicodedata.category(character) == "Nd" or fraction)
 
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzüéßÄчжΩ"
@@ -204,7 +212,7 @@ AROUND = st.one_of(
     st.sampled_from(
         ["", "", " ", "€", "EUR", "EUR ", " km–h", "m s⁻¹", "(net) ", " [kg]", "<b>", "</b>", "CR", " dr", "minus "]
     ),
-    st.text("−–‐－＋±▲⁻¹()（）[]<> €%kmüCRdr-+", max_size=5),
+    st.text("−–‐－＋±▲⁻¹()（）[]<> €%kmüCRdr-+½٣５²", max_size=5),
 )
 SURROUNDED = st.builds("{}{}{}".format, AROUND, st.sampled_from(["5", "-5", "+5", "5.25", ".5", "5e-1"]), AROUND)
 NASTY = st.one_of(
