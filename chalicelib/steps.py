@@ -166,7 +166,8 @@ def aggregate_data(ports: Ports, settings: Settings, payload: JSON) -> JSON:
     state = settling.State.load(_workspace(ports, settings, job), job["round"]["number"])
     if state.postponed:
         ports.jobs.advance(job["job_id"], execution, Status.PROCESSING, chunks=state.chunks)
-        return job | {"action": "process"} | settling.once_more(state, job)  # its timeline goes on: it is one round
+        # Its timeline goes on: it is one round.
+        return job | {"action": "process"} | settling.once_more(state, job, ports.clock())
     following = settling.next_round(state)
     while following is not None and not following["chunks"]:  # the whole round stands, from an earlier attempt
         job = job | {"round": following}

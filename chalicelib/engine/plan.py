@@ -142,6 +142,11 @@ class Plan:
         document = asdict(replace(self, contract=None))
         document["contract"] = contracts.to_document(self.contract) if self.contract else None
         document["inferred"] = self.contract is not None and self.contract.inferred
+        # A function of the release before, which a deployment may replace later, does not know these.
+        if not self.padding:
+            del document["padding"]
+        if not self.text.resembles:
+            del document["text"]["resembles"]
         return document
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -25,7 +26,7 @@ from chalicelib.engine.plan import Plan, Task
 from chalicelib.engine.records.split import blocks
 from chalicelib.engine.types import infer
 from chalicelib.frozen import frozen
-from chalicelib.model import JSON, Chunks, Rows
+from chalicelib.model import JSON, Chunks, Rows, timestamp
 from chalicelib.parallel import parallel
 from chalicelib.stages.tape import ObjectTape
 from chalicelib.stages.workspace import Workspace
@@ -33,9 +34,9 @@ from chalicelib.stages.workspace import Workspace
 MAX_ROUNDS: Final = 5
 """A survey, its repair, processing, its repair, and one more where a repaired chunk's rows have yet other types."""
 
-MOST_IDLE_ROUNDS: Final = 7
-"""So many times in a row every chunk of a round may find no free function, each of them for two minutes on the mean: a
-quarter of an hour, as long as the other functions are waited for."""
+MOST_IDLE: Final = timedelta(minutes=15)
+"""How long no chunk of a job may find a free function: as long as the other functions are waited for. Rounds take two
+minutes for as many chunks as may run at once, and are ended."""
 
 MERGED_AT_ONCE: Final = 16
 """Chunks whose partial results are read and merged together: a profile of 200 columns takes up to 4 MB."""
@@ -90,18 +91,22 @@ class State:
         return Chunks(planned=len(self.tasks), done=len(self.reports), repaired=again)
 
 
-def once_more(state: State, job: JSON) -> JSON:
+def once_more(state: State, job: JSON, now: datetime) -> JSON:
     """What is new in ``job`` (see ``steps.aggregate_data``) where its round is to be done once more, as far as it was
-    postponed: the ``round``, and as ``waited`` how often that happened by now, and how often in a row to every chunk.
+    postponed: the ``round``, and as ``waited`` how often that happened by now, and since when no chunk was done.
 
     Errors: ``Terminal("throttled")``.
     """
-    before: JSON = job.get("waited", {"rounds": 0, "idle": 0})
+    before: JSON = job.get("waited", {"rounds": 0, "idle_since": job["timeline"][-1]["end"]})
     is_idle = len(state.postponed) == job["round"]["chunks"]
-    waited = {"rounds": before["rounds"] + 1, "idle": before["idle"] + 1 if is_idle else 0}
-    if waited["idle"] > MOST_IDLE_ROUNDS:
-        raise errors.Terminal("throttled", f"none of {len(state.postponed)} chunks found a free function, for too long")
-    return {"round": state.workspace.put_postponed(state.number, waited["rounds"], state.postponed), "waited": waited}
+    since = before["idle_since"] if is_idle else timestamp(now)
+    if is_idle and now - datetime.fromisoformat(since) >= MOST_IDLE:
+        raise errors.Terminal("throttled", f"none of {len(state.postponed)} chunks found a free function since {since}")
+    rounds = before["rounds"] + 1
+    return {
+        "round": state.workspace.put_postponed(state.number, rounds, state.postponed),
+        "waited": {"rounds": rounds, "idle_since": since},
+    }
 
 
 def next_round(state: State) -> JSON | None:

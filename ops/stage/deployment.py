@@ -106,11 +106,14 @@ def _up(target: Target, chosen: Options, tell: Tell) -> Deployed:
     names = target.names
     changes: list[str] = []
     tell("foundation")
+    mailed = mail.addresses(target)
     changed = stacks.apply(target, foundation(target, chosen), tell)
     changes += [f"{names.foundation_stack}: {change}" for change in changed]
     for difference in drift.of_adopted(target, names.foundation_stack, changed):
         tell(f"{NOTE}{difference}")
-    changes += mail.subscribe_again(target)
+    changes += mail.settle(target, mailed)
+    for line in mail.not_mailed(target):
+        tell(f"{NOTE}{line}")
     if _ensure_token(target, chosen.kms_key):
         changes.append(f"API token: created in {names.token_parameter}")
     layer_arn = None

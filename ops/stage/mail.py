@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ops.cloudformation import stacks
 from ops.target import Target
@@ -16,38 +16,53 @@ _PENDING, _DELETED = "PendingConfirmation", "Deleted"
 """Stand in an ARN's place; one that is deleted is listed for some days."""
 
 
-def subscribe_again(target: Target) -> list[str]:
-    """Subscribe each address of the stage that has lost a subscription; tells which, a line each."""
-    lost = [(topic, address) for topic, address, arn in _subscriptions(target) if arn is None]
-    for topic, address in lost:
-        target.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint=address)
-    return [f"{_name(topic)}: subscribed {address} again, who has to confirm it" for topic, address in lost]
+def addresses(target: Target) -> list[str]:
+    """Those that the stage was given."""
+    given = stacks.parameter(target, target.names.foundation_stack, "Emails")
+    return given.split(",") if given else []
+
+
+def settle(target: Target, before: Sequence[str]) -> list[str]:
+    """Subscribe each address of the stage that has lost a subscription, and end those of the addresses ``before`` that
+    are none any more, as far as the stack does not know them. Tells what was done, a line each.
+    """
+    client, wanted = target.client("sns"), addresses(target)
+    lines = []
+    for topic, found in _subscriptions(target):
+        for address in wanted:
+            if address not in found:
+                client.subscribe(TopicArn=topic, Protocol="email", Endpoint=address)
+                lines.append(f"{_name(topic)}: subscribed {address} again, who has to confirm it")
+        for address in set(before) - set(wanted):
+            if found.get(address, _PENDING) != _PENDING:  # which nobody can end, and ends by itself
+                client.unsubscribe(SubscriptionArn=found[address])
+                lines.append(f"{_name(topic)}: unsubscribed {address}")
+    return lines
 
 
 def not_mailed(target: Target) -> list[str]:
     """Which addresses of the stage get no mail, and what is to be done, a line each."""
     lines = []
-    for topic, address, arn in _subscriptions(target):
-        if arn is None:
-            lines.append(f"{address} gets nothing of {_name(topic)} any more: run `up`")
-        elif arn == _PENDING:
-            lines.append(f"{address} gets nothing of {_name(topic)} until the link is followed that SNS has mailed")
+    for topic, found in _subscriptions(target):
+        for address in addresses(target):
+            if address not in found:
+                lines.append(f"{address} gets nothing of {_name(topic)} any more: run `up`")
+            elif found[address] == _PENDING:
+                lines.append(f"{address} gets nothing of {_name(topic)} until the link is followed that SNS has mailed")
     return lines
 
 
-def _subscriptions(target: Target) -> Iterator[tuple[str, str, str | None]]:
-    """Of each topic and address of the stage the subscription's ARN; None where there is none."""
-    addresses = stacks.parameter(target, target.names.foundation_stack, "Emails")
-    pages = target.client("sns").get_paginator("list_subscriptions_by_topic")
-    for topic in (target.names.notices_topic_arn, target.names.alarms_topic_arn) if addresses else ():
-        found = {
-            each["Endpoint"]: each["SubscriptionArn"]
-            for page in pages.paginate(TopicArn=topic)
-            for each in page["Subscriptions"]
-            if each["SubscriptionArn"] != _DELETED
-        }
-        for address in (addresses or "").split(","):
-            yield topic, address, found.get(address)
+def _subscriptions(target: Target) -> Iterator[tuple[str, dict[str, str]]]:
+    """Of each of the topics that stands: address → the ARN of its subscription, or what is in its place."""
+    client = target.client("sns")
+    for topic in (target.names.notices_topic_arn, target.names.alarms_topic_arn):
+        pages = client.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        try:
+            listed = [each for page in pages for each in page["Subscriptions"] if each["Protocol"] == "email"]
+        except client.exceptions.NotFoundException:
+            continue  # of a stage that an earlier release has deployed, or that somebody took a topic from
+        standing = [each for each in listed if each["SubscriptionArn"] != _DELETED]
+        yield topic, {each["Endpoint"]: each["SubscriptionArn"] for each in standing}
 
 
 def _name(topic: str) -> str:

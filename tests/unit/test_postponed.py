@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from chalicelib import retry
 from chalicelib.engine import ledger
 from chalicelib.model import JSON, Job, Source, Status
-from chalicelib.stages.settling import MOST_IDLE_ROUNDS
+from chalicelib.stages.settling import MOST_IDLE
 from tests import pipeline
 from tests.fakes import MemoryPorts, execution_arn
 from tests.pipeline import INBOX, RESULTS, contract
@@ -100,13 +101,14 @@ def test_only_what_was_postponed_is_done_once_more_and_the_job_tells_of_the_othe
     assert seen[chunks] == chunks - 2
 
 
-def test_a_job_none_of_whose_chunks_finds_a_free_function_gives_up_in_the_end() -> None:
+def test_a_job_none_of_whose_chunks_finds_a_free_function_gives_up_after_a_quarter_of_an_hour() -> None:
     ports, source = start()
-    asked = 0
+    asked: list[int] = []
 
     def is_postponed(task: JSON) -> bool:
-        nonlocal asked
-        asked += 1
+        asked.append(task["index"])
+        if task["index"] == 0:
+            ports.now += timedelta(minutes=4)
         return True
 
     execute(ports, source, is_postponed)
@@ -114,21 +116,28 @@ def test_a_job_none_of_whose_chunks_finds_a_free_function_gives_up_in_the_end() 
     assert job.status is Status.FAILED
     assert job.error is not None
     assert job.error.code == "throttled"
-    assert asked == (1 + MOST_IDLE_ROUNDS) * job.chunks.planned
+    assert asked == 4 * list(range(job.chunks.planned))
 
 
 def test_as_long_as_a_chunk_is_done_now_and_then_it_does_not_give_up() -> None:
     ports, source = start()
-    rounds: dict[int, int] = {}
+    done: list[int] = []
 
     def is_postponed(task: JSON) -> bool:
-        """The chunks are done one by one, each after as many rounds without any as there may be."""
-        index = task["index"]
-        rounds[index] = rounds.get(index, 0) + 1
-        return task["round"] == 1 and rounds[index] <= index * (MOST_IDLE_ROUNDS + 1)
+        """Of each round that is one at least ten minutes after the one before, one chunk is done."""
+        if task["round"] > 1:
+            return False
+        ports.now += timedelta(minutes=2)
+        if done and ports.now - began[-1] < timedelta(minutes=12):
+            return True
+        began.append(ports.now)
+        done.append(task["index"])
+        return False
 
+    began: list[datetime] = []
     execute(ports, source, is_postponed)
     assert ended(ports, source).status is Status.SUCCEEDED
+    assert began[-1] - began[0] > 2 * MOST_IDLE
 
 
 def test_what_an_earlier_attempt_told_of_a_chunk_is_not_taken_for_what_comes_of_this_one() -> None:
