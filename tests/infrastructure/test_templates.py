@@ -126,6 +126,13 @@ def test_alarms_can_publish_to_their_topic() -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
+def test_who_may_tell_notices_is_left_to_the_roles_policies() -> None:
+    """Without a policy of its own, a topic lets everybody of the account publish."""
+    found = documents.resources(documents.FOUNDATION)
+    (statement,) = found["NoticesTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+
+
 def test_the_rule_starts_the_workflow_for_every_upload_and_keeps_what_it_cannot_start() -> None:
     found = documents.resources(documents.WORKFLOW)
     rule = found["UploadRule"]["Properties"]
