@@ -138,3 +138,34 @@ def test_the_files_own_column_without_a_label_comes_back_as_a_column(described: 
 def test_a_field_named_as_a_column_without_a_label_takes_the_first_blank_one() -> None:
     outcome = pipeline.run(b"_record,_line,_errors,n,name,,\n1,2,x,1,a,7,\n", contract(*UNLABELLED))
     assert outcome.table.to_pylist() == [{"n": 1, "name": "a", "field3": 7}]
+
+
+@pytest.mark.parametrize("match", ["subset", "partial"])
+@pytest.mark.parametrize("header", ["n,name,field4,", "n,name,field5,,", "n,name, field4 ,", "n,name,,"])
+def test_a_column_of_its_own_without_a_label_comes_back(header: str, match: str) -> None:
+    """Its label in rejects.csv is none that another column has, nor one that would be taken for padding."""
+    described = contract(*FIELDS, schema={"fieldsMatch": match})
+    body = f"{header}\nx,a,1,2{',3' * (header.count(',') - 3)}\n".encode()
+    rejects = pipeline.run(body, described).body("rejects.csv")
+    outcome = pipeline.run(rejects.replace(b",x,a", b",7,a"), described)
+    assert outcome.job.error is None
+    assert outcome.table.to_pylist() == [{"n": 7, "name": "a"}]
+
+
+@pytest.mark.parametrize("match", ["exact", "equal", "superset", "partial"])
+def test_a_field_that_has_a_column_or_may_lack_one_is_not_sought_in_the_padding(match: str) -> None:
+    fields = ({"name": "field3", "type": "integer"}, {"name": "n", "type": "integer"})
+    has_both = pipeline.run(
+        b"_record,_line,_errors,field3,n,\n1,2,x,1,2,\n", contract(*fields, schema={"fieldsMatch": match})
+    )
+    assert has_both.job.error is None
+    assert has_both.table.to_pylist() == [{"field3": 1, "n": 2}]
+
+
+@pytest.mark.parametrize("match", ["superset", "partial"])
+def test_a_field_that_may_be_absent_is_not_the_padding(match: str) -> None:
+    fields = (*FIELDS, {"name": "field3", "type": "integer", "constraints": {}})
+    schema = {"fieldsMatch": match, "missingValues": ["-"]}
+    outcome = pipeline.run(b"_record,_line,_errors,n,name,\n1,2,x,1,a,\n", contract(*fields, schema=schema))
+    assert outcome.job.error is None
+    assert outcome.table.to_pylist() == [{"n": 1, "name": "a", "field3": None}]

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.engine import arrays, types
+from chalicelib.engine.contract import signs
 from chalicelib.engine.contract.fields import FALSE_VALUES, TRUE_VALUES, Field
 from chalicelib.engine.types import resolving
 from tests.property import nested_rules as rules
@@ -52,8 +53,9 @@ def decimal(precision, scale):
     return rule
 
 
-SIGNS = {each for each in map(chr, range(128, sys.maxunicode + 1)) if unicodedata.category(each) == "Pd"} | set("−＋±▲")
-BRACKETS = {"(": ")", "（": "）", "[": "]"}
+SIGNS = {each for each in map(chr, range(128, sys.maxunicode + 1)) if unicodedata.category(each) == "Pd"}
+SIGNS |= set(signs.MINUSES + signs.PLUSES + signs.NEGATIVES)
+BRACKETS = dict(zip(signs.OPENING, signs.CLOSING, strict=True))
 
 
 def may_be_signed(text, start, end):
@@ -62,7 +64,7 @@ def may_be_signed(text, start, end):
         neighbours = (text[at - 1 : at], text[at + 1 : at + 2])
         if each in SIGNS and not all(other and other in LETTERS for other in neighbours):
             return True
-        if each == "⁻" and not (neighbours[0] in set(LETTERS) and neighbours[1] in set("¹²")):
+        if each == "⁻" and not (neighbours[0] in LETTERS and neighbours[1] in set("¹²")):
             return True
     for side, nothing_before in ((text[:start], True), (text[end:], False)):
         opened = None
@@ -75,7 +77,8 @@ def may_be_signed(text, start, end):
         if opened is not None:
             return True
     words = "".join(each if each in LETTERS else " " for each in text).lower().split()
-    return not {"cr", "dr", "credit", "debit", "minus", "neg", "negative"}.isdisjoint(words)
+    kana = [each for at, each in enumerate(text) if each in "ーｰ" and not re.match("[ぁ-ヿｦ-ﾟ]", text[max(at - 1, 0)])]
+    return bool(kana or text[:1] in set("ーｰ") or "マイナス" in text or not set(signs.WORDS).isdisjoint(words))
 
 
 def bare(rule, around):
@@ -98,7 +101,7 @@ def is_other_digit(character):
     return character < "\U00010000" and (unicodedata.category(character) == "Nd" or fraction)
 
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzüéßÄчжΩ"
+LETTERS = {each for each in map(chr, range(0x530)) if re.match(f"[{signs._LETTERS}]", each)}
 BARE = {integer: "[0-9]+", number: r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"}
 
 
@@ -210,7 +213,28 @@ DECIMALS = st.one_of(
 )  # fmt: skip
 AROUND = st.one_of(
     st.sampled_from(
-        ["", "", " ", "€", "EUR", "EUR ", " km–h", "m s⁻¹", "(net) ", " [kg]", "<b>", "</b>", "CR", " dr", "minus "]
+        [
+            "",
+            "",
+            " ",
+            "€",
+            "EUR",
+            "EUR ",
+            " km–h",
+            "m s⁻¹",
+            "(net) ",
+            " [kg]",
+            "<b>",
+            "</b>",
+            "CR",
+            " dr",
+            "minus ",
+            "コーヒー",
+            "ー",
+            "マイナス",
+            "{",
+            " moins",
+        ]
     ),
     st.text("−–‐－＋±▲⁻¹()（）[]<> €%kmüCRdr-+½٣５²", max_size=5),
 )
@@ -325,8 +349,8 @@ def test_every_short_text(case):
 def test_every_very_short_text_alone(case):
     field, rule, _ = CASES[case]
     for width in range(4):
-        for signs in itertools.product("09.-+exinfa ", repeat=width):
-            text = "".join(signs)
+        for characters in itertools.product("09.-+exinfa ", repeat=width):
+            text = "".join(characters)
             [found] = outcomes(field, arrays.strings([text]))
             assert comparable(found) == comparable(rule(text)), text
 

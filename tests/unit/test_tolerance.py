@@ -143,3 +143,10 @@ def test_a_title_below_excels_line_is_advised_to_be_passed_over_with_it() -> Non
 )
 def test_nothing_is_advised_where_the_cause_is_another(body: bytes, described: Any) -> None:
     assert message(body, described).endswith("% may be")
+
+
+def test_an_encoding_of_other_letters_is_not_alone_where_a_script_fits_as_well() -> None:
+    """Of Latin letters any may be common: Arabic bytes are some of mac-roman's."""
+    said = message("n,s\n".encode() + "1,مرحبا\n2,سلام\n".encode("cp1256") * 20)
+    assert '"encoding":' not in said
+    assert "mac-roman or cp1256" in said

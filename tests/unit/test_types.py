@@ -48,7 +48,7 @@ EXAMPLES = [
     }),
     (Field("x", "integer", bare_number=False), {
         "$5": 5, "5 %": 5, "$-5": -5, "-$5": BAD, "1 of 2": BAD, "5.5%": BAD, "$": BAD, "line\n5": 5,
-        "5½": BAD, "٣5": BAD, "5 m²": 5,
+        "5½": BAD, "٣5": BAD, "5 m²": 5, "ー5": BAD, "コーヒー5": 5, "{5}": BAD, "moins 5": BAD,
         "No. 5": BAD, "No.5": BAD, "5.": BAD, "(5)": BAD, "−5": BAD, "EUR-5": -5, "-(5)": BAD, "5 (net)": 5,
     }),
     (Field("x", "number"), {

@@ -106,13 +106,16 @@ def unlabelled(position: int) -> str:
 
 def padding(contract: Contract | None, labels: Sequence[str]) -> int:
     """How many blank labels at the end of a rejects.csv's header are no columns: a spreadsheet pads all rows to the
-    width of the widest, one with cells too many. In any other file they are the labels of its columns.
+    width of the widest, one with cells too many. In any other file they are the labels of its columns, and here that of
+    a field which has to be somewhere.
     """
     skipped = reserved(labels)
     if not skipped:
         return 0
-    names = set() if contract is None else {field.name for field in contract.fields}
     own = list(labels[skipped:])
+    names: set[str] = set()
+    if contract is not None and contract.fields_match not in ("superset", "partial"):
+        names = {field.name for field in contract.fields} - {label.strip() for label in own}
     while own and not own[-1].strip() and unlabelled(len(own)) not in names:
         own.pop()
     return len(labels) - skipped - len(own)
@@ -121,10 +124,15 @@ def padding(contract: Contract | None, labels: Sequence[str]) -> int:
 def returning_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """A file's own labels as its rejects.csv has them: blank ones at the end would be taken for ``padding`` there."""
     own = list(labels[reserved(labels) :])
-    at = len(own)
-    while at and not own[at - 1].strip() and unlabelled(at) not in labels:
-        own[at - 1] = unlabelled(at)
-        at -= 1
+    taken = {label.strip() for label in own}
+    for at in range(len(own), 0, -1):
+        if own[at - 1].strip():
+            break
+        name = unlabelled(at)
+        while name in taken:
+            name += "_"
+        own[at - 1] = name
+        taken.add(name)
     return tuple(own)
 
 

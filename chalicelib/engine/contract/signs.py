@@ -18,15 +18,21 @@ DASHES: Final = (
     "\ufe31\ufe32\ufe58\ufe63\uff0d\U00010d6e\U00010ead"
 )
 """Unicode's dash punctuation (Pd, as of Unicode 16; Python's and RE2's tables are of different years) beyond ASCII."""
-MINUSES: Final = "\xad\u02d7\u2043\u2052\u208b\u2212\u2238\u2296\u229f\u2500\u2796"
+MINUSES: Final = "\xad\xaf\u02d7\u2043\u2052\u208b\u2212\u2238\u2296\u229f\u2500\u2501\u2796\u2a2a"
 """Minus signs of other categories, and what stands in their place: the soft hyphen, the line of a drawn box."""
 PLUSES: Final = "\xb1\u02d6\u207a\u208a\u2213\u2214\u2295\u229e\u2795\ufb29\ufe62\uff0b"
-NEGATIVES: Final = "\u25b2\u25b3\u25bc\u25bd\u8ca0\u8d1f"
-"""▲ and △ are a minus in Japanese accounts (and ▼, ▽ mean down); 負 and 负 say negative."""
+NEGATIVES: Final = "\u25b2\u25b3\u25bc\u25bd\u2193\u8ca0\u8d1f"
+"""▲ and △ are a minus in Japanese accounts (and ▼, ▽, ↓ mean down); 負 and 负 say negative."""
 SUPERSCRIPT_MINUS: Final = "\u207b"
-OPENING: Final = "([\u207d\u208d\u2768\u276a\u27ee\u2985\u2e28\ufd3f\ufe59\uff08\uff3b\uff5f"
-CLOSING: Final = ")]\u207e\u208e\u2769\u276b\u27ef\u2986\u2e29\ufd3e\ufe5a\uff09\uff3d\uff60"
-WORDS: Final = ("cr", "dr", "credit", "debit", "minus", "neg", "negative")
+OPENING: Final = "([{\u207d\u208d\u2768\u276a\u27ee\u2985\u2e28\ufd3f\ufe59\uff08\uff3b\uff5f"
+CLOSING: Final = ")]}\u207e\u208e\u2769\u276b\u27ef\u2986\u2e29\ufd3e\ufe5a\uff09\uff3d\uff60"
+WORDS: Final = (
+    *("cr", "dr", "credit", "debit", "soll", "minus", "moins", "meno", "menos", "минус"),
+    *("neg", "negative", "negativ", "négatif", "negativo"),
+)
+LONG_SOUND: Final = "\u30fc\uff70"
+"""Kana's, which stands for a minus where no kana is before it: ー5, but コーヒー5."""
+_KANA: Final = "\u3041-\u30ff\uff66-\uff9f"
 
 _ZEROS: Final = (
     "\u0660\u06f0\u07c0\u0966\u09e6\u0a66\u0ae6\u0b66\u0be6\u0c66\u0ce6\u0d66\u0de6\u0e50\u0ed0\u0f20\u1040\u1090\u17e0\u1810"
@@ -69,5 +75,7 @@ def doubtful(field: Field) -> str | None:
             any_of(OPENING) + any_of(OPENING + CLOSING + digits, but=True) + "*[0-9]",
             "[0-9]" + any_of(OPENING + CLOSING + "<>\uff1c\uff1e" + digits, but=True) + f"*{any_of(CLOSING + '>＞')}",
             f"{before}(?:{words}){after}",
+            f"(?:^|[^{_KANA}]){any_of(LONG_SOUND)}",
+            "マイナス",
         )
     )

@@ -58,7 +58,8 @@ _LANGUAGES: Final = (
     _Language(("cp1256", "iso8859-6"), "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي", "اليمونرتبع", latin=False),
 )
 _COMMON_SHARE: Final = 0.6
-_NEARLY_AS_WELL: Final = 0.9
+"""At the least; two languages that reach it are both named, for the one without ``common`` letters fits wholly or not
+at all."""
 
 
 def resembled(head: bytes) -> tuple[str, ...]:
@@ -68,8 +69,8 @@ def resembled(head: bytes) -> tuple[str, ...]:
     if found is not None and _is_sound(found.encoding, sample):
         return (found.encoding,)
     fits = {(name, each): _fit(each, name, sample) for each in _LANGUAGES for name in each.encodings}
-    least = max(max(fits.values()) * _NEARLY_AS_WELL, _COMMON_SHARE)
-    return tuple(dict.fromkeys(name for (name, _), fit in fits.items() if fit >= least))
+    best_first = sorted(fits, key=lambda each: -fits[each])
+    return tuple(dict.fromkeys(each[0] for each in best_first if fits[each] >= _COMMON_SHARE))
 
 
 def _is_sound(encoding: str, sample: bytes) -> bool:
