@@ -147,6 +147,6 @@ def test_nothing_is_advised_where_the_cause_is_another(body: bytes, described: A
 
 def test_an_encoding_of_other_letters_is_not_alone_where_a_script_fits_as_well() -> None:
     """Of Latin letters any may be common: Arabic bytes are some of mac-roman's."""
-    said = message("n,s\n".encode() + "1,مرحبا\n2,سلام\n".encode("cp1256") * 20)
+    said = message(b"n,s\n" + "1,مرحبا\n2,سلام\n".encode("cp1256") * 20)
     assert '"encoding":' not in said
     assert "mac-roman or cp1256" in said

@@ -58,8 +58,7 @@ _LANGUAGES: Final = (
     _Language(("cp1256", "iso8859-6"), "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي", "اليمونرتبع", latin=False),
 )
 _COMMON_SHARE: Final = 0.6
-"""At the least; two languages that reach it are both named, for the one without ``common`` letters fits wholly or not
-at all."""
+_NEARLY_AS_WELL: Final = 0.9
 
 
 def resembled(head: bytes) -> tuple[str, ...]:
@@ -68,9 +67,11 @@ def resembled(head: bytes) -> tuple[str, ...]:
     found = candidates.only(sample)
     if found is not None and _is_sound(found.encoding, sample):
         return (found.encoding,)
-    fits = {(name, each): _fit(each, name, sample) for each in _LANGUAGES for name in each.encodings}
-    best_first = sorted(fits, key=lambda each: -fits[each])
-    return tuple(dict.fromkeys(each[0] for each in best_first if fits[each] >= _COMMON_SHARE))
+    fits = [(each, name, _fit(each, name, sample)) for each in _LANGUAGES for name in each.encodings]
+    # Letters of which none are common fit wholly or not at all: they say nothing against other scripts.
+    best = max(fit for language, _, fit in fits if language.common)
+    least = max(best * _NEARLY_AS_WELL, _COMMON_SHARE)
+    return tuple(dict.fromkeys(name for language, name, fit in fits if fit >= (least if language.common else 1)))
 
 
 def _is_sound(encoding: str, sample: bytes) -> bool:
