@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from chalicelib.engine.contract.dialect import snippet
 from chalicelib.engine.contract.fields import Field
+from chalicelib.engine.contract.resource import field_document
 from chalicelib.engine.plan import Plan
 from chalicelib.engine.types.infer import Survey
 
@@ -76,15 +77,8 @@ def _readings(fields: Sequence[Field], surveys: Sequence[Survey]) -> Iterator[st
 
 def _keys(field: Field) -> str:
     """The keys of a contract's field that make it one."""
-    keys: dict[str, Any] = {"type": field.type}
-    if field.format != "default":
-        keys["format"] = field.format
-    if field.decimal_char != ".":
-        keys["decimalChar"] = field.decimal_char
-    if field.group_char is not None:
-        keys["groupChar"] = field.group_char
-    if field.missing_values != ("",):
-        keys["missingValues"] = list(field.missing_values)
+    keys = field_document(field, ("",))
+    del keys["name"]
     return json.dumps(keys, ensure_ascii=False)
 
 

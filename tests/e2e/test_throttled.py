@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chalicelib.model import Source, Status
-from ops.chalice import functions
 from tests.e2e.conftest import Pipeline
 
 POSTPONED_SECONDS = 60.0
@@ -18,11 +17,8 @@ POSTPONED_SECONDS = 60.0
 @contextmanager
 def no_function_free(pipeline: Pipeline) -> Iterator[None]:
     """Lambda refuses to run process-chunk, and nobody waits long to ask again."""
-    names = pipeline.stack.target.names
-    client, (function,) = (
-        pipeline.stack.target.lambda_,
-        [name for name in functions.function_names(names) if name.endswith("process-chunk")],
-    )
+    target = pipeline.stack.target
+    client, function = target.lambda_, target.names.function("process-chunk")
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
     _scale_waits(pipeline, 0.002)
     try:

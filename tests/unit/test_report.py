@@ -359,7 +359,9 @@ def measured(rows: list[dict[str, Any]], **measures: Any) -> str:
     made = document()
     made["contract"]["sluice"] = {"aggregates": [{"name": "a", "groupBy": ["k"], "measures": measures}]}
     made["summary"]["aggregates"] = {"a": rows}
-    return Page(re.search('<section id="aggregates".*?</section>', report.render(made), re.DOTALL)[0]).text  # type: ignore[index]
+    found = re.search('<section id="aggregates".*?</section>', report.render(made), re.DOTALL)
+    assert found is not None
+    return Page(found[0]).text
 
 
 def test_an_estimated_count_is_told_from_an_exact_one() -> None:

@@ -148,7 +148,7 @@ def to_document(contract: Contract) -> dict[str, Any]:
     if contract.dialect is not None:
         document["dialect"] = _dialect_document(contract.dialect)
     schema: dict[str, Any] = {
-        "fields": [_field_document(field, contract.missing_values) for field in contract.fields],
+        "fields": [field_document(field, contract.missing_values) for field in contract.fields],
         "fieldsMatch": contract.fields_match,
         "missingValues": list(contract.missing_values),
     }
@@ -183,7 +183,8 @@ def _dialect_document(dialect: Dialect) -> dict[str, Any]:
     return document
 
 
-def _field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, Any]:
+def field_document(field: Field, missing_values: tuple[str, ...]) -> dict[str, Any]:
+    """A field's descriptor, in which what goes without saying is not said; ``missing_values``: those of its schema."""
     default = Field(field.name, field.type)
     document: dict[str, Any] = {"name": field.name, "type": field.type}
     pairs = (
